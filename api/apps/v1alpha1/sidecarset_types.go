@@ -1,0 +1,183 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// SidecarSet injects containers into the Pods that match it, at their creation, and upgrades those
+// containers in place afterwards, without restarting the application's own containers.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=sidecarsets,scope=Cluster
+// +kubebuilder:printcolumn:name="MATCHED",type=integer,JSONPath=`.status.matchedPods`,description="Pods that match and carry the sidecars"
+// +kubebuilder:printcolumn:name="UPDATED",type=integer,JSONPath=`.status.updatedPods`,description="Matched Pods of the newest revision"
+// +kubebuilder:printcolumn:name="READY",type=integer,JSONPath=`.status.readyPods`,description="Matched Pods that are ready"
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-zA-Z0-9-]+$')",message="metadata.name: must be letters, digits and '-', at most 63 characters"
+type SidecarSet struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// What to inject, into which Pods, and how to upgrade it.
+	// +required
+	Spec SidecarSetSpec `json:"spec"`
+	// What was last observed. Written by the controller only.
+	// +optional
+	Status v1beta1.SidecarSetStatus `json:"status,omitempty"`
+}
+
+// SidecarSetList is a list of SidecarSets.
+//
+// +kubebuilder:object:root=true
+type SidecarSetList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []SidecarSet `json:"items"`
+}
+
+// SidecarSetSpec is the desired state of a SidecarSet.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.containers) && size(self.containers) > 0) || (has(self.initContainers) && size(self.initContainers) > 0)",message="at least one of containers and initContainers is required"
+// +kubebuilder:validation:XValidation:rule="!has(self.containers) || !has(self.initContainers) || self.containers.all(c, !self.initContainers.exists(i, i.name == c.name))",message="a name may not be used by a container and an initContainer"
+// +kubebuilder:validation:XValidation:rule="!has(self.containers) || self.containers.all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name)))",message="containers: every volumeMounts[].name must be one of spec.volumes",fieldPath=".containers"
+// +kubebuilder:validation:XValidation:rule="!has(self.initContainers) || self.initContainers.all(c, !has(c.volumeMounts) || c.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name)))",message="initContainers: every volumeMounts[].name must be one of spec.volumes",fieldPath=".initContainers"
+type SidecarSetSpec struct {
+	// Pods that match are injected. Required; an empty selector, which would match every Pod, is refused.
+	// +required
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty: an empty selector would match every Pod"
+	Selector *metav1.LabelSelector `json:"selector"`
+
+	// The one namespace whose Pods are injected. Empty: see namespaceSelector. When both are set, this one counts.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+
+	// Only Pods in namespaces whose labels match are injected. Unset: all namespaces. An empty selector is refused.
+	// To name namespaces, use the label kubernetes.io/metadata.name.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty: leave it out to select every namespace"
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+
+	// Init containers to inject, at creation only, sorted by name and placed after the Pod's own
+	// (podInjectPolicy BeforeAppContainer: before them). A change reaches new Pods only.
+	// restartPolicy Always (a native sidecar) is not supported yet.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	InitContainers []SidecarContainer `json:"initContainers,omitempty"`
+
+	// Containers to inject. A container of the Pod with the same name is replaced.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Containers []SidecarContainer `json:"containers,omitempty"`
+
+	// Volumes of the sidecars. A volume is added to a Pod when an injected container mounts it (or uses it as
+	// a device) and the Pod has no volume of that name; the Pod's own definition wins.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Volumes []corev1.Volume `json:"volumes,omitempty"`
+
+	// How running Pods get a new version.
+	// +optional
+	// +kubebuilder:default={}
+	UpdateStrategy v1beta1.SidecarSetUpdateStrategy `json:"updateStrategy,omitempty"`
+
+	// What new Pods get.
+	// +optional
+	InjectionStrategy SidecarSetInjectionStrategy `json:"injectionStrategy,omitempty"`
+
+	// Pull secrets added to the Pod, after its own; a name the Pod already has is not added again.
+	// The Secrets are looked up in the Pod's namespace.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// How many old revisions are kept. Not supported yet: refused when set.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
+
+	// Annotations given to the Pod. Not supported yet: refused when set.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	PatchPodMetadata []v1beta1.SidecarSetPatchPodMetadata `json:"patchPodMetadata,omitempty"`
+}
+
+// SidecarContainer is a core Container and what is special about it as a sidecar.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || self.upgradeStrategy.hotUpgradeEmptyImage == ” || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
+// +kubebuilder:validation:XValidation:rule="has(self.image) && self.image != ”",message="image is required"
+// +kubebuilder:validation:XValidation:rule="(has(self.upgradeStrategy) && has(self.upgradeStrategy.upgradeType) ? self.upgradeStrategy.upgradeType : 'ColdUpgrade') == (has(oldSelf.upgradeStrategy) && has(oldSelf.upgradeStrategy.upgradeType) ? oldSelf.upgradeStrategy.upgradeType : 'ColdUpgrade')",message="upgradeStrategy.upgradeType is immutable"
+type SidecarContainer struct {
+	corev1.Container `json:",inline"`
+
+	// Whether the container stands before or after the Pod's own containers in their list.
+	// Default: BeforeAppContainer for containers, AfterAppContainer for initContainers.
+	// +optional
+	PodInjectPolicy v1beta1.PodInjectPolicy `json:"podInjectPolicy,omitempty"`
+
+	// How a new image is brought to running Pods.
+	// +optional
+	UpgradeStrategy v1beta1.SidecarContainerUpgradeStrategy `json:"upgradeStrategy,omitempty"`
+
+	// enabled: every mount of every container of the Pod that was not injected is added to this one at the
+	// same path, unless the path is already used by this one's own mounts or devices. Environment variables
+	// that a shared subPathExpr names come along. Default: disabled. The short form `shareVolumePolicy: enabled`
+	// means `shareVolumePolicy: {type: enabled}`.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Enum={enabled,disabled,{type: enabled},{type: disabled},{}}
+	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitempty"`
+
+	// The same for volumeDevices. Not supported yet: refused when set to enabled.
+	// +optional
+	ShareVolumeDevicePolicy *v1beta1.ShareVolumePolicy `json:"shareVolumeDevicePolicy,omitempty"`
+
+	// Environment variables copied from containers of the Pod. A variable that this container defines itself
+	// wins; a source that does not exist is skipped.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	TransferEnv []v1beta1.TransferEnvVar `json:"transferEnv,omitempty"`
+
+	// Resources computed from those of the Pod's containers. Not supported yet: refused when set.
+	// +optional
+	ResourcesPolicy *v1beta1.ResourcesPolicy `json:"resourcesPolicy,omitempty"`
+}
+
+// SidecarSetInjectionStrategy says what new Pods get.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.revision) || (!has(self.revisionName) && !has(self.customVersion))",message="the short forms revisionName and customVersion exclude revision"
+// +kubebuilder:validation:XValidation:rule="!(has(self.revisionName) && has(self.customVersion))",message="exactly one of revisionName and customVersion is required"
+type SidecarSetInjectionStrategy struct {
+	// true injects nothing into new Pods; running Pods are still upgraded. Default false.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+	// Inject an older revision. Not supported yet: refused when set.
+	// +optional
+	Revision *v1beta1.SidecarSetInjectRevision `json:"revision,omitempty"`
+	// Short form of revision.revisionName.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	RevisionName string `json:"revisionName,omitempty"`
+	// Short form of revision.customVersion.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	CustomVersion string `json:"customVersion,omitempty"`
+}
+
+// ShareVolumePolicy says whether the app's mounts are shared. It reads the short form `enabled` too and is
+// always written in the long form.
+type ShareVolumePolicy v1beta1.ShareVolumePolicy

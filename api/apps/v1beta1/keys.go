@@ -1,0 +1,58 @@
+package v1beta1
+
+// Labels, annotations and environment variables of SidecarSet. They are OpenKruise's wire
+// format: tools outside read them, so neither name nor JSON shape may change.
+const (
+	// SidecarSetHashAnnotation is, on a SidecarSet, the hash of its containers. On a Pod it is a JSON
+	// map from SidecarSet name to SidecarSetUpgradeSpec: the version of each set the Pod runs.
+	SidecarSetHashAnnotation = "kruise.io/sidecarset-hash"
+	// SidecarSetHashWithoutImageAnnotation is the same with every image left out of the hash. A Pod
+	// whose value differs from its SidecarSet's cannot be upgraded in place.
+	SidecarSetHashWithoutImageAnnotation = "kruise.io/sidecarset-hash-without-image"
+	// SidecarSetInjectedListAnnotation lists, sorted and comma-joined, the SidecarSets injected into a Pod.
+	SidecarSetInjectedListAnnotation = "kruise.io/sidecarset-injected-list"
+	// SidecarSetInPlaceUpdateStateAnnotation is a JSON map from SidecarSet name to InPlaceUpdateState.
+	SidecarSetInPlaceUpdateStateAnnotation = "kruise.io/sidecarset-inplace-update-state"
+	// SidecarSetCustomVersionLabel is v1alpha1's form of spec.customVersion.
+	SidecarSetCustomVersionLabel = "apps.kruise.io/sidecarset-custom-version"
+	// SidecarSetCanaryAnnotation marks a SidecarSet as the canary of another one.
+	SidecarSetCanaryAnnotation = "apps.kruise.io/sidecarset-canary"
+	// SidecarSetBaseAnnotation names the SidecarSet a canary belongs to.
+	SidecarSetBaseAnnotation = "apps.kruise.io/sidecarset-base"
+	// SidecarSetScopeAnnotation keeps what v1alpha1 said of namespaces (JSON of its fields `namespace` and
+	// `namespaceSelector`), which v1beta1 can only say as a namespaceSelector, so that reading the object
+	// back as v1alpha1 loses nothing. Written and read by conversion only.
+	SidecarSetScopeAnnotation = "apps.kruise.io/sidecarset-v1alpha1-scope"
+	// InjectedEnv is "true" in every container that was injected.
+	InjectedEnv = "IS_INJECTED"
+)
+
+// SidecarSetUpgradeSpec is what a Pod's hash annotations say of one SidecarSet.
+type SidecarSetUpgradeSpec struct {
+	// UpdateTimestamp is when the SidecarSet's version that the Pod runs was applied to it.
+	UpdateTimestamp string `json:"updateTimestamp,omitempty"`
+	// SidecarSetHash is the hash of the SidecarSet's containers.
+	SidecarSetHash string `json:"hash"`
+	// SidecarSetName is the SidecarSet's name.
+	SidecarSetName string `json:"sidecarSetName"`
+	// SidecarList names the SidecarSet's containers, in its order.
+	SidecarList []string `json:"sidecarList,omitempty"`
+	// SidecarSetControllerRevision names the SidecarSet's revision. Absent in the without-image annotation.
+	SidecarSetControllerRevision string `json:"controllerRevision,omitempty"`
+}
+
+// InPlaceUpdateState records an in-place update of a Pod by one SidecarSet.
+type InPlaceUpdateState struct {
+	// Revision is the SidecarSet hash the Pod was last updated to.
+	Revision string `json:"revision"`
+	// UpdateTimestamp is when that was, RFC 3339.
+	UpdateTimestamp string `json:"updateTimestamp"`
+	// LastContainerStatuses holds, per changed container, what kubelet reported before the change.
+	LastContainerStatuses map[string]InPlaceUpdateContainerStatus `json:"lastContainerStatuses"`
+}
+
+// InPlaceUpdateContainerStatus is the part of a container's status that is recorded before a change.
+type InPlaceUpdateContainerStatus struct {
+	// ImageID is the container status' imageID.
+	ImageID string `json:"imageID,omitempty"`
+}

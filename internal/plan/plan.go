@@ -1,0 +1,101 @@
+// Package plan is the vocabulary of every decision: a Plan is made of Steps and Holds.
+//
+// A decision is a pure function from an observation to a Plan. Whoever shows a Plan (the kubectl
+// plugin, an event, a condition) and whoever carries it out (the engine) reads the same value. The
+// package knows nothing of kinds, clients or clocks; the mechanisms that build plans are in its
+// subfolders, the meaning of each kind in internal/kind.
+package plan
+
+import (
+	"fmt"
+	"time"
+)
+
+// Unit names one thing that is acted on: a Pod.
+type Unit struct {
+	Namespace string
+	Name      string
+	// UID tells a Pod from a later one of the same name.
+	UID string
+}
+
+// String returns namespace/name.
+func (u Unit) String() string { return u.Namespace + "/" + u.Name }
+
+// Verb says what a step does to its unit.
+type Verb string
+
+// UpdateInPlace changes a running Pod by one patch, without recreating it.
+const UpdateInPlace Verb = "UpdateInPlace"
+
+// Step is one effect on one unit.
+type Step struct {
+	Verb Verb
+	Unit Unit
+	// Target is the revision the unit has after the step.
+	Target string
+	// Change is the content of the one write.
+	Change Change
+	// Why is for the user who asks "why did it do that".
+	Why string
+}
+
+// Change is everything one patch writes to a Pod. It is applied only if all its From values still hold,
+// so a decision on an outdated observation cannot be applied, and none can be applied twice.
+type Change struct {
+	Images      []ImageChange
+	Annotations []AnnotationChange
+}
+
+// ImageChange sets the image of one container.
+type ImageChange struct {
+	// Container is its name, Index its place in spec.containers.
+	Container string
+	Index     int
+	From, To  string
+}
+
+// AnnotationChange sets one annotation.
+type AnnotationChange struct {
+	Key string
+	// From is the value it must have now. When Absent, From is empty and nothing is checked.
+	From   string
+	Absent bool
+	To     string
+}
+
+// Reason says in one CamelCase word why a unit is held. Reasons are stable: users and metrics group by them.
+type Reason string
+
+// Hold is a unit that wants a step and does not get one now.
+type Hold struct {
+	Unit   Unit
+	Reason Reason
+	// Why is for the user who asks "why did it not do that".
+	Why string
+}
+
+// Plan is the complete answer to one observation. The zero Plan means there is nothing to do.
+type Plan struct {
+	// Steps in the order they are carried out.
+	Steps []Step
+	// Holds in the order the units would be taken.
+	Holds []Hold
+	// WakeAfter asks for another look after this time even if nothing changes. Zero: no need.
+	WakeAfter time.Duration
+}
+
+// String tells the plan line by line; stories compare it.
+func (p Plan) String() string {
+	var b []byte
+	for _, s := range p.Steps {
+		b = fmt.Appendf(b, "%s %s to %s: %s\n", s.Verb, s.Unit, s.Target, s.Why)
+	}
+	for _, h := range p.Holds {
+		b = fmt.Appendf(b, "hold %s %s: %s\n", h.Unit, h.Reason, h.Why)
+	}
+	if p.WakeAfter > 0 {
+		b = fmt.Appendf(b, "look again after %s\n", p.WakeAfter)
+	}
+	return string(b)
+}

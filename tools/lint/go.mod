@@ -1,0 +1,3 @@
+module github.com/outrigger-project/outrigger/tools/lint
+
+go 1.26.0
