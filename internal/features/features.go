@@ -1,0 +1,94 @@
+// Package features holds the feature gates as a value: parsed once from --feature-gates, passed to whoever asks.
+//
+// It knows every gate name of OpenKruise, so that its manifests and charts start: a gate whose feature is not
+// built can be set to what it effectively is (off), and asking for it is an error that says so.
+package features
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Gate names a feature.
+type Gate string
+
+const (
+	// PodWebhook switches the injection of new Pods. Default true.
+	PodWebhook Gate = "PodWebhook"
+	// EnableExternalCerts leaves certificates to somebody else, such as cert-manager. Default false.
+	EnableExternalCerts Gate = "EnableExternalCerts"
+	// EnableSortSidecarContainerByName sorts injected containers by name instead of spec order. Default false.
+	EnableSortSidecarContainerByName Gate = "EnableSortSidecarContainerByName"
+)
+
+// Set says which gates are on.
+type Set map[Gate]bool
+
+// Default returns the gates as they are without --feature-gates.
+func Default() Set {
+	return Set{PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false}
+}
+
+// notBuilt lists the peer's gates whose features do not exist here yet.
+func notBuilt() []string {
+	return []string{
+		"KruiseDaemon", "DaemonWatchingPod", "CloneSetShortHash", "KruisePodReadinessGate", "PreDownloadImageForInPlaceUpdate",
+		"PreDownloadImageForDaemonSetUpdate", "CloneSetPartitionRollback", "ResourcesDeletionProtection",
+		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
+		"TemplateNoDefaults", "InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
+		"StatefulSetAutoDeletePVC", "StatefulSetStartOrdinal", "StatefulSetAutoResizePVCGate", "PodIndexLabel",
+		"SidecarSetPatchPodMetadataDefaultsAllowed", "SidecarTerminator", "PodProbeMarkerGate", "EnablePodProbeMarkerOnServerless",
+		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",
+		"ForceDeleteTimeoutExpectationGate", "ImagePullJobGate", "ResourceDistributionGate", "EnhancedLivenessProbe",
+		"DefaultHostNetworkHostPortsInPodTemplates", "DaemonSetPruneIneligibleNodes", "AllAlpha", "AllBeta",
+	}
+}
+
+// Parse reads "A=true,B=false". Blanks around names and values are forgiven.
+func Parse(text string) (Set, error) {
+	set := Default()
+	for item := range strings.SplitSeq(text, ",") {
+		if strings.TrimSpace(item) == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(item, "=")
+		name = strings.TrimSpace(name)
+		on, err := strconv.ParseBool(strings.TrimSpace(value))
+		if err != nil {
+			return nil, fmt.Errorf("feature gate %q: %q is not true or false", name, strings.TrimSpace(value))
+		}
+		if err := set.put(name, on); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+func (s Set) put(name string, on bool) error {
+	if _, known := s[Gate(name)]; known {
+		s[Gate(name)] = on
+		return nil
+	}
+	if slices.Contains(notBuilt(), name) {
+		if on {
+			return fmt.Errorf("feature gate %s=true: not supported yet", name)
+		}
+		return nil
+	}
+	return fmt.Errorf("feature gate %q is unknown", name)
+}
+
+// Enabled tells whether a gate is on.
+func (s Set) Enabled(g Gate) bool { return s[g] }
+
+// String lists the gates, sorted.
+func (s Set) String() string {
+	items := make([]string, 0, len(s))
+	for g, on := range s {
+		items = append(items, fmt.Sprintf("%s=%t", g, on))
+	}
+	slices.Sort(items)
+	return strings.Join(items, ",")
+}
