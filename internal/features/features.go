@@ -19,8 +19,6 @@ const (
 	PodWebhook Gate = "PodWebhook"
 	// EnableExternalCerts leaves certificates to somebody else, such as cert-manager. Default false.
 	EnableExternalCerts Gate = "EnableExternalCerts"
-	// EnableSortSidecarContainerByName sorts injected containers by name instead of spec order. Default false.
-	EnableSortSidecarContainerByName Gate = "EnableSortSidecarContainerByName"
 )
 
 // Set says which gates are on.
@@ -28,7 +26,7 @@ type Set map[Gate]bool
 
 // Default returns the gates as they are without --feature-gates.
 func Default() Set {
-	return Set{PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false}
+	return Set{PodWebhook: true, EnableExternalCerts: false}
 }
 
 // notBuilt lists the peer's gates whose features do not exist here yet.
@@ -42,7 +40,8 @@ func notBuilt() []string {
 		"SidecarSetPatchPodMetadataDefaultsAllowed", "SidecarTerminator", "PodProbeMarkerGate", "EnablePodProbeMarkerOnServerless",
 		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",
 		"ForceDeleteTimeoutExpectationGate", "ImagePullJobGate", "ResourceDistributionGate", "EnhancedLivenessProbe",
-		"DefaultHostNetworkHostPortsInPodTemplates", "DaemonSetPruneIneligibleNodes", "AllAlpha", "AllBeta",
+		"DefaultHostNetworkHostPortsInPodTemplates", "DaemonSetPruneIneligibleNodes",
+		"EnableSortSidecarContainerByName", "AllAlpha", "AllBeta",
 	}
 }
 

@@ -1,0 +1,118 @@
+// Command bench measures what docs/goals.md promises (`make bench`) and says for each goal whether it holds.
+//
+// It runs the repository's Go benchmarks, takes the figures they report and judges counts, allocations and
+// growth, which do not depend on the machine. Times are printed and never judged. The same figures are written
+// as JSON to bench-results/. Goals are listed in goals.go.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+func main() {
+	out := flag.String("out", "bench-results/bench.json", "where the JSON goes")
+	flag.Parse()
+	if err := run(*out); err != nil {
+		fmt.Fprintln(os.Stderr, "ERROR:", err)
+		os.Exit(1)
+	}
+}
+
+// figures maps "Benchmark/sub unit" to a value.
+type figures map[string]float64
+
+func run(out string) error {
+	measured, err := measure()
+	if err != nil {
+		return err
+	}
+	verdicts, failed := judge(goals(), measured)
+	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "GOAL\tWHAT\tMEASURED\tLIMIT\tHOLDS")
+	for _, v := range verdicts {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.Goal, v.What, v.Shown, v.Limit, v.Holds)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if err := write(out, verdicts, measured); err != nil {
+		return err
+	}
+	fmt.Println("\nall figures:", out)
+	if failed > 0 {
+		return fmt.Errorf("%d goals are not met", failed)
+	}
+	return nil
+}
+
+func measure() (figures, error) {
+	all := figures{}
+	for _, s := range suites() {
+		args := []string{"test", "-run", "^$", "-bench", s.bench, "-benchmem", "-benchtime", s.time, "./" + s.pkg}
+		fmt.Println("go", strings.Join(args, " "))
+		cmd := exec.Command("go", args...)
+		cmd.Stderr = os.Stderr
+		text, err := cmd.Output()
+		if err != nil {
+			return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, text)
+		}
+		if err := read(strings.NewReader(string(text)), all); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func read(r io.Reader, into figures) error {
+	reader := benchfmt.NewReader(r, "bench")
+	for reader.Scan() {
+		res, ok := reader.Result().(*benchfmt.Result)
+		if !ok {
+			continue
+		}
+		base, _ := res.Name.Parts()
+		name := string(base)
+		for _, part := range parts(res) {
+			name += part
+		}
+		for _, v := range res.Values {
+			unit, value := v.Unit, v.Value
+			if v.OrigUnit != "" {
+				unit, value = v.OrigUnit, v.OrigValue
+			}
+			into[name+" "+unit] = value
+		}
+	}
+	return reader.Err()
+}
+
+// parts are the sub-benchmark names without the -GOMAXPROCS suffix.
+func parts(res *benchfmt.Result) []string {
+	_, raw := res.Name.Parts()
+	var names []string
+	for _, p := range raw {
+		if strings.HasPrefix(string(p), "/") {
+			names = append(names, string(p))
+		}
+	}
+	return names
+}
+
+func write(path string, verdicts []verdict, all figures) error {
+	data, err := json.MarshalIndent(map[string]any{"goals": verdicts, "figures": all}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, append(data, '\n'), 0o644))
+}
