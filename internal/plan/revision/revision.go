@@ -1,7 +1,10 @@
 // Package revision answers which version of a SidecarSet a spec is.
 //
-// A hash covers the containers with the core defaults applied, so that writing a default out does not
-// make a new version. Hashes are made here and nowhere else.
+// A hash covers the containers with the defaults applied (defaults.go), so that writing a default out does
+// not make a new version. Hashes are made here and nowhere else; what else a revision keeps (volumes, init
+// containers …) is not part of them, because a change of it does not concern running Pods.
+//
+// Start at Of.
 package revision
 
 import (
@@ -15,11 +18,19 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
+// hashLength is how many characters of the hash are kept: 16 hex digits are 64 bits, so among a million
+// versions of one set two clash with a chance of about 1 in 37 million.
+const hashLength = 16
+
 // Hashes identify a version of a SidecarSet.
 type Hashes struct {
 	// Full covers everything of the containers.
 	Full string
 	// WithoutImage leaves the images out: Pods that differ in it cannot be upgraded in place.
+	//
+	// It covers the pull policy, which in a running Pod cannot change, also when the policy comes from the
+	// image: from app:1 to app:latest the default goes from IfNotPresent to Always, so that this is more than
+	// a change of the image. A policy that is written out is not affected.
 	WithoutImage string
 }
 
@@ -28,7 +39,8 @@ func Of(spec *v1beta1.SidecarSetSpec) (Hashes, error) {
 	containers := make([]v1beta1.SidecarContainer, len(spec.Containers))
 	for i := range spec.Containers {
 		containers[i] = *spec.Containers[i].DeepCopy()
-		applyDefaults(&containers[i])
+		Default(&containers[i])
+		normalize(&containers[i])
 	}
 	full, err := hash(containers)
 	if err != nil {
@@ -44,14 +56,21 @@ func Of(spec *v1beta1.SidecarSetSpec) (Hashes, error) {
 // Name returns the name of a SidecarSet's revision.
 func Name(set, hash string) string { return set + "-" + hash }
 
+// normalize brings to one form what says the same in several.
+func normalize(c *v1beta1.SidecarContainer) {
+	if p := c.ShareVolumeDevicePolicy; p != nil && p.Type != v1beta1.ShareVolumePolicyEnabled {
+		c.ShareVolumeDevicePolicy = nil
+	}
+	if len(c.Resources.Requests) == 0 {
+		c.Resources.Requests = nil
+	}
+}
+
 func hash(containers []v1beta1.SidecarContainer) (string, error) {
 	data, err := json.Marshal(map[string]any{"containers": containers})
 	if err != nil {
 		return "", fmt.Errorf("hash containers: %w", err)
 	}
 	sum := sha256.Sum256(data)
-	return rand.SafeEncodeString(hex.EncodeToString(sum[:])), nil
+	return rand.SafeEncodeString(hex.EncodeToString(sum[:])[:hashLength]), nil
 }
-
-// applyDefaults writes out what the API server would default in a Pod (imagePullPolicy, probes, ports …).
-func applyDefaults(_ *v1beta1.SidecarContainer) {}

@@ -1,0 +1,192 @@
+package revision_test
+
+import (
+	"regexp"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+)
+
+const terse = `
+name: logtail
+image: logtail:1
+ports: [{containerPort: 80}]
+env:
+- {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+- {name: FILE, valueFrom: {fileKeyRef: {volumeName: v, path: p, key: k}}}
+resources: {limits: {memory: 1Gi, cpu: 500m}}
+livenessProbe: {httpGet: {port: 80}}
+readinessProbe: {grpc: {port: 80}}
+startupProbe: {exec: {command: [x]}}
+lifecycle: {postStart: {httpGet: {port: 80}}, preStop: {httpGet: {port: 81}}}
+transferEnv:
+- {sourceContainerNameFrom: {fieldRef: {fieldPath: metadata.name}}, envName: TZ}
+`
+
+const verbose = `
+name: logtail
+image: logtail:1
+imagePullPolicy: IfNotPresent
+terminationMessagePath: /dev/termination-log
+terminationMessagePolicy: File
+ports: [{containerPort: 80, protocol: TCP}]
+env:
+- {name: POD, valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.name}}}
+- {name: FILE, valueFrom: {fileKeyRef: {volumeName: v, path: p, key: k, optional: false}}}
+resources: {limits: {memory: 1024Mi, cpu: "0.5"}, requests: {memory: 1Gi, cpu: 500m}}
+livenessProbe: {httpGet: {port: 80, path: /, scheme: HTTP}, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3}
+readinessProbe: {grpc: {port: 80, service: ""}, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3}
+startupProbe: {exec: {command: [x]}, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3}
+lifecycle: {postStart: {httpGet: {port: 80, path: /, scheme: HTTP}}, preStop: {httpGet: {port: 81, path: /, scheme: HTTP}}}
+podInjectPolicy: BeforeAppContainer
+upgradeStrategy: {upgradeType: ColdUpgrade}
+shareVolumePolicy: {type: disabled}
+shareVolumeDevicePolicy: {type: disabled}
+transferEnv:
+- {sourceContainerNameFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.name}}, envName: TZ}
+`
+
+func TestOf_writingDefaultsOutChangesNothing(t *testing.T) {
+	short, long := of(t, terse), of(t, verbose)
+	if short != long {
+		t.Errorf("Of(terse) = %v, Of(verbose) = %v; want the same", short, long)
+	}
+}
+
+func TestOf_defaultIsWhatOfSees(t *testing.T) {
+	spec := parse(t, terse)
+	before := ofSpec(t, spec)
+	revision.Default(&spec.Containers[0])
+	if after := ofSpec(t, spec); before != after {
+		t.Errorf("after Default: %v, before: %v", after, before)
+	}
+	if got, want := spec.Containers[0].Resources.Requests.Memory().String(), "1Gi"; got != want {
+		t.Errorf("Default: memory request = %q, want %q", got, want)
+	}
+}
+
+func TestOf_doesNotTouchItsArgument(t *testing.T) {
+	spec := parse(t, terse)
+	ofSpec(t, spec)
+	if c := spec.Containers[0]; c.ImagePullPolicy != "" || c.Image != "logtail:1" || c.LivenessProbe.TimeoutSeconds != 0 {
+		t.Errorf("Of changed the spec: %+v", c)
+	}
+}
+
+func TestOf_whatChangesWhich(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change             func(*v1beta1.SidecarSetSpec)
+		full, withoutImage bool
+	}{
+		"nothing": {change: func(*v1beta1.SidecarSetSpec) {}},
+		"image":   {change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Image = "logtail:2" }, full: true},
+		"image, to another default pull policy": {
+			change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Image = "logtail" }, full: true, withoutImage: true,
+		},
+		"image, to a tag with another default, policy written out": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].Image = "logtail"
+			s.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
+		}, full: true},
+		"env": {change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Env[0].Name = "X" }, full: true, withoutImage: true},
+		"probe": {
+			change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].LivenessProbe.PeriodSeconds = 11 }, full: true, withoutImage: true,
+		},
+		"sharing": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].ShareVolumePolicy.Type = v1beta1.ShareVolumePolicyEnabled
+		}, full: true, withoutImage: true},
+		"sharing devices": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].ShareVolumeDevicePolicy = &v1beta1.ShareVolumePolicy{Type: v1beta1.ShareVolumePolicyEnabled}
+		}, full: true, withoutImage: true},
+		"place": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].PodInjectPolicy = v1beta1.AfterAppContainer
+		}, full: true, withoutImage: true},
+		"another container": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers = append(s.Containers, s.Containers[0])
+		}, full: true, withoutImage: true},
+		"volumes": {change: func(s *v1beta1.SidecarSetSpec) { s.Volumes = []corev1.Volume{{Name: "v"}} }},
+		"init containers": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.InitContainers = append(s.InitContainers, s.Containers[0])
+		}},
+		"strategy": {change: func(s *v1beta1.SidecarSetSpec) { s.UpdateStrategy.Paused = true }},
+		"secrets":  {change: func(s *v1beta1.SidecarSetSpec) { s.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "s"}} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := parse(t, terse)
+			before := ofSpec(t, spec)
+			tc.change(spec)
+			after := ofSpec(t, spec)
+			if got := before.Full != after.Full; got != tc.full {
+				t.Errorf("Full changed = %t, want %t", got, tc.full)
+			}
+			if got := before.WithoutImage != after.WithoutImage; got != tc.withoutImage {
+				t.Errorf("WithoutImage changed = %t, want %t", got, tc.withoutImage)
+			}
+		})
+	}
+}
+
+func TestOf_isShortAndSafe(t *testing.T) {
+	h := of(t, terse)
+	for _, hash := range []string{h.Full, h.WithoutImage} {
+		if !regexp.MustCompile(`^[a-z0-9]{16}$`).MatchString(hash) {
+			t.Errorf("hash %q is not 16 letters and digits", hash)
+		}
+	}
+	if got, want := revision.Name("logtail", h.Full), "logtail-"+h.Full; got != want {
+		t.Errorf("Name() = %q, want %q", got, want)
+	}
+}
+
+// The hashes are stored in Pods: another value means that every running sidecar is upgraded once more.
+func TestOf_isStableOverReleases(t *testing.T) {
+	want := revision.Hashes{Full: "d9dz579w7f4c55vb", WithoutImage: "846w264zwxc97z4d"}
+	if got := of(t, terse); got != want {
+		t.Errorf("Of() = %v, want %v", got, want)
+	}
+}
+
+func TestDefault_pullPolicyFollowsTheImage(t *testing.T) {
+	for image, want := range map[string]corev1.PullPolicy{
+		"a":                               corev1.PullAlways,
+		"a:latest":                        corev1.PullAlways,
+		"a:1":                             corev1.PullIfNotPresent,
+		"reg:5000/a":                      corev1.PullAlways,
+		"reg:5000/a:1":                    corev1.PullIfNotPresent,
+		"reg:5000/a:latest":               corev1.PullAlways,
+		"a@sha256:0123456789abcdef":       corev1.PullIfNotPresent,
+		"a:latest@sha256:0123456789abcde": corev1.PullAlways,
+	} {
+		c := v1beta1.SidecarContainer{Container: corev1.Container{Image: image}}
+		revision.Default(&c)
+		if c.ImagePullPolicy != want {
+			t.Errorf("%s: %s, want %s", image, c.ImagePullPolicy, want)
+		}
+	}
+}
+
+func of(t *testing.T, container string) revision.Hashes {
+	t.Helper()
+	return ofSpec(t, parse(t, container))
+}
+
+func ofSpec(t *testing.T, spec *v1beta1.SidecarSetSpec) revision.Hashes {
+	t.Helper()
+	h, err := revision.Of(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func parse(t *testing.T, container string) *v1beta1.SidecarSetSpec {
+	t.Helper()
+	var c v1beta1.SidecarContainer
+	if err := yaml.UnmarshalStrict([]byte(container), &c); err != nil {
+		t.Fatal(err)
+	}
+	return &v1beta1.SidecarSetSpec{Containers: []v1beta1.SidecarContainer{c}}
+}
