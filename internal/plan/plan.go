@@ -79,7 +79,7 @@ type Hold struct {
 type Plan struct {
 	// Steps in the order they are carried out.
 	Steps []Step
-	// Holds in the order the units would be taken.
+	// Holds in a fixed order that each kind documents.
 	Holds []Hold
 	// WakeAfter asks for another look after this time even if nothing changes. Zero: no need.
 	WakeAfter time.Duration

@@ -1,22 +1,29 @@
 // Package sidecarset says what a SidecarSet means: which Pods are upgraded, in which order, how many at a
 // time, what its status says, which specs are refused.
 //
-// Everything here is pure. Start at Plan (plan.go); Observed is all it knows.
+// Everything here is pure. Start at Plan (plan.go); Observed is all it knows. The controller calls Project
+// for every Pod event, and Observe, Plan and Status once per reconcile.
 package sidecarset
 
 import (
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/plan/rollout"
 )
 
 // Observed is every fact that Plan and Status may use. Percentages, defaults and hashes are values already.
 type Observed struct {
 	Set Set
-	// Pods that match the SidecarSet and carry its sidecars, in any order.
+	// Pods that match the SidecarSet and carry its sidecars, in any order. They are read only.
 	Pods []Pod
 	// Now is when this was observed.
 	Now time.Time
@@ -34,50 +41,56 @@ type Set struct {
 	NotUpdate bool
 	// Paused is updateStrategy.paused.
 	Paused bool
+	// Selector is updateStrategy.selector; nil selects every Pod.
+	Selector labels.Selector
 	// Keep is how many of the matched Pods keep their old version (partition, resolved).
 	Keep int
 	// MaxUnavailable is how many matched Pods may be unavailable (resolved).
 	MaxUnavailable int
-	// Spec numbers as the user wrote them, for messages.
+	// Partition and MaxUnavailableText are the numbers as the user wrote them, for messages.
 	Partition, MaxUnavailableText string
 	// Conditions of the last status, so that transition times survive.
-	Conditions []Condition
+	Conditions []metav1.Condition
 }
 
 // Container is a sidecar's name and image.
 type Container struct{ Name, Image string }
 
-// Pod is the small record that is kept of each Pod: everything the decision needs, parsed once when the Pod changes.
+// Pod is the small record that is kept of each Pod: everything the decision needs, parsed once when the Pod
+// changes. Its strings and its Labels are those of the Pod object.
 type Pod struct {
 	Unit plan.Unit
 	// ResourceVersion of the Pod this record was made from.
 	ResourceVersion string
+	// Labels of the Pod, for updateStrategy.selector. Not to be changed.
+	Labels map[string]string
 	// Hash and HashWithoutImage are the SidecarSet version that the Pod's annotations name.
 	Hash, HashWithoutImage string
+	// Unreadable is what is wrong with the Pod's bookkeeping annotations; empty if nothing is.
+	Unreadable string
 	// Sidecars of this set in the Pod, with what kubelet reports of them.
 	Sidecars []Sidecar
-	// Selected tells whether updateStrategy.selector matches (true without one).
-	Selected bool
 	// Ready is the Pod's Ready condition, and that it runs.
 	Ready bool
 	// Settled tells that kubelet reports every sidecar as its spec says: no image change is under way.
 	Settled bool
-	// Unseen tells that we wrote to the Pod and have not seen the result come back yet.
+	// Unseen tells that we wrote to the Pod and have not seen the result come back yet. Left to the caller.
 	Unseen bool
 	// Refused is what the API server said when it refused our last write, while we wait before the next one.
+	// Left to the caller.
 	Refused string
 
 	// For the default order.
 	Scheduled  bool
 	Phase      corev1.PodPhase
 	ReadySince int64 // seconds since 1970 of the Ready condition's last change
-	Restarts   int32
+	Restarts   int32 // of the container that restarted most
 	Created    int64 // seconds since 1970
 
-	// HashJSON, WithoutImageJSON and StateJSON are the annotations as they are, to be changed.
+	// HashJSON and StateJSON are the annotations as they are, to be changed.
 	// StateAbsent tells that there is no state annotation.
-	HashJSON, WithoutImageJSON, StateJSON string
-	StateAbsent                           bool
+	HashJSON, StateJSON string
+	StateAbsent         bool
 }
 
 // Sidecar is one container of the set in a Pod.
@@ -89,19 +102,62 @@ type Sidecar struct {
 	ImageID string
 }
 
-// Condition is metav1.Condition's core.
-type Condition struct{ Type, Status, Reason, Message string }
+// Available tells whether the Pod serves, as far as is known: ready, no image change under way, and no write
+// of ours whose effect is not seen yet.
+func (p *Pod) Available() bool { return p.Ready && p.Settled && !p.Unseen }
 
-// Project makes the record of a Pod for the named set. It returns false when the Pod does not carry the set
-// (kruise.io/sidecarset-injected-list), is being deleted or is finished. Ready, Selected, Unseen and
-// Refused's owner-side facts that a Pod alone cannot tell (Selected, Unseen, Refused) are left for the caller.
-func Project(pod *corev1.Pod, set string) (Pod, bool)
+// sidecar returns the Pod's sidecar of this name, or nil.
+func (p *Pod) sidecar(name string) *Sidecar {
+	for i := range p.Sidecars {
+		if p.Sidecars[i].Name == name {
+			return &p.Sidecars[i]
+		}
+	}
+	return nil
+}
 
-// Observe resolves a spec's numbers against its Pods. Malformed numbers or selectors are an error.
-func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, error)
+// Observe resolves a spec's numbers against its Pods, which it keeps and does not change. Malformed numbers or
+// selectors are an error.
+func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, error) {
+	strategy := &set.Spec.UpdateStrategy
+	hashes, err := revision.Of(&set.Spec)
+	if err != nil {
+		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
+	}
+	s := Set{
+		Name:               set.Name,
+		Generation:         set.Generation,
+		Hash:               hashes.Full,
+		HashWithoutImage:   hashes.WithoutImage,
+		Revision:           revision.Name(set.Name, hashes.Full),
+		Containers:         make([]Container, len(set.Spec.Containers)),
+		NotUpdate:          strategy.Type == v1beta1.NotUpdate,
+		Paused:             strategy.Paused,
+		Partition:          text(strategy.Partition, "0"),
+		MaxUnavailableText: text(strategy.MaxUnavailable, "1"),
+		Conditions:         set.Status.Conditions,
+	}
+	for i := range set.Spec.Containers {
+		s.Containers[i] = Container{Name: set.Spec.Containers[i].Name, Image: set.Spec.Containers[i].Image}
+	}
+	if strategy.Selector != nil {
+		if s.Selector, err = metav1.LabelSelectorAsSelector(strategy.Selector); err != nil {
+			return Observed{}, fmt.Errorf("SidecarSet %s: spec.updateStrategy.selector: %w", set.Name, err)
+		}
+	}
+	if s.Keep, err = rollout.Keep(strategy.Partition, len(pods)); err != nil {
+		return Observed{}, fmt.Errorf("SidecarSet %s: spec.updateStrategy: %w", set.Name, err)
+	}
+	if s.MaxUnavailable, err = rollout.MaxUnavailable(strategy.MaxUnavailable, len(pods)); err != nil {
+		return Observed{}, fmt.Errorf("SidecarSet %s: spec.updateStrategy: %w", set.Name, err)
+	}
+	return Observed{Set: s, Pods: pods, Now: now}, nil
+}
 
-// Plan decides. Every Pod that is not of the newest version and gets no step has a hold.
-func Plan(obs Observed) plan.Plan
-
-// Status tells the status that follows from an observation and its plan.
-func Status(obs Observed, p plan.Plan) v1beta1.SidecarSetStatus
+// text returns a number as the user wrote it.
+func text(v *intstr.IntOrString, unset string) string {
+	if v == nil {
+		return unset
+	}
+	return v.String()
+}

@@ -1,0 +1,221 @@
+package sidecarset
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
+	"github.com/outrigger-project/outrigger/internal/plan/order"
+	"github.com/outrigger-project/outrigger/internal/plan/rollout"
+)
+
+// Plan decides. Every Pod that is not of the newest version, or whose version is not known for sure, gets a
+// step or a hold.
+//
+// Which Pods could take the newest version is judged first, Pod by Pod (judge). Of these, those that serve
+// nothing at the moment, and those that will not notice, come first and cost nothing; then, in the default
+// order, as many available ones as the budget allows; and all together no more than the partition leaves
+// room for.
+//
+// Steps are in the order they are to be carried out, holds in the order of obs.Pods: to sort ten thousand
+// holds at every look would cost more than the decision.
+func Plan(obs Observed) plan.Plan {
+	verdicts := make([]verdict, len(obs.Pods))
+	window := rollout.Window{
+		Total: len(obs.Pods), Keep: obs.Set.Keep, MaxUnavailable: obs.Set.MaxUnavailable,
+	}
+	counts := counts{}
+	for i := range obs.Pods {
+		p := &obs.Pods[i]
+		verdicts[i] = judge(&obs.Set, p)
+		counts[verdicts[i]]++
+		if !p.Available() {
+			window.Unavailable++
+		}
+		if p.Unseen || p.Hash == obs.Set.Hash {
+			window.Updated++
+		}
+	}
+	taken := choose(obs, verdicts, window, counts)
+	why := explain(&obs.Set, window, len(taken), counts)
+	p := plan.Plan{Holds: holds(obs.Pods, verdicts, why)}
+	if len(taken) > 0 {
+		p.Steps = make([]plan.Step, len(taken))
+	}
+	for i, t := range taken {
+		p.Steps[i] = step(obs, &obs.Pods[t], why)
+	}
+	return p
+}
+
+// verdict says what becomes of a Pod in this plan.
+type verdict uint8
+
+const (
+	isNewest verdict = iota
+	// free would be taken without making an available Pod unavailable.
+	free
+	// costly would be taken at the cost of an available Pod.
+	costly
+	taken
+	waitsForCache
+	notUpdate
+	paused
+	unreadable
+	needsRecreation
+	notSelected
+	refused
+	keptByPartition
+	waitsForBudget
+	verdictCount
+)
+
+type counts [verdictCount]int
+
+// judge says what can become of a Pod, whatever the other Pods are. The order of the cases is the order of
+// importance for the user who asks why.
+func judge(s *Set, p *Pod) verdict {
+	switch {
+	case p.Unseen:
+		return waitsForCache
+	case p.Hash == s.Hash && p.Unreadable == "":
+		return isNewest
+	case s.NotUpdate:
+		return notUpdate
+	case s.Paused:
+		return paused
+	case p.Unreadable != "":
+		return unreadable
+	case needsNewPod(s, p):
+		return needsRecreation
+	case s.Selector != nil && !s.Selector.Matches(labels.Set(p.Labels)):
+		return notSelected
+	case p.Refused != "":
+		return refused
+	case !p.Available() || !changesImage(s, p):
+		return free
+	default:
+		return costly
+	}
+}
+
+// needsNewPod tells whether more than images differ, which no patch of a running Pod can change.
+func needsNewPod(s *Set, p *Pod) bool {
+	if p.HashWithoutImage != s.HashWithoutImage {
+		return true
+	}
+	for i := range s.Containers {
+		if p.sidecar(s.Containers[i].Name) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// changesImage tells whether the update restarts a container. It does not when only the bookkeeping is behind,
+// for example after a return to the image that the Pod still has.
+func changesImage(s *Set, p *Pod) bool {
+	for i := range s.Containers {
+		if p.sidecar(s.Containers[i].Name).Image != s.Containers[i].Image {
+			return true
+		}
+	}
+	return false
+}
+
+// choose returns the Pods to take now, in order, and gives every candidate its verdict.
+func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) []int32 {
+	candidates := make([]int32, 0, n[free]+n[costly])
+	for i, v := range verdicts {
+		if v == free || v == costly {
+			candidates = append(candidates, int32(i))
+		}
+	}
+	compare := func(a, b int32) int {
+		if verdicts[a] != verdicts[b] {
+			return int(verdicts[a]) - int(verdicts[b])
+		}
+		return compareDefault(&obs.Pods[a], &obs.Pods[b])
+	}
+	room := min(w.Room(), len(candidates))
+	most := min(room, n[free]+w.Budget())
+	order.Split(candidates, room, compare)
+	order.First(candidates[:room], most, compare)
+	for _, c := range candidates[room:] {
+		verdicts[c] = keptByPartition
+	}
+	for _, c := range candidates[most:room] {
+		verdicts[c] = waitsForBudget
+	}
+	for _, c := range candidates[:most] {
+		verdicts[c] = taken
+	}
+	return candidates[:most]
+}
+
+// step is the update of one Pod.
+func step(obs Observed, p *Pod, why reasons) plan.Step {
+	u := inplace.Update{
+		Set: obs.Set.Name, Hash: obs.Set.Hash, Revision: obs.Set.Revision, Now: obs.Now,
+		Containers: names(obs.Set.Containers),
+		HashJSON:   p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent,
+	}
+	for _, c := range obs.Set.Containers {
+		have := p.sidecar(c.Name)
+		if have.Image == c.Image {
+			continue
+		}
+		u.Images = append(u.Images, plan.ImageChange{
+			Container: c.Name, Index: have.Index, From: have.Image, To: c.Image,
+		})
+		u.ImageIDs = append(u.ImageIDs, have.ImageID)
+	}
+	text := why.available
+	switch {
+	case len(u.Images) == 0:
+		text = why.bookkeeping
+	case !p.Available():
+		text = why.unavailable
+	}
+	return plan.Step{
+		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: u.Change(), Why: text,
+	}
+}
+
+func names(containers []Container) []string {
+	list := make([]string, len(containers))
+	for i := range containers {
+		list[i] = containers[i].Name
+	}
+	return list
+}
+
+// holds returns a hold for every Pod that is held.
+func holds(pods []Pod, verdicts []verdict, why reasons) []plan.Hold {
+	n := 0
+	for _, v := range verdicts {
+		if v != isNewest && v != taken {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	list := make([]plan.Hold, 0, n)
+	for i, v := range verdicts {
+		if v == isNewest || v == taken {
+			continue
+		}
+		h := plan.Hold{Unit: pods[i].Unit, Reason: reasonOf(v), Why: why.holds[v]}
+		switch v {
+		case refused:
+			h.Why = fmt.Sprintf("the API server refused the update: %s", pods[i].Refused)
+		case unreadable:
+			h.Why = pods[i].Unreadable
+		}
+		list = append(list, h)
+	}
+	return list
+}

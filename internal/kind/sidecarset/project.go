@@ -1,0 +1,136 @@
+package sidecarset
+
+import (
+	"encoding/json"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
+)
+
+// Project makes the record of a Pod for the named set. It returns false when the Pod does not carry the set
+// (kruise.io/sidecarset-injected-list), is being deleted or is finished. The record shares memory with the
+// Pod, which must not be changed afterwards. Unseen and Refused, which a Pod alone cannot tell, are left for
+// the caller.
+func Project(pod *corev1.Pod, set string) (Pod, bool) {
+	if !carries(pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation], set) || !active(pod) {
+		return Pod{}, false
+	}
+	p := Pod{
+		Unit:            plan.Unit{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)},
+		ResourceVersion: pod.ResourceVersion,
+		Labels:          pod.Labels,
+		Scheduled:       pod.Spec.NodeName != "",
+		Phase:           pod.Status.Phase,
+		Created:         pod.CreationTimestamp.Unix(),
+	}
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
+			p.Ready = c.Status == corev1.ConditionTrue && pod.Status.Phase == corev1.PodRunning
+			p.ReadySince = c.LastTransitionTime.Unix()
+		}
+	}
+	for i := range pod.Status.ContainerStatuses {
+		p.Restarts = max(p.Restarts, pod.Status.ContainerStatuses[i].RestartCount)
+	}
+	sidecarList := p.readAnnotations(pod.Annotations, set)
+	p.readContainers(pod, set, sidecarList)
+	return p, true
+}
+
+// carries tells whether a comma-joined list has the name.
+func carries(list, name string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		if item == name {
+			return true
+		}
+	}
+	return false
+}
+
+// active tells whether a Pod is neither finished nor being deleted.
+func active(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil &&
+		pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+}
+
+// readAnnotations reads the set's version from the bookkeeping annotations, and returns the JSON list of its
+// containers in the Pod, empty if they do not say.
+func (p *Pod) readAnnotations(annotations map[string]string, set string) (sidecarList string) {
+	p.HashJSON = annotations[v1beta1.SidecarSetHashAnnotation]
+	state, hasState := annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation]
+	p.StateJSON, p.StateAbsent = state, !hasState
+	withoutImage := annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]
+	for _, a := range [...]struct{ key, text string }{
+		{v1beta1.SidecarSetHashAnnotation, p.HashJSON},
+		{v1beta1.SidecarSetHashWithoutImageAnnotation, withoutImage},
+		{v1beta1.SidecarSetInPlaceUpdateStateAnnotation, p.StateJSON},
+	} {
+		if a.text == "" && a.key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation {
+			continue
+		}
+		if err := inplace.CheckObject(a.text); err != nil {
+			p.Unreadable = "annotation " + a.key + ": " + err.Error()
+			return ""
+		}
+	}
+	p.Hash, sidecarList = inplace.Version(p.HashJSON, set)
+	p.HashWithoutImage, _ = inplace.Version(withoutImage, set)
+	return sidecarList
+}
+
+// readContainers records the set's containers in the Pod: those that the hash annotation names or, where its
+// legacy form does not say, all that were injected.
+func (p *Pod) readContainers(pod *corev1.Pod, set, sidecarList string) {
+	p.Settled = true
+	var names []string
+	known := sidecarList != "" && json.Unmarshal([]byte(sidecarList), &names) == nil
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		if known && !contains(names, c.Name) || !known && !injected(c) {
+			continue
+		}
+		s := Sidecar{Container: Container{Name: c.Name, Image: c.Image}, Index: i}
+		settled := false
+		if status := statusOf(pod, c.Name); status != nil {
+			s.ImageID = status.ImageID
+			last, changed := "", false
+			if p.Unreadable == "" {
+				last, changed = inplace.LastImageID(p.StateJSON, set, c.Name)
+			}
+			settled = inplace.Settled(c.Image, status.Image, status.ImageID, last, changed)
+		}
+		p.Settled = p.Settled && settled
+		p.Sidecars = append(p.Sidecars, s)
+	}
+}
+
+func contains(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+func injected(c *corev1.Container) bool {
+	for i := range c.Env {
+		if c.Env[i].Name == v1beta1.InjectedEnv {
+			return c.Env[i].Value == "true"
+		}
+	}
+	return false
+}
+
+func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
+	for i := range pod.Status.ContainerStatuses {
+		if pod.Status.ContainerStatuses[i].Name == container {
+			return &pod.Status.ContainerStatuses[i]
+		}
+	}
+	return nil
+}

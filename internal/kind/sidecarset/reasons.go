@@ -1,0 +1,109 @@
+package sidecarset
+
+import (
+	"fmt"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/rollout"
+)
+
+// Why a Pod that does not have the newest version is held.
+const (
+	// WaitingForCache: we wrote to the Pod and wait to see the result.
+	WaitingForCache plan.Reason = "WaitingForCache"
+	// NotUpdate: updateStrategy.type NotUpdate leaves running Pods as they are.
+	NotUpdate plan.Reason = "NotUpdate"
+	// Paused: updateStrategy.paused.
+	Paused plan.Reason = "Paused"
+	// UnreadableAnnotation: the Pod's bookkeeping is not what it should be, and is not overwritten.
+	UnreadableAnnotation plan.Reason = "UnreadableAnnotation"
+	// NeedsRecreation: more than images changed.
+	NeedsRecreation plan.Reason = "NeedsRecreation"
+	// NotSelected: updateStrategy.selector does not match the Pod.
+	NotSelected plan.Reason = "NotSelected"
+	// RefusedByAPIServer: the last write was refused, and the next one is due later.
+	RefusedByAPIServer plan.Reason = "RefusedByAPIServer"
+	// KeptByPartition: the partition is reached, or will be with Pods that come before this one.
+	KeptByPartition plan.Reason = "KeptByPartition"
+	// WaitingForBudget: too many Pods are unavailable.
+	WaitingForBudget plan.Reason = "WaitingForBudget"
+)
+
+// reasonOf names a verdict for users.
+func reasonOf(v verdict) plan.Reason {
+	return [verdictCount]plan.Reason{
+		waitsForCache:   WaitingForCache,
+		notUpdate:       NotUpdate,
+		paused:          Paused,
+		unreadable:      UnreadableAnnotation,
+		needsRecreation: NeedsRecreation,
+		notSelected:     NotSelected,
+		refused:         RefusedByAPIServer,
+		keptByPartition: KeptByPartition,
+		waitsForBudget:  WaitingForBudget,
+	}[v]
+}
+
+// reasons are the texts of one plan, made once and shared by its steps and holds.
+type reasons struct {
+	// of steps on available and unavailable Pods, and on Pods that do not notice.
+	available, unavailable, bookkeeping string
+	holds                               [verdictCount]string
+}
+
+// explain words the reasons of a plan that takes that many Pods.
+func explain(s *Set, w rollout.Window, taking int, n counts) reasons {
+	update := "update to " + s.Revision
+	r := reasons{
+		available:   update,
+		unavailable: update + "; the pod is unavailable already",
+		bookkeeping: update + "; its images are those already, nothing restarts",
+	}
+	r.holds[waitsForCache] = "our last write to the pod has not come back yet"
+	r.holds[notUpdate] = "updateStrategy.type is NotUpdate; only new pods get the new version"
+	r.holds[paused] = "updateStrategy.paused is true"
+	r.holds[needsRecreation] = "fields other than the image changed; recreate the pod to get them"
+	r.holds[notSelected] = "updateStrategy.selector does not match the pod"
+	seen := w.Updated - n[waitsForCache]
+	r.holds[keptByPartition] = fmt.Sprintf("partition %s keeps %d of %d pods at their version; %d of %d updated%s",
+		s.Partition, s.Keep, w.Total, seen, w.Total-s.Keep, underway(n[waitsForCache]+taking))
+	r.holds[waitsForBudget] = budgetText(s, w, max(0, taking-n[free]))
+	return r
+}
+
+func underway(pods int) string {
+	if pods == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d under way", pods)
+}
+
+// budgetText words why the budget does not allow more: unavailable counts the available Pods that are taken.
+func budgetText(s *Set, w rollout.Window, taking int) string {
+	verb := "are"
+	if w.Unavailable+taking == 1 {
+		verb = "is"
+	}
+	now := ""
+	if taking > 0 {
+		now = fmt.Sprintf(", %d of them taken now,", taking)
+	}
+	most := s.MaxUnavailableText
+	if number := fmt.Sprint(s.MaxUnavailable); number != most {
+		most += " (" + number + ")"
+	}
+	return fmt.Sprintf("%d of %d pods %s unavailable%s and maxUnavailable is %s",
+		w.Unavailable+taking, w.Total, verb, now, most)
+}
+
+// NotUpgradable returns how many Pods a plan holds because they need to be recreated, for the event
+// NotUpgradablePods.
+func NotUpgradable(p plan.Plan) int {
+	n := 0
+	for i := range p.Holds {
+		if p.Holds[i].Reason == NeedsRecreation {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,140 @@
+package sidecarset
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// Status tells the status that follows from an observation and its plan. It speaks of what was observed: what
+// the plan is about to do is not counted before it is seen. The same observation gives the same status.
+func Status(obs Observed, p plan.Plan) v1beta1.SidecarSetStatus {
+	t := tell(obs, p)
+	status := v1beta1.SidecarSetStatus{
+		ObservedGeneration: obs.Set.Generation,
+		MatchedPods:        int32(t.matched),
+		UpdatedPods:        int32(t.updated),
+		ReadyPods:          int32(t.ready),
+		UpdatedReadyPods:   int32(t.updatedReady),
+		LatestRevision:     obs.Set.Revision,
+		Conditions:         append([]metav1.Condition(nil), obs.Set.Conditions...),
+	}
+	for _, c := range []metav1.Condition{readyCondition(&obs.Set, t), progressing(&obs.Set, t), pausedCondition(&obs.Set)} {
+		c.ObservedGeneration = obs.Set.Generation
+		c.LastTransitionTime = metav1.NewTime(obs.Now)
+		meta.SetStatusCondition(&status.Conditions, c)
+	}
+	return status
+}
+
+// tally is what the conditions are made of, in Pods.
+type tally struct {
+	matched, updated, ready, updatedReady int
+	// settling are updated, and kubelet is still bringing the new image up.
+	settling int
+	// wanted are to have the newest version in the end: what selector and partition leave.
+	wanted int
+	// moving tells that the plan does something now, or will as soon as what it waits for comes.
+	moving bool
+	// recreate is how many of the Pods with an older version only a new Pod can update.
+	recreate int
+}
+
+// reached tells whether the spec asks no more of running Pods.
+func (t tally) reached() bool { return t.updated >= t.wanted && !t.moving }
+
+func tell(obs Observed, p plan.Plan) tally {
+	s := &obs.Set
+	t := tally{matched: len(obs.Pods), moving: len(p.Steps) > 0, recreate: NotUpgradable(p)}
+	selected := 0
+	for i := range obs.Pods {
+		pod := &obs.Pods[i]
+		updated := pod.Hash == s.Hash && !pod.Unseen && pod.Unreadable == ""
+		ready := pod.Available()
+		t.updated += one(updated)
+		t.ready += one(ready)
+		t.updatedReady += one(updated && ready)
+		t.settling += one(updated && !pod.Settled)
+		selected += one(!updated && (s.Selector == nil || s.Selector.Matches(labels.Set(pod.Labels))))
+	}
+	if !s.NotUpdate {
+		t.wanted = min(t.matched-s.Keep, t.updated+selected)
+	}
+	for i := range p.Holds {
+		switch p.Holds[i].Reason {
+		case WaitingForBudget, WaitingForCache, RefusedByAPIServer:
+			t.moving = true
+		}
+	}
+	return t
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// progress says how far the rollout is, and what stops it where the spec does.
+func progress(s *Set, t tally) string {
+	text := fmt.Sprintf("%d of %d pods updated", t.updated, t.matched)
+	switch {
+	case s.NotUpdate:
+		return text + "; updateStrategy.type is NotUpdate"
+	case s.Selector != nil:
+		return text + "; updateStrategy.selector selects the pods to update"
+	case s.Keep > 0:
+		return fmt.Sprintf("%s; partition %s keeps %d at their version", text, s.Partition, s.Keep)
+	}
+	return text
+}
+
+// readyCondition is True when what the spec asks of running Pods is reached and the updated Pods are ready.
+func readyCondition(s *Set, t tally) metav1.Condition {
+	c := metav1.Condition{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse, Message: progress(s, t)}
+	switch {
+	case t.reached() && t.updatedReady == t.updated:
+		c.Status, c.Reason = metav1.ConditionTrue, "Reached"
+	case t.reached():
+		c.Reason = "PodsNotReady"
+		c.Message += fmt.Sprintf("; %d of them not ready", t.updated-t.updatedReady)
+	case s.Paused && !s.NotUpdate:
+		c.Reason = "Paused"
+	case t.moving:
+		c.Reason = "Updating"
+	default:
+		c.Reason = string(NeedsRecreation)
+		c.Message += fmt.Sprintf("; %d must be recreated, fields other than the image changed", t.recreate)
+	}
+	return c
+}
+
+// progressing is True while Pods are being upgraded.
+func progressing(s *Set, t tally) metav1.Condition {
+	c := metav1.Condition{Type: v1beta1.ConditionProgressing, Status: metav1.ConditionFalse, Message: progress(s, t)}
+	switch {
+	case t.moving || t.settling > 0:
+		c.Status, c.Reason = metav1.ConditionTrue, "Updating"
+	case t.reached():
+		c.Reason = "Reached"
+	case s.Paused:
+		c.Reason = "Paused"
+	default:
+		c.Reason = string(NeedsRecreation)
+	}
+	return c
+}
+
+// pausedCondition is True while updateStrategy.paused keeps Pods from being upgraded.
+func pausedCondition(s *Set) metav1.Condition {
+	if s.Paused && !s.NotUpdate {
+		return metav1.Condition{Type: v1beta1.ConditionPaused, Status: metav1.ConditionTrue, Reason: "PausedBySpec", Message: "updateStrategy.paused is true"}
+	}
+	return metav1.Condition{Type: v1beta1.ConditionPaused, Status: metav1.ConditionFalse, Reason: "NotPaused", Message: "updateStrategy.paused is not true"}
+}
