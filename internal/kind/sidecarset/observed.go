@@ -16,6 +16,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/rollout"
 )
@@ -98,8 +99,8 @@ type Sidecar struct {
 	Container
 	// Index in spec.containers.
 	Index int
-	// ImageID is what kubelet reports the container runs; empty if it reports nothing.
-	ImageID string
+	// Runs is what kubelet reports; zero if it reports nothing.
+	Runs inplace.Report
 }
 
 // Available tells whether the Pod serves, as far as is known: ready, no image change under way, and no write

@@ -170,7 +170,7 @@ func step(obs Observed, p *Pod, why reasons) plan.Step {
 		u.Images = append(u.Images, plan.ImageChange{
 			Container: c.Name, Index: have.Index, From: have.Image, To: c.Image,
 		})
-		u.ImageIDs = append(u.ImageIDs, have.ImageID)
+		u.Runs = append(u.Runs, have.Runs)
 	}
 	text := why.available
 	switch {

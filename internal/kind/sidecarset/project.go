@@ -87,6 +87,10 @@ func (p *Pod) readAnnotations(annotations map[string]string, set string) (sideca
 func (p *Pod) readContainers(pod *corev1.Pod, set, sidecarList string) {
 	p.Settled = true
 	var names []string
+	state := p.StateJSON
+	if p.Unreadable != "" {
+		state = ""
+	}
 	known := sidecarList != "" && json.Unmarshal([]byte(sidecarList), &names) == nil
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
@@ -96,12 +100,10 @@ func (p *Pod) readContainers(pod *corev1.Pod, set, sidecarList string) {
 		s := Sidecar{Container: Container{Name: c.Name, Image: c.Image}, Index: i}
 		settled := false
 		if status := statusOf(pod, c.Name); status != nil {
-			s.ImageID = status.ImageID
-			last, changed := "", false
-			if p.Unreadable == "" {
-				last, changed = inplace.LastImageID(p.StateJSON, set, c.Name)
+			s.Runs = inplace.Report{
+				Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID, Behind: behind(pod),
 			}
-			settled = inplace.Settled(c.Image, status.Image, status.ImageID, last, changed)
+			settled = inplace.Settled(c.Image, s.Runs, state, set, c.Name)
 		}
 		p.Settled = p.Settled && settled
 		p.Sidecars = append(p.Sidecars, s)
@@ -133,4 +135,9 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 		}
 	}
 	return nil
+}
+
+// behind tells whether kubelet says that it has not looked at the newest spec yet.
+func behind(pod *corev1.Pod) bool {
+	return pod.Status.ObservedGeneration > 0 && pod.Status.ObservedGeneration < pod.Generation
 }

@@ -20,9 +20,9 @@ type Update struct {
 	Set, Hash, Revision string
 	Containers          []string
 	Now                 time.Time
-	// Images that change, and per image (same index) the imageID that kubelet reports now.
-	Images   []plan.ImageChange
-	ImageIDs []string
+	// Images that change, and per image (same index) what kubelet reports now.
+	Images []plan.ImageChange
+	Runs   []Report
 	// HashJSON and StateJSON are the annotations as they are. They passed CheckObject.
 	HashJSON, StateJSON string
 	// StateAbsent tells that there is no state annotation; StateJSON is empty then.
@@ -81,7 +81,8 @@ func modern(object string) string {
 	return b.String() + object[done:]
 }
 
-// state writes this set's entry of the in-place update state.
+// state writes this set's entry of the in-place update state. containerID is an addition to the wire format,
+// which tells a restart with a new tag of the same image from no restart at all.
 func (u Update) state(now string) string {
 	object := u.StateJSON
 	entry, ok := Get(object, u.Set)
@@ -97,7 +98,9 @@ func (u Update) state(now string) string {
 		if !ok || status[0] != '{' {
 			status = "{}"
 		}
-		last = Set(last, image.Container, Set(status, "imageID", quote(u.ImageIDs[i])))
+		status = Set(status, "imageID", quote(u.Runs[i].ImageID))
+		status = Set(status, "containerID", quote(u.Runs[i].ContainerID))
+		last = Set(last, image.Container, status)
 	}
 	entry = Set(entry, "revision", quote(u.Hash))
 	entry = Set(entry, "updateTimestamp", quote(now))
@@ -105,33 +108,42 @@ func (u Update) state(now string) string {
 	return Set(object, u.Set, entry)
 }
 
-// LastImageID returns the imageID that a set's container ran before its last in-place change, and whether one
-// is recorded. stateJSON is the state annotation; it passed CheckObject or is empty.
-func LastImageID(stateJSON, set, container string) (string, bool) {
-	entry, _ := Get(stateJSON, set)
-	last, _ := Get(entry, "lastContainerStatuses")
-	status, ok := Get(last, container)
-	return GetText(status, "imageID"), ok
+// Report is what kubelet reports of a container.
+type Report struct {
+	Image, ImageID, ContainerID string
+	// Behind tells that kubelet has not looked at the Pod's newest spec yet (status.observedGeneration, where
+	// kubelet fills it in).
+	Behind bool
 }
 
-// Settled tells whether kubelet runs a container with the image its spec names. Kubelet may report an image
-// under another name than the spec's, so the name alone cannot tell:
+// Settled tells whether kubelet runs a container with the image that its spec names. stateJSON is the Pod's
+// state annotation; it passed CheckObject or is empty. Kubelet may report an image under another name than the
+// spec's, so the name alone cannot tell:
 //
-//	status.image equals spec.image          yes
-//	spec.image has a digest                 when imageID has the same digest
-//	a change was recorded by Update.Change  when imageID is not the recorded one any more
-//	no change was ever made in place        yes
-func Settled(specImage, statusImage, imageID, lastImageID string, changed bool) bool {
-	if imageID == "" {
+//	nothing runs                              no
+//	status.image equals spec.image            yes
+//	spec.image has a digest                   when imageID has the same digest
+//	Update.Change recorded what ran before    when another imageID runs, or another container of the same image
+//	                                          (a new tag of the same digest) since kubelet saw the change
+//	no change was ever made in place          yes
+func Settled(specImage string, r Report, stateJSON, set, container string) bool {
+	if r.ImageID == "" {
 		return false
 	}
-	if statusImage == specImage {
+	if r.Image == specImage {
 		return true
 	}
 	if _, digest, ok := strings.Cut(specImage, "@"); ok {
-		return strings.HasSuffix(imageID, digest)
+		return strings.HasSuffix(r.ImageID, digest)
 	}
-	return !changed || imageID != lastImageID
+	entry, _ := Get(stateJSON, set)
+	statuses, _ := Get(entry, "lastContainerStatuses")
+	last, changed := Get(statuses, container)
+	if !changed || GetText(last, "imageID") != r.ImageID {
+		return true
+	}
+	before := GetText(last, "containerID")
+	return before != "" && before != r.ContainerID && !r.Behind
 }
 
 // Version returns the hash that a hash annotation names for a set, and the JSON list of the set's containers
