@@ -20,14 +20,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-zA-Z0-9-]+$')",message="metadata.name: must be letters, digits and '-', at most 63 characters"
 type SidecarSet struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	// What to inject, into which Pods, and how to upgrade it.
 	// +required
 	Spec SidecarSetSpec `json:"spec"`
 	// What was last observed. Written by the controller only.
 	// +optional
-	Status v1beta1.SidecarSetStatus `json:"status,omitempty"`
+	Status v1beta1.SidecarSetStatus `json:"status,omitzero"`
 }
 
 // SidecarSetList is a list of SidecarSets.
@@ -35,7 +35,7 @@ type SidecarSet struct {
 // +kubebuilder:object:root=true
 type SidecarSetList struct {
 	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitzero"`
 	Items           []SidecarSet `json:"items"`
 }
 
@@ -54,6 +54,7 @@ type SidecarSetSpec struct {
 	// The one namespace whose Pods are injected. Empty: see namespaceSelector. When both are set, this one counts.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	Namespace string `json:"namespace,omitempty"`
 
 	// Only Pods in namespaces whose labels match are injected. Unset: all namespaces. An empty selector is refused.
@@ -89,11 +90,11 @@ type SidecarSetSpec struct {
 	// How running Pods get a new version.
 	// +optional
 	// +kubebuilder:default={}
-	UpdateStrategy v1beta1.SidecarSetUpdateStrategy `json:"updateStrategy,omitempty"`
+	UpdateStrategy v1beta1.SidecarSetUpdateStrategy `json:"updateStrategy,omitzero"`
 
 	// What new Pods get.
 	// +optional
-	InjectionStrategy SidecarSetInjectionStrategy `json:"injectionStrategy,omitempty"`
+	InjectionStrategy SidecarSetInjectionStrategy `json:"injectionStrategy,omitzero"`
 
 	// Pull secrets added to the Pod, after its own; a name the Pod already has is not added again.
 	// The Secrets are looked up in the Pod's namespace.
@@ -116,8 +117,7 @@ type SidecarSetSpec struct {
 
 // SidecarContainer is a core Container and what is special about it as a sidecar.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || self.upgradeStrategy.hotUpgradeEmptyImage == ” || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
-// +kubebuilder:validation:XValidation:rule="has(self.image) && self.image != ”",message="image is required"
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || size(self.upgradeStrategy.hotUpgradeEmptyImage) == 0 || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
 // +kubebuilder:validation:XValidation:rule="(has(self.upgradeStrategy) && has(self.upgradeStrategy.upgradeType) ? self.upgradeStrategy.upgradeType : 'ColdUpgrade') == (has(oldSelf.upgradeStrategy) && has(oldSelf.upgradeStrategy.upgradeType) ? oldSelf.upgradeStrategy.upgradeType : 'ColdUpgrade')",message="upgradeStrategy.upgradeType is immutable"
 type SidecarContainer struct {
 	corev1.Container `json:",inline"`
@@ -129,7 +129,7 @@ type SidecarContainer struct {
 
 	// How a new image is brought to running Pods.
 	// +optional
-	UpgradeStrategy v1beta1.SidecarContainerUpgradeStrategy `json:"upgradeStrategy,omitempty"`
+	UpgradeStrategy v1beta1.SidecarContainerUpgradeStrategy `json:"upgradeStrategy,omitzero"`
 
 	// enabled: every mount of every container of the Pod that was not injected is added to this one at the
 	// same path, unless the path is already used by this one's own mounts or devices. Environment variables
@@ -139,7 +139,7 @@ type SidecarContainer struct {
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Enum={enabled,disabled,{type: enabled},{type: disabled},{}}
-	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitempty"`
+	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitzero"`
 
 	// The same for volumeDevices. Not supported yet: refused when set to enabled.
 	// +optional
@@ -175,6 +175,7 @@ type SidecarSetInjectionStrategy struct {
 	// Short form of revision.customVersion.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
 	CustomVersion string `json:"customVersion,omitempty"`
 }
 

@@ -20,14 +20,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-zA-Z0-9-]+$')",message="metadata.name: must be letters, digits and '-', at most 63 characters"
 type SidecarSet struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	// What to inject, into which Pods, and how to upgrade it.
 	// +required
 	Spec SidecarSetSpec `json:"spec"`
 	// What was last observed. Written by the controller only.
 	// +optional
-	Status SidecarSetStatus `json:"status,omitempty"`
+	Status SidecarSetStatus `json:"status,omitzero"`
 }
 
 // SidecarSetList is a list of SidecarSets.
@@ -35,7 +35,7 @@ type SidecarSet struct {
 // +kubebuilder:object:root=true
 type SidecarSetList struct {
 	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitzero"`
 	Items           []SidecarSet `json:"items"`
 }
 
@@ -84,11 +84,11 @@ type SidecarSetSpec struct {
 	// How running Pods get a new version.
 	// +optional
 	// +kubebuilder:default={}
-	UpdateStrategy SidecarSetUpdateStrategy `json:"updateStrategy,omitempty"`
+	UpdateStrategy SidecarSetUpdateStrategy `json:"updateStrategy,omitzero"`
 
 	// What new Pods get.
 	// +optional
-	InjectionStrategy SidecarSetInjectionStrategy `json:"injectionStrategy,omitempty"`
+	InjectionStrategy SidecarSetInjectionStrategy `json:"injectionStrategy,omitzero"`
 
 	// Pull secrets added to the Pod, after its own; a name the Pod already has is not added again.
 	// The Secrets are looked up in the Pod's namespace.
@@ -112,13 +112,13 @@ type SidecarSetSpec struct {
 	// apps.kruise.io/sidecarset-custom-version. Not supported yet: refused when set.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
 	CustomVersion string `json:"customVersion,omitempty"`
 }
 
 // SidecarContainer is a core Container and what is special about it as a sidecar.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || self.upgradeStrategy.hotUpgradeEmptyImage == ” || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
-// +kubebuilder:validation:XValidation:rule="has(self.image) && self.image != ”",message="image is required"
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || size(self.upgradeStrategy.hotUpgradeEmptyImage) == 0 || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
 // +kubebuilder:validation:XValidation:rule="(has(self.upgradeStrategy) && has(self.upgradeStrategy.upgradeType) ? self.upgradeStrategy.upgradeType : 'ColdUpgrade') == (has(oldSelf.upgradeStrategy) && has(oldSelf.upgradeStrategy.upgradeType) ? oldSelf.upgradeStrategy.upgradeType : 'ColdUpgrade')",message="upgradeStrategy.upgradeType is immutable"
 type SidecarContainer struct {
 	corev1.Container `json:",inline"`
@@ -130,13 +130,13 @@ type SidecarContainer struct {
 
 	// How a new image is brought to running Pods.
 	// +optional
-	UpgradeStrategy SidecarContainerUpgradeStrategy `json:"upgradeStrategy,omitempty"`
+	UpgradeStrategy SidecarContainerUpgradeStrategy `json:"upgradeStrategy,omitzero"`
 
 	// enabled: every mount of every container of the Pod that was not injected is added to this one at the
 	// same path, unless the path is already used by this one's own mounts or devices. Environment variables
 	// that a shared subPathExpr names come along. Default: disabled.
 	// +optional
-	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitempty"`
+	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitzero"`
 
 	// The same for volumeDevices. Not supported yet: refused when set to enabled.
 	// +optional
@@ -208,12 +208,13 @@ type ShareVolumePolicy struct {
 
 // TransferEnvVar names environment variables to copy, and the container they are copied from.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.sourceContainerName) && self.sourceContainerName != ”) != has(self.sourceContainerNameFrom)",message="exactly one of sourceContainerName and sourceContainerNameFrom is required"
-// +kubebuilder:validation:XValidation:rule="(has(self.envName) && self.envName != ”) || (has(self.envNames) && size(self.envNames) > 0)",message="at least one of envName and envNames is required"
+// +kubebuilder:validation:XValidation:rule="(has(self.sourceContainerName) && size(self.sourceContainerName) > 0) != has(self.sourceContainerNameFrom)",message="exactly one of sourceContainerName and sourceContainerNameFrom is required"
+// +kubebuilder:validation:XValidation:rule="(has(self.envName) && size(self.envName) > 0) || (has(self.envNames) && size(self.envNames) > 0)",message="at least one of envName and envNames is required"
 type TransferEnvVar struct {
 	// The container to copy from.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	SourceContainerName string `json:"sourceContainerName,omitempty"`
 	// Where the Pod itself says which container to copy from.
 	// +optional
@@ -295,7 +296,7 @@ const (
 
 // SidecarSetUpdateStrategy says how running Pods are upgraded.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.type) && self.type == 'NotUpdate') || !has(self.selector) || !has(self.partition) || (type(self.partition) == int ? self.partition == 0 : self.partition == '0%')",message="partition and selector exclude each other",fieldPath=".partition"
+// +kubebuilder:validation:XValidation:rule="(has(self.type) && self.type == 'NotUpdate') || !has(self.selector) || !has(self.partition) || (type(self.partition) == int ? self.partition == 0 : self.partition.matches('^0+%$'))",message="partition and selector exclude each other",fieldPath=".partition"
 type SidecarSetUpdateStrategy struct {
 	// RollingUpdate (default) or NotUpdate.
 	// +optional
@@ -335,6 +336,7 @@ type SidecarSetUpdateStrategy struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(t, self.exists_one(u, u.key == t.key && (has(u.value) ? u.value : '*') == (has(t.value) ? t.value : '*')))",message="key and value must be unique"
 	ScatterStrategy []UpdateScatterTerm `json:"scatterStrategy,omitempty"`
 }
 
@@ -359,6 +361,7 @@ type UpdatePriorityOrderTerm struct {
 	// The label's key.
 	// +required
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
 	OrderedKey string `json:"orderedKey"`
 }
 
@@ -379,9 +382,11 @@ type UpdateScatterTerm struct {
 	// The label's key.
 	// +required
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
 	Key string `json:"key"`
 	// The label's value, or "*".
 	// +optional
+	// +kubebuilder:validation:MaxLength=63
 	Value string `json:"value,omitempty"`
 }
 
@@ -401,11 +406,12 @@ type SidecarSetInjectRevisionPolicy string
 
 // SidecarSetInjectRevision chooses a revision to inject.
 //
-// +kubebuilder:validation:XValidation:rule="(has(self.customVersion) && self.customVersion != ”) != (has(self.revisionName) && self.revisionName != ”)",message="exactly one of revisionName and customVersion is required"
+// +kubebuilder:validation:XValidation:rule="(has(self.customVersion) && size(self.customVersion) > 0) != (has(self.revisionName) && size(self.revisionName) > 0)",message="exactly one of revisionName and customVersion is required"
 type SidecarSetInjectRevision struct {
 	// The newest revision with this custom version.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
 	CustomVersion *string `json:"customVersion,omitempty"`
 	// The revision of this name.
 	// +optional
