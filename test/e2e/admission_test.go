@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/test/env"
+)
+
+// TestInjection_ofTheFirstExample is scenario rows 1, 2, 7, 9, 23 and 25: one file with a SidecarSet and a Pod.
+func TestInjection_ofTheFirstExample(t *testing.T) {
+	t.Cleanup(func() {
+		_, _ = cluster.Kubectl(context.Background(), "delete", "-f", "examples/01-logtail-sidecarset.yaml", "--ignore-not-found", "--grace-period=0", "--force")
+	})
+	kubectl(t, "", "apply", "-f", "examples/01-logtail-sidecarset.yaml")
+	pod, err := cluster.Client.CoreV1().Pods("default").Get(t.Context(), "test-pod", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pod.Spec.Containers) != 2 || pod.Spec.Containers[0].Name != "logtail" {
+		t.Fatalf("containers are %v, want logtail first", names(pod))
+	}
+	sidecar := pod.Spec.Containers[0]
+	want := map[string]string{"TZ": "Asia/Shanghai", "IS_INJECTED": "true"}
+	for _, e := range sidecar.Env {
+		if want[e.Name] == e.Value {
+			delete(want, e.Name)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("environment is %v, missing %v", sidecar.Env, want)
+	}
+	if sidecar.LivenessProbe == nil || sidecar.Resources.Limits.Memory().String() != "512Mi" {
+		t.Errorf("probe or resources did not pass through: %+v", sidecar)
+	}
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		out, err := cluster.Kubectl(ctx, "get", "sidecarset", "logtail-sidecarset", "--no-headers")
+		if err != nil {
+			return err
+		}
+		if f := strings.Fields(out); len(f) < 4 || strings.Join(f[1:4], "/") != "1/1/1" {
+			return fmt.Errorf("kubectl get sidecarset prints %q", out)
+		}
+		return nil
+	})
+}
+
+// TestInjection_followsTheSetAtOnce: a Pod created right after its SidecarSet is admitted is never missed.
+func TestInjection_followsTheSetAtOnce(t *testing.T) {
+	namespace(t, "at-once")
+	for i := range 30 {
+		name := fmt.Sprintf("at-once-%d", i)
+		kubectl(t, fmt.Sprintf(`apiVersion: apps.kruise.io/v1alpha1
+kind: SidecarSet
+metadata: {name: %[1]s}
+spec:
+  namespace: at-once
+  selector: {matchLabels: {app: %[1]s}}
+  containers: [{name: logtail, image: "logtail:1"}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s, namespace: at-once, labels: {app: %[1]s}}
+spec: {containers: [{name: app, image: "app:1"}]}
+`, name), "apply", "-f", "-")
+		t.Cleanup(func() { _, _ = cluster.Kubectl(context.Background(), "delete", "sidecarset", name) })
+		pod, err := cluster.Client.CoreV1().Pods("at-once").Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pod.Spec.Containers) != 2 {
+			t.Fatalf("round %d: containers are %v", i, names(pod))
+		}
+	}
+}
+
+// TestManagerDown_onlyPodsThatMayBeSelectedWait is what the README promises.
+func TestManagerDown_onlyPodsThatMayBeSelectedWait(t *testing.T) {
+	namespace(t, "down")
+	namespace(t, "down-other")
+	applySet(t, "down", fmt.Sprintf(setTemplate, "down", "1"))
+	if err := cluster.StopManager(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := cluster.StartManager(context.Background(), false); err != nil {
+			t.Fatal(err)
+		}
+	})
+	tests := map[string]struct {
+		namespace string
+		labels    map[string]string
+		refused   bool
+	}{
+		"the labels of a set":             {namespace: "down", labels: map[string]string{"app": "web"}, refused: true},
+		"other labels":                    {namespace: "down", labels: map[string]string{"app": "db"}},
+		"no labels":                       {namespace: "down"},
+		"another namespace":               {namespace: "down-other", labels: map[string]string{"app": "web"}},
+		"kube-system":                     {namespace: "kube-system", labels: map[string]string{"app": "web"}},
+		"the product's own namespace":     {namespace: env.Namespace, labels: map[string]string{"app": "web"}},
+		"a namespace nobody thought of":   {namespace: "default", labels: map[string]string{"app": "web"}},
+		"a label that looks like a set's": {namespace: "down", labels: map[string]string{"app": "web2"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{
+				ObjectMeta: metav1.ObjectMeta{GenerateName: "down-", Namespace: tt.namespace, Labels: tt.labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app:1"}}},
+			}
+			var err error
+			eventually(t, time.Minute, func(ctx context.Context) error { // the namespace's service account may be late
+				_, err = cluster.Client.CoreV1().Pods(tt.namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+				if err != nil && strings.Contains(err.Error(), "serviceaccount") {
+					return err
+				}
+				return nil
+			})
+			if tt.refused != (err != nil) {
+				t.Errorf("refused = %v, want %t", err, tt.refused)
+			}
+			if err != nil && !strings.Contains(err.Error(), "failed calling webhook") {
+				t.Errorf("refused for another reason: %v", err)
+			}
+		})
+	}
+}
+
+// TestConversion_losesNothing writes v1alpha1, reads both versions, and writes back.
+func TestConversion_losesNothing(t *testing.T) {
+	const manifest = `apiVersion: apps.kruise.io/v1alpha1
+kind: SidecarSet
+metadata: {name: converted}
+spec:
+  namespace: ns-converted
+  selector: {matchLabels: {app: converted}}
+  containers:
+  - {name: logtail, image: "logtail:1", shareVolumePolicy: enabled}
+`
+	applySet(t, "converted", manifest)
+	type fields struct {
+		Spec struct {
+			Namespace         string                `json:"namespace"`
+			NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector"`
+			Containers        []struct {
+				ShareVolumePolicy struct {
+					Type string `json:"type"`
+				} `json:"shareVolumePolicy"`
+			} `json:"containers"`
+		} `json:"spec"`
+	}
+	read := func(version string) fields {
+		var f fields
+		out := kubectl(t, "", "get", "sidecarsets."+version+".apps.kruise.io", "converted", "-o", "json")
+		if err := json.Unmarshal([]byte(out), &f); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	hub := read("v1beta1")
+	if hub.Spec.Namespace != "" || hub.Spec.NamespaceSelector == nil || hub.Spec.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != "ns-converted" {
+		t.Errorf("v1beta1 has %+v", hub.Spec)
+	}
+	if got := hub.Spec.Containers[0].ShareVolumePolicy.Type; got != "enabled" {
+		t.Errorf("v1beta1 shareVolumePolicy.type is %q", got)
+	}
+	spoke := read("v1alpha1")
+	if spoke.Spec.Namespace != "ns-converted" || spoke.Spec.NamespaceSelector != nil {
+		t.Errorf("v1alpha1 has namespace %q and selector %v", spoke.Spec.Namespace, spoke.Spec.NamespaceSelector)
+	}
+	kubectl(t, manifest, "apply", "-f", "-")
+}
+
+func names(pod *corev1.Pod) []string {
+	var list []string
+	for _, c := range pod.Spec.Containers {
+		list = append(list, c.Name)
+	}
+	return list
+}

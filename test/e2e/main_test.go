@@ -1,0 +1,125 @@
+// Package e2e tests the built product as its users have it: binaries, manifests, a real API server, simulated nodes.
+//
+// `make test-product` runs it. Start at rollout_test.go. Tests share one cluster and run one after the other; each
+// uses names of its own.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/outrigger-project/outrigger/test/env"
+)
+
+// cluster is the one running product of this test binary.
+var cluster *env.Env
+
+func TestMain(m *testing.M) {
+	bin := os.Getenv("OUTRIGGER_BIN")
+	if bin == "" {
+		fmt.Println("SKIPPED: the product tests need built binaries and a dev cluster: run `make test-product`")
+		return
+	}
+	os.Exit(run(m, filepath.Dir(bin)))
+}
+
+func run(m *testing.M, root string) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Minute)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "outrigger-e2e-")
+	if err != nil {
+		fmt.Println("make a folder:", err)
+		return 1
+	}
+	cluster, err = env.Start(ctx, env.Options{Root: root, Dir: dir, Nodes: 5, ClusterFlags: []string{"--ephemeral"}})
+	if err != nil {
+		fmt.Println("start the cluster:", err)
+		return 1
+	}
+	defer cluster.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // reported by down itself
+	if _, err := cluster.StartManager(ctx, false); err != nil {
+		fmt.Println("start the manager:", err)
+		printTail(filepath.Join(dir, "manager.log"))
+		return 1
+	}
+	code := m.Run()
+	if code != 0 {
+		printTail(filepath.Join(dir, "manager.log"))
+		return code
+	}
+	_ = os.RemoveAll(dir)
+	return code
+}
+
+// printTail shows the end of a log, for the reader of a failed run.
+func printTail(path string) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	fmt.Printf("--- the end of %s\n%s\n", path, data[max(0, len(data)-8000):])
+}
+
+// kubectl runs kubectl and ends the test when it fails.
+func kubectl(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	out, err := cluster.KubectlIn(t.Context(), stdin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// eventually ends the test when check does not come true in time.
+func eventually(t *testing.T, limit time.Duration, check func(context.Context) error) {
+	t.Helper()
+	if err := env.Eventually(t.Context(), limit, check); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// applySet applies a SidecarSet, removes it after the test, and waits until the manager has observed it.
+func applySet(t *testing.T, name, manifest string) {
+	t.Helper()
+	kubectl(t, manifest, "apply", "-f", "-")
+	t.Cleanup(func() {
+		if out, err := cluster.Kubectl(context.Background(), "delete", "sidecarset", name, "--ignore-not-found"); err != nil {
+			t.Errorf("delete SidecarSet %s: %v %s", name, err, out)
+		}
+	})
+	observed(t, name)
+}
+
+// observed waits until the SidecarSet's status speaks of its newest generation.
+func observed(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		out, err := cluster.Kubectl(ctx, "get", "sidecarset", name, "-o", "jsonpath={.metadata.generation}/{.status.observedGeneration}")
+		if err != nil {
+			return err
+		}
+		var generation, seen int
+		if _, err := fmt.Sscanf(out, "%d/%d", &generation, &seen); err != nil || generation != seen {
+			return fmt.Errorf("SidecarSet %s: generation/observed is %s", name, out)
+		}
+		return nil
+	})
+}
+
+// namespace makes a namespace and removes its Pods after the test.
+func namespace(t *testing.T, name string) {
+	t.Helper()
+	if err := cluster.EnsureNamespace(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_, err := cluster.Kubectl(context.Background(), "delete", "pods", "--all", "-n", name, "--force", "--grace-period=0", "--wait=false")
+		if err != nil {
+			t.Errorf("remove the pods of %s: %v", name, err)
+		}
+	})
+}
