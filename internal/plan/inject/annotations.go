@@ -1,0 +1,136 @@
+package inject
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
+)
+
+// ourAnnotations are those that injection writes, in the order in which it does.
+func ourAnnotations() []string {
+	return []string{
+		v1beta1.SidecarSetHashAnnotation,
+		v1beta1.SidecarSetHashWithoutImageAnnotation,
+		v1beta1.SidecarSetInjectedListAnnotation,
+	}
+}
+
+// annotate records the sets and their versions. What the Pod says already of other sets stays: it may come
+// from an earlier injection.
+func annotate(o *operations, p *pod, sets []*Set) error {
+	annotations := p.metadata.Get("annotations")
+	full, err := versions(annotations, v1beta1.SidecarSetHashAnnotation, sets, func(s *Set) []byte { return s.hash })
+	if err != nil {
+		return err
+	}
+	withoutImage, err := versions(annotations, v1beta1.SidecarSetHashWithoutImageAnnotation, sets, func(s *Set) []byte { return s.hashWithoutImage })
+	if err != nil {
+		return err
+	}
+	values := [][]byte{full, withoutImage, injectedList(annotations, sets)}
+	if annotations.IsObject() {
+		for i, key := range ourAnnotations() {
+			o.begin("add", "/metadata/annotations/", strings.ReplaceAll(key, "/", "~1"))
+			o.buf = appendQuoted(o.buf, values[i])
+			o.end()
+		}
+		return nil
+	}
+	at, open, closing := "/metadata/annotations", "{", "}"
+	if !p.metadata.IsObject() {
+		at, open, closing = "/metadata", `{"annotations":{`, "}}"
+	}
+	o.begin("add", at, "")
+	for i, key := range ourAnnotations() {
+		o.buf = append(append(append(o.buf, open...), '"'), key...)
+		o.buf = appendQuoted(append(o.buf, `":`...), values[i])
+		open = ","
+	}
+	o.buf = append(o.buf, closing...)
+	o.end()
+	return nil
+}
+
+// versions writes the map from SidecarSet to its version, sorted by name.
+func versions(annotations jsonview.Value, key string, sets []*Set, version func(*Set) []byte) ([]byte, error) {
+	entries := make([]element, 0, len(sets))
+	for _, s := range sets {
+		entries = append(entries, element{s.Name, version(s)})
+	}
+	earlier, err := earlierVersions(annotations.Get(key).Text())
+	if err != nil {
+		return nil, fmt.Errorf("metadata.annotations[%s]: %w", key, err)
+	}
+	for _, e := range earlier {
+		if !slices.ContainsFunc(entries, func(known element) bool { return known.name == e.name }) {
+			entries = append(entries, e)
+		}
+	}
+	slices.SortFunc(entries, func(a, b element) int { return cmp.Compare(a.name, b.name) })
+	size := 2
+	for _, e := range entries {
+		size += len(e.name) + len(e.raw) + 4
+	}
+	buf := make([]byte, 0, size)
+	for i, e := range entries {
+		buf = append(buf, "{,"[min(i, 1)])
+		buf = appendQuoted(buf, []byte(e.name))
+		buf = append(append(buf, ':'), e.raw...)
+	}
+	return append(buf, '}'), nil
+}
+
+// earlierVersions reads what the annotation says of sets. The old form, a map from name to hash, becomes the
+// new one.
+func earlierVersions(text string) ([]element, error) {
+	if text == "" {
+		return nil, nil
+	}
+	v, err := jsonview.Parse([]byte(text))
+	if err != nil || !v.IsObject() {
+		return nil, fmt.Errorf("must be a JSON object from SidecarSet to its version, got %s", shortened(text))
+	}
+	var entries []element
+	for name, version := range v.Fields() {
+		e := element{name.Text(), version}
+		switch {
+		case version.IsString():
+			e.raw, err = json.Marshal(v1beta1.SidecarSetUpgradeSpec{SidecarSetHash: version.Text(), SidecarSetName: e.name})
+		case !version.IsObject():
+			err = fmt.Errorf("%s: must be an object or a hash, got %s", e.name, shortened(string(version)))
+		}
+		if err != nil {
+			return nil, err
+		}
+		entries = slices.DeleteFunc(entries, func(known element) bool { return known.name == e.name })
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// injectedList writes the sorted names of all injected sets.
+func injectedList(annotations jsonview.Value, sets []*Set) []byte {
+	var all []string
+	for name := range strings.SplitSeq(annotations.Get(v1beta1.SidecarSetInjectedListAnnotation).Text(), ",") {
+		all = append(all, strings.TrimSpace(name))
+	}
+	for _, s := range sets {
+		all = append(all, s.Name)
+	}
+	slices.Sort(all)
+	all = slices.DeleteFunc(slices.Compact(all), func(name string) bool { return name == "" })
+	return []byte(strings.Join(all, ","))
+}
+
+// shortened quotes a text for a message.
+func shortened(text string) string {
+	if len(text) > 40 {
+		text = text[:40] + "…"
+	}
+	return fmt.Sprintf("%q", text)
+}

@@ -1,0 +1,95 @@
+package inject
+
+import (
+	"slices"
+
+	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
+)
+
+// extras is what a sidecar gets from the Pod's own containers, beside what it brings itself.
+type extras struct {
+	env, mounts []jsonview.Value
+	// envNames and paths that are taken: by the sidecar itself first, then by what was added.
+	envNames, paths []string
+}
+
+// extrasFor collects them: the variables of transferEnv, then shared mounts and the variables these need.
+func (c *container) extrasFor(p *pod) extras {
+	if !c.share && len(c.transfer) == 0 {
+		return extras{}
+	}
+	x := extras{envNames: slices.Clone(c.envNames), paths: slices.Clone(c.paths)}
+	for _, t := range c.transfer {
+		if a, ok := t.from.find(p); ok {
+			for _, name := range t.names {
+				x.transfer(a, name)
+			}
+		}
+	}
+	if c.share {
+		for _, a := range p.apps {
+			x.share(a)
+		}
+	}
+	return x
+}
+
+func (x *extras) transfer(a app, name string) {
+	if v := a.variable(name); v != nil && !slices.Contains(x.envNames, name) {
+		x.envNames = append(x.envNames, name)
+		x.env = append(x.env, v)
+	}
+}
+
+// share adds the mounts of one container. Of several at one path the first stays.
+func (x *extras) share(a app) {
+	for m := range a.mounts.Elements() {
+		at := clean(m.Get("mountPath").Text())
+		if slices.Contains(x.paths, at) {
+			continue
+		}
+		x.paths = append(x.paths, at)
+		x.mounts = append(x.mounts, m)
+		for _, name := range references(m.Get("subPathExpr").Text()) {
+			x.need(a, name)
+		}
+	}
+}
+
+// need adds a variable together with those that its value names, these first: kubelet resolves $(VAR) only
+// to what stands before.
+func (x *extras) need(a app, name string) {
+	v := a.variable(name)
+	if v == nil || slices.Contains(x.envNames, name) {
+		return
+	}
+	x.envNames = append(x.envNames, name)
+	for _, other := range references(v.Get("value").Text()) {
+		x.need(a, other)
+	}
+	x.env = append(x.env, v)
+}
+
+// append writes the container's JSON.
+func (c *container) append(buf []byte, p *pod) []byte {
+	x := c.extrasFor(p)
+	buf = append(buf, c.head...)
+	buf = appendList(buf, `,"env":[`, c.env, x.env)
+	if len(c.mounts)+len(x.mounts) > 0 {
+		buf = appendList(buf, `,"volumeMounts":[`, c.mounts, x.mounts)
+	}
+	return append(buf, '}')
+}
+
+// appendList writes what is joined already, then the rest.
+func appendList(buf []byte, open string, joined []byte, rest []jsonview.Value) []byte {
+	buf = append(buf, open...)
+	buf = append(buf, joined...)
+	for i, v := range rest {
+		if i > 0 || len(joined) > 0 {
+			buf = append(buf, ',')
+		}
+		buf = append(buf, v...)
+	}
+	return append(buf, ']')
+}

@@ -1,0 +1,255 @@
+package inject
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+)
+
+// Set is a SidecarSet made ready for injection. It does not change and may be used concurrently.
+type Set struct {
+	// Name of the SidecarSet.
+	Name string
+	// Scope says which Pods it selects.
+	Scope scope.Scope
+	// Paused is injectionStrategy.paused.
+	Paused bool
+
+	containers, initContainers []container
+	// volumes that a sidecar uses, and imagePullSecrets.
+	volumes, secrets []element
+	// versions are its entries in the Pod's annotations.
+	hash, hashWithoutImage []byte
+}
+
+// container is a sidecar made ready: everything that is the same in every Pod is JSON already.
+type container struct {
+	name string
+	// before tells that it stands in front of the Pod's own.
+	before bool
+	// head is the JSON object without env, volumeMounts and the closing brace.
+	head []byte
+	// env and mounts are the elements of the container's own lists, comma-joined.
+	env, mounts []byte
+	envNames    []string
+	// paths of its own mounts and devices.
+	paths    []string
+	share    bool
+	transfer []transfer
+}
+
+// transfer says which variables are copied from which container.
+type transfer struct {
+	from  source
+	names []string
+}
+
+// element is one element of a list in which names are unique.
+type element struct {
+	name string
+	raw  []byte
+}
+
+// Prepare makes a SidecarSet ready for injection. It fails, naming the fields, for what is not supported yet
+// and for selectors that are malformed.
+func Prepare(set *v1beta1.SidecarSet) (*Set, error) {
+	if errs := unsupported(set); len(errs) > 0 {
+		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
+	}
+	s := &Set{Name: set.Name, Paused: set.Spec.InjectionStrategy.Paused}
+	for _, step := range []func(*v1beta1.SidecarSet) error{s.prepareScope, s.prepareContainers, s.prepareLists, s.prepareVersions} {
+		if err := step(set); err != nil {
+			return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Set) prepareScope(set *v1beta1.SidecarSet) (err error) {
+	s.Scope, err = scope.Of(&set.Spec)
+	return err
+}
+
+func (s *Set) prepareContainers(set *v1beta1.SidecarSet) error {
+	for i := range set.Spec.InitContainers {
+		c, err := prepareContainer(&set.Spec.InitContainers[i])
+		if err != nil {
+			return fmt.Errorf("spec.initContainers[%d].%w", i, err)
+		}
+		c.before = set.Spec.InitContainers[i].PodInjectPolicy == v1beta1.BeforeAppContainer
+		s.initContainers = append(s.initContainers, c)
+	}
+	for i := range set.Spec.Containers {
+		c, err := prepareContainer(&set.Spec.Containers[i])
+		if err != nil {
+			return fmt.Errorf("spec.containers[%d].%w", i, err)
+		}
+		c.before = set.Spec.Containers[i].PodInjectPolicy != v1beta1.AfterAppContainer
+		s.containers = append(s.containers, c)
+	}
+	return nil
+}
+
+func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
+	own := sidecar.Container.DeepCopy()
+	c := container{name: own.Name, share: sidecar.ShareVolumePolicy.Type == v1beta1.ShareVolumePolicyEnabled}
+	env := slices.DeleteFunc(own.Env, func(e corev1.EnvVar) bool { return e.Name == v1beta1.InjectedEnv })
+	env = append(env, corev1.EnvVar{Name: v1beta1.InjectedEnv, Value: "true"})
+	for _, e := range env {
+		c.envNames = append(c.envNames, e.Name)
+	}
+	for _, m := range own.VolumeMounts {
+		c.paths = append(c.paths, clean(m.MountPath))
+	}
+	for _, d := range own.VolumeDevices {
+		c.paths = append(c.paths, clean(d.DevicePath))
+	}
+	for i, t := range sidecar.TransferEnv {
+		from, err := sourceOf(&t)
+		if err != nil {
+			return c, fmt.Errorf("transferEnv[%d].%w", i, err)
+		}
+		c.transfer = append(c.transfer, transfer{from: from, names: united(t.EnvName, t.EnvNames)})
+	}
+	var err error
+	if c.env, err = joined(env); err != nil {
+		return c, fmt.Errorf("env: %w", err)
+	}
+	if c.mounts, err = joined(own.VolumeMounts); err != nil {
+		return c, fmt.Errorf("volumeMounts: %w", err)
+	}
+	own.Env, own.VolumeMounts = nil, nil
+	whole, err := json.Marshal(own)
+	if err != nil {
+		return c, fmt.Errorf("%s: %w", own.Name, err)
+	}
+	c.head = whole[:len(whole)-1]
+	return c, nil
+}
+
+// united returns envName and envNames as one sorted list without repetitions.
+func united(name string, names []string) []string {
+	all := append([]string{name}, names...)
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(n string) bool { return n == "" })
+}
+
+// joined returns the JSON of a list without its brackets.
+func joined[T any](list []T) ([]byte, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	data, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	return data[1 : len(data)-1], nil
+}
+
+// prepareLists keeps the volumes that a sidecar mounts or uses as a device, and the pull secrets.
+func (s *Set) prepareLists(set *v1beta1.SidecarSet) error {
+	used := map[string]bool{}
+	for _, c := range slices.Concat(set.Spec.InitContainers, set.Spec.Containers) {
+		for _, m := range c.VolumeMounts {
+			used[m.Name] = true
+		}
+		for _, d := range c.VolumeDevices {
+			used[d.Name] = true
+		}
+	}
+	for i, v := range set.Spec.Volumes {
+		if !used[v.Name] {
+			continue
+		}
+		raw, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("spec.volumes[%d]: %w", i, err)
+		}
+		s.volumes = append(s.volumes, element{v.Name, raw})
+	}
+	for i, secret := range set.Spec.ImagePullSecrets {
+		raw, err := json.Marshal(secret)
+		if err != nil {
+			return fmt.Errorf("spec.imagePullSecrets[%d]: %w", i, err)
+		}
+		s.secrets = append(s.secrets, element{secret.Name, raw})
+	}
+	return nil
+}
+
+func (s *Set) prepareVersions(set *v1beta1.SidecarSet) error {
+	hashes, err := revision.Of(&set.Spec)
+	if err != nil {
+		return err
+	}
+	version := v1beta1.SidecarSetUpgradeSpec{
+		UpdateTimestamp: changed(set),
+		SidecarSetHash:  hashes.WithoutImage,
+		SidecarSetName:  set.Name,
+	}
+	for i := range set.Spec.Containers {
+		version.SidecarList = append(version.SidecarList, set.Spec.Containers[i].Name)
+	}
+	if s.hashWithoutImage, err = json.Marshal(version); err != nil {
+		return fmt.Errorf("write its version: %w", err)
+	}
+	version.SidecarSetHash = hashes.Full
+	version.SidecarSetControllerRevision = revision.Name(set.Name, hashes.Full)
+	if s.hash, err = json.Marshal(version); err != nil {
+		return fmt.Errorf("write its version: %w", err)
+	}
+	return nil
+}
+
+// changed is when the set was last changed, as its managed fields say, else when it was created, else
+// unknown. It stands in the Pod's annotations: the clock would give the same request two answers.
+func changed(set *v1beta1.SidecarSet) string {
+	newest := set.CreationTimestamp.Time
+	for _, f := range set.ManagedFields {
+		if f.Subresource == "" && f.Time != nil && f.Time.After(newest) {
+			newest = f.Time.Time
+		}
+	}
+	if newest.IsZero() {
+		return ""
+	}
+	return newest.UTC().Format(time.RFC3339)
+}
+
+// unsupported lists what a set asks for that is not built. The same is refused when the set is written; here
+// it stands for sets that were stored by another version.
+func unsupported(set *v1beta1.SidecarSet) field.ErrorList {
+	var errs field.ErrorList
+	refuse := func(asked bool, at *field.Path, what string) {
+		if asked {
+			errs = append(errs, field.Forbidden(at, what+" is not supported yet"))
+		}
+	}
+	spec := field.NewPath("spec")
+	refuse(set.Annotations[v1beta1.SidecarSetCanaryAnnotation] == "true",
+		field.NewPath("metadata", "annotations").Key(v1beta1.SidecarSetCanaryAnnotation), "a canary")
+	refuse(len(set.Spec.PatchPodMetadata) > 0, spec.Child("patchPodMetadata"), "patchPodMetadata")
+	refuse(set.Spec.InjectionStrategy.Revision != nil, spec.Child("injectionStrategy", "revision"), "injecting a revision")
+	for name, list := range map[string][]v1beta1.SidecarContainer{"containers": set.Spec.Containers, "initContainers": set.Spec.InitContainers} {
+		for i := range list {
+			c, at := &list[i], spec.Child(name).Index(i)
+			device := c.ShareVolumeDevicePolicy
+			native := name == "initContainers" && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+			refuse(native, at.Child("restartPolicy"), "a native sidecar (Always)")
+			refuse(c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, at.Child("upgradeStrategy", "upgradeType"), "HotUpgrade")
+			refuse(c.ResourcesPolicy != nil, at.Child("resourcesPolicy"), "resourcesPolicy")
+			refuse(device != nil && device.Type == v1beta1.ShareVolumePolicyEnabled, at.Child("shareVolumeDevicePolicy", "type"), "sharing devices")
+		}
+	}
+	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
+	return errs
+}
