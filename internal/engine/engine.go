@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// DefaultWritesInFlight bounds the writes that are under way at a time. At 5 ms each, 32 are 6,400 per second:
+// more than an API server takes.
+const DefaultWritesInFlight = 32
+
+// Pods is what the engine needs of the API server.
+type Pods interface {
+	// PatchPod applies a JSON patch to a Pod and returns its new resourceVersion.
+	PatchPod(ctx context.Context, namespace, name string, patch []byte) (version string, err error)
+	// LookAtPod asks the API server itself, not a cache, for a Pod's UID and resourceVersion.
+	LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error)
+}
+
+// Owner is the object whose plan is carried out.
+type Owner struct {
+	Resource schema.GroupVersionResource
+	Kind     string
+	// Namespace is empty for cluster-scoped owners.
+	Namespace, Name string
+	// UID tells an owner from a later one of the same name.
+	UID string
+}
+
+// Did is what became of a plan.
+type Did struct {
+	// Done are the steps that the API server acknowledged, in plan order.
+	Done []plan.Step
+	// Refused are those that it refused, in plan order.
+	Refused []Refusal
+	// LookAgain tells that some units were not as observed, or that an outcome is unknown.
+	LookAgain bool
+	// RetryAfter is how long the API server asked to wait.
+	RetryAfter time.Duration
+}
+
+// Refusal is a step that the API server refused.
+type Refusal struct {
+	Step    plan.Step
+	Message string
+}
+
+// Hands carry out plans. They are safe for concurrent use; the plans of one owner come one after the other.
+type Hands struct {
+	pods  Pods
+	now   func() time.Time
+	slots chan struct{}
+
+	mu      sync.Mutex
+	ledgers map[ownerKey]*Ledger
+}
+
+type ownerKey struct{ resource, namespace, name string }
+
+func (o Owner) key() ownerKey { return ownerKey{o.Resource.Resource, o.Namespace, o.Name} }
+
+// NewHands returns hands that write to these Pods, with at most inFlight requests under way at a time, of all
+// owners together.
+func NewHands(pods Pods, inFlight int, now func() time.Time) *Hands {
+	if inFlight <= 0 {
+		inFlight = DefaultWritesInFlight
+	}
+	return &Hands{pods: pods, now: now, slots: make(chan struct{}, inFlight), ledgers: map[ownerKey]*Ledger{}}
+}
+
+// Do carries out a plan: each step is one patch, started in plan order. It starts nothing more after the first
+// failure, which it returns. A unit that is gone or not as observed is no failure; one whose write is refused
+// is remembered and waits, while the others go on.
+func (h *Hands) Do(ctx context.Context, owner Owner, p plan.Plan) (Did, error) {
+	patches := make([][]byte, len(p.Steps))
+	for i := range p.Steps {
+		var err error
+		if patches[i], err = Patch(p.Steps[i]); err != nil {
+			return Did{}, err
+		}
+	}
+	outcomes := make([]Outcome, len(p.Steps))
+	started, err := h.each(ctx, len(p.Steps), func(i int) error {
+		outcomes[i] = h.send(ctx, owner, p.Steps[i].Unit, patches[i])
+		if outcomes[i].stops() {
+			return fmt.Errorf("update pod %s: %s", p.Steps[i].Unit, outcomes[i].Message)
+		}
+		return nil
+	})
+	return tell(p.Steps[:started], outcomes), err
+}
+
+// send sends one write and notes in the ledger what becomes of it.
+func (h *Hands) send(ctx context.Context, owner Owner, u plan.Unit, patch []byte) Outcome {
+	h.with(owner, func(l *Ledger) { l.Sent(u) })
+	o := Judge(h.pods.PatchPod(ctx, u.Namespace, u.Name, patch))
+	h.with(owner, func(l *Ledger) { l.Settled(u, o, h.now()) })
+	return o
+}
+
+func tell(steps []plan.Step, outcomes []Outcome) Did {
+	var did Did
+	for i := range steps {
+		o := outcomes[i]
+		switch o.Fate {
+		case Done:
+			did.Done = append(did.Done, steps[i])
+		case Refused, Broken:
+			did.Refused = append(did.Refused, Refusal{Step: steps[i], Message: o.Message})
+		case Stale, Unknown:
+			did.LookAgain = true
+		case Gone, Busy:
+		}
+		did.RetryAfter = max(did.RetryAfter, o.RetryAfter)
+	}
+	return did
+}
+
+// each calls do for 0 … n-1, started in this order, as many at a time as there are slots. It starts nothing more
+// after the first error, and returns how many it started and the error with the lowest index.
+func (h *Hands) each(ctx context.Context, n int, do func(int) error) (started int, err error) {
+	errs := make([]error, n)
+	stop := make(chan struct{})
+	var once sync.Once
+	var wg sync.WaitGroup
+	for ; started < n && h.enter(ctx, stop); started++ {
+		i := started
+		wg.Go(func() {
+			defer func() { <-h.slots }()
+			if errs[i] = do(i); errs[i] != nil {
+				once.Do(func() { close(stop) })
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return started, err
+		}
+	}
+	return started, context.Cause(ctx)
+}
+
+// enter waits for a slot; false means that nothing more is to be started.
+func (h *Hands) enter(ctx context.Context, stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return false
+	case <-ctx.Done():
+		return false
+	case h.slots <- struct{}{}:
+	}
+	select {
+	case <-stop:
+	case <-ctx.Done():
+	default:
+		return true
+	}
+	<-h.slots
+	return false
+}
+
+// Look asks the API server about every unit whose last write has an unknown outcome. It fails when it gets no
+// answer; those units stay in doubt.
+func (h *Hands) Look(ctx context.Context, owner Owner) error {
+	var doubts []plan.Unit
+	h.with(owner, func(l *Ledger) { doubts = l.Doubts() })
+	_, err := h.each(ctx, len(doubts), func(i int) error {
+		u := doubts[i]
+		uid, version, err := h.pods.LookAtPod(ctx, u.Namespace, u.Name)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("look what became of our last write to pod %s: %w", u, err)
+		}
+		h.with(owner, func(l *Ledger) { l.Found(u, uid, version) })
+		return nil
+	})
+	return err
+}
+
+// Marks tells what an observation of an owner's units must know of our own writes (see Ledger.Marks).
+func (h *Hands) Marks(owner Owner, shown func(plan.Unit) (string, bool)) (marks []Mark) {
+	h.with(owner, func(l *Ledger) { marks = l.Marks(shown, h.now()) })
+	return marks
+}
+
+// Awaits tells whether any new version of a unit matters, even if nothing that counts changed in it.
+func (h *Hands) Awaits(owner Owner, uid string) (awaits bool) {
+	h.with(owner, func(l *Ledger) { awaits = l.Awaits(uid) })
+	return awaits
+}
+
+// Next returns how long it is until a refused write of an owner may be tried again; 0 when there is none.
+func (h *Hands) Next(owner Owner) (next time.Duration) {
+	h.with(owner, func(l *Ledger) { next = l.Next(h.now()) })
+	return next
+}
+
+// Forget drops what is known of an owner that is gone.
+func (h *Hands) Forget(owner Owner) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.ledgers, owner.key())
+}
+
+// with calls f with the owner's ledger, under the lock.
+func (h *Hands) with(owner Owner, f func(*Ledger)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.ledgers[owner.key()]
+	if l == nil {
+		l = &Ledger{}
+		h.ledgers[owner.key()] = l
+	}
+	f(l)
+}

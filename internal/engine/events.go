@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// maxNote is a little less than the 1024 bytes that the API server accepts.
+const maxNote = 1000
+
+// Event is something that happened, for the user. The recorder folds events of the same reason about the same
+// revision into one series, so a long rollout does not fill the event log.
+type Event struct {
+	// Type is Normal or Warning.
+	Type, Reason, Action, Note string
+	// Revision that the event is about.
+	Revision string
+}
+
+// Recorder is what events need of the outside; client-go's events.EventRecorder is one.
+type Recorder interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}
+
+// Say records an event about an object.
+func Say(r Recorder, about runtime.Object, e Event) {
+	related := &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ControllerRevision", Name: e.Revision}
+	note := e.Note
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote], "") + "…"
+	}
+	r.Eventf(about, related, e.Type, e.Reason, e.Action, "%s", note)
+}
+
+// PodsUpgraded tells that Pods were given a revision in place.
+func PodsUpgraded(pods int, revision string) Event {
+	return Event{
+		Type: corev1.EventTypeNormal, Reason: "PodsUpgraded", Action: "UpdateInPlace", Revision: revision,
+		Note: fmt.Sprintf("updated %s in place to %s", count(pods), revision),
+	}
+}
+
+// NotUpgradablePods tells that Pods cannot be given a revision in place.
+func NotUpgradablePods(pods int, revision string) Event {
+	return Event{
+		Type: corev1.EventTypeNormal, Reason: "NotUpgradablePods", Action: "UpdateInPlace", Revision: revision,
+		Note: fmt.Sprintf("%s cannot be updated in place to %s: fields other than the image changed; recreate them to get it", count(pods), revision),
+	}
+}
+
+// RefusedPods tells that the API server refused to update Pods. It names the first.
+func RefusedPods(refused []Refusal, revision string) Event {
+	return Event{
+		Type: corev1.EventTypeWarning, Reason: "RefusedPods", Action: "UpdateInPlace", Revision: revision,
+		Note: fmt.Sprintf("the API server refused to update %s to %s; %s: %s",
+			count(len(refused)), revision, refused[0].Step.Unit, refused[0].Message),
+	}
+}
+
+func count(pods int) string {
+	if pods == 1 {
+		return "1 pod"
+	}
+	return fmt.Sprintf("%d pods", pods)
+}

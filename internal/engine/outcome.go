@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Fate says what became of a write.
+type Fate uint8
+
+const (
+	// Done: the API server acknowledged it.
+	Done Fate = iota
+	// Gone: the unit is not there any more.
+	Gone
+	// Stale: the unit is not as it was observed; nothing was written.
+	Stale
+	// Refused: the API server does not accept this write to this unit; nothing was written. Others may go on.
+	Refused
+	// Busy: the API server asks to wait; nothing was written. Nothing else is started.
+	Busy
+	// Broken: the API server failed on this very write, which may have been committed. Nothing else is started,
+	// and the unit waits before it is tried again, so that it cannot block the others for ever.
+	Broken
+	// Unknown: no answer, so it may have been committed. Nothing else is started.
+	Unknown
+)
+
+// Outcome is the fate of a write and what the API server said.
+type Outcome struct {
+	Fate Fate
+	// Version is the unit's resourceVersion after a write that is Done.
+	Version string
+	// Message is what a write that did not succeed got for an answer.
+	Message string
+	// RetryAfter is how long the API server asked to wait.
+	RetryAfter time.Duration
+}
+
+// stops tells whether nothing more is started after such an outcome.
+func (o Outcome) stops() bool { return o.Fate == Busy || o.Fate == Broken || o.Fate == Unknown }
+
+// Judge says what an answer of the API server to a Patch means.
+func Judge(version string, err error) Outcome {
+	if err == nil {
+		return Outcome{Fate: Done, Version: version}
+	}
+	o := Outcome{Fate: Unknown, Message: err.Error()}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return o
+	}
+	s := status.Status()
+	if s.Details != nil {
+		o.RetryAfter = time.Duration(s.Details.RetryAfterSeconds) * time.Second
+	}
+	switch {
+	case s.Code == http.StatusNotFound || s.Code == http.StatusGone:
+		o.Fate = Gone
+	case s.Code == http.StatusConflict || patchDoesNotApply(s):
+		o.Fate = Stale
+	case s.Code == http.StatusTooManyRequests:
+		o.Fate = Busy
+	case s.Code == http.StatusInternalServerError:
+		o.Fate = Broken
+	case s.Code >= 400 && s.Code < 500 && s.Code != http.StatusUnauthorized && s.Code != http.StatusRequestTimeout:
+		o.Fate = Refused
+	}
+	return o
+}
+
+// patchDoesNotApply tells a test that failed from a Pod that does not validate: both are answered 422, but the
+// API server names the object in the latter only (apiserver's applyJSPatch answers with an empty resource and
+// leaves out which test it was, so the unit may also be gone: the next look tells).
+func patchDoesNotApply(s metav1.Status) bool {
+	if s.Code != http.StatusUnprocessableEntity || s.Reason != metav1.StatusReasonInvalid {
+		return false
+	}
+	return s.Details == nil || s.Details.Kind == "" && s.Details.Name == "" && len(s.Details.Causes) == 0
+}

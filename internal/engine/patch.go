@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// operation is one operation of a JSON patch (RFC 6902).
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+func test(path string, value any) operation { return operation{Op: "test", Path: path, Value: value} }
+
+// Patch writes the JSON patch of a step. Every value it changes is tested first, and so is the UID, so that the
+// API server applies it to the observation it was decided on or not at all: a stale decision is refused, and
+// the same one sent twice is applied once. It names no resourceVersion: what kubelet writes into the status in
+// the meantime does not matter.
+//
+//	test /metadata/uid                                         u-1
+//	test /spec/containers/0/name                               logtail
+//	test /spec/containers/0/image                              logtail:1
+//	test /metadata/annotations/kruise.io~1sidecarset-hash      {…old…}
+//	replace /spec/containers/0/image                           logtail:2
+//	add /metadata/annotations/kruise.io~1sidecarset-hash       {…new…}
+func Patch(step plan.Step) ([]byte, error) {
+	change := step.Change
+	if step.Verb != plan.UpdateInPlace {
+		return nil, fmt.Errorf("write the patch of %s: verb %q is not known", step.Unit, step.Verb)
+	}
+	tests := make([]operation, 0, 1+3*len(change.Images)+2*len(change.Annotations))
+	writes := make([]operation, 0, len(change.Images)+len(change.Annotations))
+	tests = append(tests, test("/metadata/uid", step.Unit.UID))
+	for _, image := range change.Images {
+		at := "/spec/containers/" + strconv.Itoa(image.Index)
+		tests = append(tests, test(at+"/name", image.Container), test(at+"/image", image.From))
+		writes = append(writes, operation{Op: "replace", Path: at + "/image", Value: image.To})
+	}
+	for _, annotation := range change.Annotations {
+		at := "/metadata/annotations/" + pointer(annotation.Key)
+		if !annotation.Absent {
+			tests = append(tests, test(at, annotation.From))
+		}
+		writes = append(writes, operation{Op: "add", Path: at, Value: annotation.To})
+	}
+	data, err := json.Marshal(append(tests, writes...))
+	if err != nil {
+		return nil, fmt.Errorf("write the patch of %s: %w", step.Unit, err)
+	}
+	return data, nil
+}
+
+// pointer escapes a key for a JSON pointer (RFC 6901).
+func pointer(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}
+
+// statusPatch replaces the whole status of the object that has this UID.
+func statusPatch(uid string, status any) ([]byte, error) {
+	data, err := json.Marshal([]operation{
+		test("/metadata/uid", uid),
+		{Op: "add", Path: "/status", Value: status},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write the status patch: %w", err)
+	}
+	return data, nil
+}

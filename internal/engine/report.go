@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// StatusInterval is the shortest time between two status writes of one owner while its spec stays the same.
+const StatusInterval = time.Second
+
+// Statuses is what a Reporter needs of the API server.
+type Statuses interface {
+	// PatchStatus applies a JSON patch to an object's status and returns its new resourceVersion.
+	PatchStatus(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, patch []byte) (version string, err error)
+}
+
+// Reporter writes the statuses of owners: only on change, and not more often than every StatusInterval. Who
+// reports too early is told when to come again, so that the last status is always written.
+type Reporter[S any] struct {
+	statuses Statuses
+	now      func() time.Time
+
+	mu      sync.Mutex
+	written map[ownerKey]written[S]
+}
+
+type written[S any] struct {
+	uid, version string
+	at           time.Time
+	status       S
+}
+
+// NewReporter returns a reporter that has written nothing yet.
+func NewReporter[S any](statuses Statuses, now func() time.Time) *Reporter[S] {
+	return &Reporter[S]{statuses: statuses, now: now, written: map[ownerKey]written[S]{}}
+}
+
+// Current returns the owner's status: what the cache shows at a resourceVersion, or what we wrote last if the
+// cache does not contain that yet.
+func (r *Reporter[S]) Current(owner Owner, version string, cached S) S {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w, ok := r.written[owner.key()]
+	if !ok || w.uid != owner.UID || w.version == "" || reached(version, w.version) {
+		return cached
+	}
+	return w.status
+}
+
+// Report writes the owner's status if it differs from the current one. It returns how long to wait before coming
+// again when it is too early; urgent reports do not wait.
+func (r *Reporter[S]) Report(ctx context.Context, owner Owner, current, wanted S, urgent bool) (wait time.Duration, err error) {
+	if equality.Semantic.DeepEqual(current, wanted) {
+		return 0, nil
+	}
+	now := r.now()
+	if wait := r.early(owner, now); wait > 0 && !urgent {
+		return wait, nil
+	}
+	patch, err := statusPatch(owner.UID, wanted)
+	if err != nil {
+		return 0, err
+	}
+	version, err := r.statuses.PatchStatus(ctx, owner.Resource, owner.Namespace, owner.Name, patch)
+	o := Judge(version, err)
+	switch o.Fate {
+	case Gone, Stale: // the owner was deleted, and perhaps made anew: its event is on the way
+		return 0, nil
+	case Done:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.written[owner.key()] = written[S]{uid: owner.UID, version: version, at: now, status: wanted}
+		return 0, nil
+	default:
+		return o.RetryAfter, fmt.Errorf("write the status of %s %s: %w", owner.Kind, owner.Name, err)
+	}
+}
+
+func (r *Reporter[S]) early(owner Owner, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w, ok := r.written[owner.key()]
+	if !ok || w.uid != owner.UID {
+		return 0
+	}
+	return w.at.Add(StatusInterval).Sub(now)
+}
+
+// Forget drops what is known of an owner that is gone.
+func (r *Reporter[S]) Forget(owner Owner) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.written, owner.key())
+}
