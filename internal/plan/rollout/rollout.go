@@ -53,7 +53,7 @@ func resolve(v intstr.IntOrString, total int) (int, error) {
 	}
 	digits, isPercent := strings.CutSuffix(v.StrVal, "%")
 	percent, err := strconv.ParseUint(digits, 10, 7)
-	if !isPercent || err != nil || percent > 100 {
+	if !isPercent || err != nil || len(digits) > 2 && digits != "100" {
 		return 0, fmt.Errorf("%q is neither a whole number nor a percentage from 0%% to 100%%", v.StrVal)
 	}
 	return (int(percent)*total + 99) / 100, nil

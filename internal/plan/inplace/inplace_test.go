@@ -1,0 +1,201 @@
+package inplace
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+func update(hashJSON, stateJSON string) Update {
+	return Update{
+		Set: "logtail", Hash: "h2", Revision: "logtail-h2", Containers: []string{"logtail", "agent"},
+		Now:      time.Date(2026, 1, 2, 3, 4, 5, 678, time.FixedZone("", 3600)),
+		Images:   []plan.ImageChange{{Container: "logtail", Index: 0, From: "logtail:1", To: "logtail:2"}},
+		Runs:     []Report{{Image: "logtail:1", ImageID: "sha256:1", ContainerID: "containerd://a"}},
+		HashJSON: hashJSON, StateJSON: stateJSON, StateAbsent: stateJSON == "",
+	}
+}
+
+func TestUpdate_annotations(t *testing.T) {
+	const (
+		ours  = `{"updateTimestamp":"2026-01-02T02:04:05Z","hash":"h2","sidecarSetName":"logtail","sidecarList":["logtail","agent"],"controllerRevision":"logtail-h2"}`
+		state = `{"lastContainerStatuses":{"logtail":{"imageID":"sha256:1","containerID":"containerd://a"}},"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z"}`
+	)
+	for name, c := range map[string]struct {
+		hash, state         string
+		wantHash, wantState string
+	}{
+		"the first update": {
+			hash:     `{"logtail":{"updateTimestamp":"2025-01-01T00:00:00Z","hash":"h1","sidecarSetName":"logtail","sidecarList":["logtail"]}}`,
+			wantHash: `{"logtail":` + ours + `}`, wantState: `{"logtail":` + state + `}`,
+		},
+		"other sets stay, to the letter": {
+			hash:     `{"b": {"hash" : "x\u0041", "n": 1e3}, "logtail":{"updateTimestamp":"","hash":"h1"}, "z":{"hash":"y"}}`,
+			wantHash: `{"b": {"hash" : "x\u0041", "n": 1e3}, "logtail":` + ours + `, "z":{"hash":"y"}}`,
+			state:    `{ "b":{"revision":"x","odd":[{"}":"]"}]} }`, wantState: `{ "b":{"revision":"x","odd":[{"}":"]"}]} ,"logtail":` + state + `}`,
+		},
+		"unknown fields of our entries stay": {
+			hash:     `{"logtail":{"hash":"h1","canary":true}}`,
+			wantHash: `{"logtail":{"canary":true,` + ours[1:] + `}`,
+			state:    `{"logtail":{"revision":"h1","updateTimestamp":"old","more":{"a":null},"lastContainerStatuses":{"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:0","x":1}}}}`,
+			wantState: `{"logtail":{"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z","more":{"a":null},"lastContainerStatuses":{` +
+				`"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:1","containerID":"containerd://a","x":1}}}}`,
+		},
+		"a legacy map becomes a present one": {
+			hash:     `{"b":"hb","logtail":"h1"}`,
+			wantHash: `{"b":{"hash":"hb","sidecarSetName":"b"},"logtail":` + ours + `}`, wantState: `{"logtail":` + state + `}`,
+		},
+		"the last of two equal keys counts": {
+			hash:     `{"logtail":{"hash":"h0"},"logtail":{"hash":"h1"}}`,
+			wantHash: `{"logtail":{"hash":"h0"},"logtail":` + ours + `}`, wantState: `{"logtail":` + state + `}`,
+		},
+		"a key written with an escape is the same key": {
+			hash:     `{"log\u0074ail":{"hash":"h1"}}`,
+			wantHash: `{"log\u0074ail":` + ours + `}`, wantState: `{"logtail":` + state + `}`,
+		},
+		"entries that are no objects are replaced": {
+			hash:     `{"logtail":null}`,
+			wantHash: `{"logtail":` + ours + `}`, wantState: `{"logtail":` + state + `}`,
+			state: `{"logtail":7}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := update(c.hash, c.state).Change()
+			if diff := cmp.Diff(decode(t, c.wantHash), decode(t, got.Annotations[0].To)); diff != "" {
+				t.Errorf("hash annotation: %s\n%s", diff, got.Annotations[0].To)
+			}
+			if diff := cmp.Diff(decode(t, c.wantState), decode(t, got.Annotations[1].To)); diff != "" {
+				t.Errorf("state annotation: %s\n%s", diff, got.Annotations[1].To)
+			}
+			if name == "other sets stay, to the letter" && (got.Annotations[0].To != c.wantHash) {
+				t.Errorf("hash annotation is\n%s\nwant\n%s", got.Annotations[0].To, c.wantHash)
+			}
+			if hash, list := Version(got.Annotations[0].To, "logtail"); hash != "h2" || list != `["logtail","agent"]` {
+				t.Errorf("Version of the result = %q, %q", hash, list)
+			}
+		})
+	}
+}
+
+func TestUpdate_carriesTheValuesItWasDecidedOn(t *testing.T) {
+	got := update(`{"logtail":{"hash":"h1"}}`, "").Change()
+	if got.Annotations[0].From != `{"logtail":{"hash":"h1"}}` || got.Annotations[0].Absent {
+		t.Errorf("hash annotation: %+v", got.Annotations[0])
+	}
+	if !got.Annotations[1].Absent || got.Annotations[1].From != "" {
+		t.Errorf("state annotation: %+v", got.Annotations[1])
+	}
+	if diff := cmp.Diff([]plan.ImageChange{{Container: "logtail", From: "logtail:1", To: "logtail:2"}}, got.Images); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSettled_whatKubeletReports(t *testing.T) {
+	const changed = `{"logtail":{"lastContainerStatuses":{"c":{"imageID":"sha256:1","containerID":"a"}}}}`
+	for name, c := range map[string]struct {
+		image  string
+		report Report
+		state  string
+		want   bool
+	}{
+		"nothing runs yet":                      {"i:1", Report{Image: "i:1"}, "", false},
+		"the image of the spec":                 {"i:2", Report{Image: "i:2", ImageID: "sha256:2"}, changed, true},
+		"never changed, under another name":     {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, "", true},
+		"changed by another set":                {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, `{"other":{"lastContainerStatuses":{"c":{"imageID":"sha256:1"}}}}`, true},
+		"the old image still runs":              {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "a"}, changed, false},
+		"the new image, under another name":     {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "b"}, changed, true},
+		"a new tag of the same image":           {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, changed, true},
+		"restarted before kubelet saw the spec": {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b", Behind: true}, changed, false},
+		"recorded without the container's ID":   {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, `{"logtail":{"lastContainerStatuses":{"c":{"imageID":"sha256:1"}}}}`, false},
+		"the digest of the spec":                {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:2"}, changed, true},
+		"another digest than the spec's":        {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:1"}, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Settled(c.image, c.report, c.state, "logtail", "c"); got != c.want {
+				t.Errorf("Settled = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestVersion_readsBothForms(t *testing.T) {
+	for annotation, want := range map[string][2]string{
+		`{"logtail":{"hash":"h1","sidecarList":["a"]}}`: {"h1", `["a"]`},
+		`{"logtail":"h1"}`:          {"h1", ""},
+		`{"other":{"hash":"h1"}}`:   {"", ""},
+		`{"logtail":{"hash":7}}`:    {"", ""},
+		`{"x":{"logtail":"wrong"}}`: {"", ""},
+		`{}`:                        {"", ""},
+	} {
+		if hash, list := Version(annotation, "logtail"); hash != want[0] || list != want[1] {
+			t.Errorf("Version(%s) = %q, %q; want %q", annotation, hash, list, want)
+		}
+	}
+}
+
+func TestVersion_allocatesNothing(t *testing.T) {
+	annotation := `{"a":{"hash":"x","sidecarList":["a"]},"logtail":{"hash":"h1","sidecarList":["logtail"]}}`
+	if n := testing.AllocsPerRun(100, func() { Version(annotation, "logtail") }); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
+
+// FuzzSet: for every text that is a JSON object, Get and Set do what decoding it, looking up or setting the
+// member, and encoding it again would do.
+func FuzzSet(f *testing.F) {
+	f.Add(`{}`, "a")
+	f.Add(` { "a" : 1 , "b":[{"a":"}"}], "c\"":"\\" } `, "a")
+	f.Add(`{"a":{"a":2},"a":null,"\u0061":true}`, "a")
+	f.Add(`{"a":-1.5e+3}`, "b")
+	f.Fuzz(func(t *testing.T, object, key string) {
+		if CheckObject(object) != nil || !json.Valid([]byte(quote(key))) {
+			return
+		}
+		want := map[string]json.RawMessage{}
+		if err := json.Unmarshal([]byte(object), &want); err != nil {
+			t.Skip(err)
+		}
+		if _, ok := want["\ufffd"]; ok || quote(key) != quote(string([]rune(key))) {
+			t.Skip("not UTF-8: encoding/json makes different keys one")
+		}
+		value, ok := Get(object, key)
+		wantValue, wantOK := want[key]
+		if ok != wantOK || ok && value != string(wantValue) && string(wantValue) != "null" {
+			t.Fatalf("Get(%q, %q) = %q, %v; want %q, %v", object, key, value, ok, wantValue, wantOK)
+		}
+		got := Set(object, key, `{"new":"]"}`)
+		want[key] = json.RawMessage(`{"new":"]"}`)
+		again := map[string]json.RawMessage{}
+		if err := json.Unmarshal([]byte(got), &again); err != nil {
+			t.Fatalf("Set(%q, %q) = %q: %v", object, key, got, err)
+		}
+		if diff := cmp.Diff(normal(t, want), normal(t, again)); diff != "" {
+			t.Fatalf("Set(%q, %q) = %q: %s", object, key, got, diff)
+		}
+		if err := CheckObject(update(object, object).Change().Annotations[1].To); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func decode(t *testing.T, s string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(s), &v); err != nil {
+		t.Fatalf("%s: %v", s, err)
+	}
+	return v
+}
+
+func normal(t *testing.T, m map[string]json.RawMessage) any {
+	t.Helper()
+	b, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(t, string(b))
+}
