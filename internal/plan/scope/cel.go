@@ -1,0 +1,291 @@
+package scope
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+)
+
+const (
+	// MaxConditionLines and MaxConditionBytes bound a match condition. The API server evaluates it for every
+	// Pod that is created and gives it a cost budget of 250,000: 16 KiB cost less than a quarter of it.
+	MaxConditionLines = 64
+	MaxConditionBytes = 16 * 1024
+
+	// ConditionAll and ConditionNone are the conditions that every Pod and no Pod meets.
+	ConditionAll  = "true"
+	ConditionNone = "false"
+
+	lineBreak = "\n|| "
+)
+
+// MatchCondition returns a CEL expression for the match condition of a Pod webhook: true for every Pod that
+// one of the Scopes can select, and for as few others as the bounds allow. The same Scopes give the same
+// text in whatever order they come. It is one line per alternative, and the lines are as narrow as possible:
+//
+//	exact    everything that the selectors say of Pod labels and of namespace names
+//	anchors  per set, the one label (with its values) or the namespaces that a Pod must have; grouped by key
+//	keys     per set, the key of a label that a Pod must have
+//	all      "true", also when a set has no such key
+//
+// No Scopes give "false". Labels of namespaces other than the name are not visible to the API server at this
+// point and are left out, which makes the condition wider, never narrower.
+func MatchCondition(scopes []Scope) string {
+	scopes = slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool {
+		return s.selectsNothing() || contradict(s.Pods) || contradict(s.Namespaces)
+	})
+	if len(scopes) == 0 {
+		return ConditionNone
+	}
+	for _, level := range [...]func([]Scope) []string{exact, anchors, keys} {
+		if text, ok := join(level(scopes)); ok {
+			return text
+		}
+	}
+	return ConditionAll
+}
+
+// Covers tells whether a condition made by MatchCondition (or widened by Widen) is true for every Pod that
+// the Scope can select. It compares texts, so that it may say no where a proof would say yes.
+func Covers(condition string, s Scope) bool {
+	if condition == ConditionAll || s.selectsNothing() || contradict(s.Pods) || contradict(s.Namespaces) {
+		return true
+	}
+	lines := strings.Split(condition, lineBreak)
+	if slices.Contains(lines, exactLine(s)) || slices.ContainsFunc(keyLines(s), func(l string) bool { return slices.Contains(lines, l) }) {
+		return true
+	}
+	return slices.ContainsFunc(groups(s), func(g group) bool {
+		return slices.ContainsFunc(lines, func(line string) bool { return g.within(line) })
+	})
+}
+
+// Widen adds a Scope to a condition without taking anything away from it, so that it can be used by somebody
+// who does not know all the sets that the condition was made for.
+func Widen(condition string, s Scope) string {
+	if Covers(condition, s) {
+		return condition
+	}
+	line := exactLine(s)
+	if condition == ConditionNone || condition == "" {
+		return line
+	}
+	lines := append(strings.Split(condition, lineBreak), line)
+	slices.Sort(lines)
+	if text := strings.Join(lines, lineBreak); len(lines) <= 2*MaxConditionLines && len(text) <= 2*MaxConditionBytes {
+		return text
+	}
+	return ConditionAll
+}
+
+// join makes the condition of a level, unless it breaks the bounds or has a set that this level cannot tell.
+func join(lines []string) (string, bool) {
+	slices.Sort(lines)
+	lines = slices.Compact(lines)
+	text := strings.Join(lines, lineBreak)
+	ok := lines[0] != "" && len(lines) <= MaxConditionLines && len(text) <= MaxConditionBytes
+	return text, ok
+}
+
+func exact(scopes []Scope) []string {
+	var lines []string
+	for _, s := range scopes {
+		lines = append(lines, exactLine(s))
+	}
+	return lines
+}
+
+// anchors gives one line per key, with the values that all the sets ask for.
+func anchors(scopes []Scope) []string {
+	var lines []string
+	byTerm := map[string][]string{}
+	for _, s := range scopes {
+		possible := groups(s)
+		if len(possible) == 0 {
+			lines = append(lines, firstOr(keyLines(s), ""))
+			continue
+		}
+		byTerm[possible[0].term] = append(byTerm[possible[0].term], possible[0].values...)
+	}
+	for term, values := range byTerm {
+		lines = append(lines, group{term, values}.String())
+	}
+	return lines
+}
+
+func keys(scopes []Scope) []string {
+	var lines []string
+	for _, s := range scopes {
+		lines = append(lines, firstOr(keyLines(s), ""))
+	}
+	return lines
+}
+
+func firstOr(list []string, otherwise string) string {
+	if len(list) == 0 {
+		return otherwise
+	}
+	return list[0]
+}
+
+// exactLine says everything that can be said of a Scope: ("a" && "b"). A line never contains lineBreak.
+func exactLine(s Scope) string {
+	var factors []string
+	for _, r := range requirements(s.Pods) {
+		factors = append(factors, factor(label(r.Key()), has(r.Key()), &r)...)
+	}
+	for _, r := range requirements(s.Namespaces) {
+		if r.Key() == corev1.LabelMetadataName {
+			factors = append(factors, factor(namespaceTerm, "", &r)...)
+		}
+	}
+	slices.Sort(factors)
+	factors = slices.Compact(factors)
+	switch len(factors) {
+	case 0:
+		return ConditionAll
+	case 1:
+		return factors[0]
+	}
+	return "(" + strings.Join(factors, " && ") + ")"
+}
+
+const namespaceTerm = "request.namespace"
+
+// label is the value of a Pod's label, or "" without it; has tells whether there is one.
+func label(key string) string {
+	return "object.metadata.?labels[?" + quote(key) + "].orValue('')"
+}
+
+func has(key string) string {
+	return "object.metadata.?labels[?" + quote(key) + "].hasValue()"
+}
+
+// factor says one requirement. present is the CEL for "there is such a label", empty if there always is.
+func factor(term, present string, r *labels.Requirement) []string {
+	values := valuesOf(r)
+	in := group{term, values}.String()
+	mayBeAbsent := present != "" && slices.Contains(values, "")
+	switch r.Operator() {
+	case selection.In, selection.Equals, selection.DoubleEquals:
+		if mayBeAbsent {
+			return []string{in, present}
+		}
+		return []string{in}
+	case selection.NotIn, selection.NotEquals:
+		if mayBeAbsent {
+			return []string{"(!" + present + " || !(" + in + "))"}
+		}
+		return []string{"!(" + in + ")"}
+	case selection.Exists:
+		return nonEmpty(present)
+	case selection.DoesNotExist:
+		return nonEmpty("!" + present)
+	}
+	return nil
+}
+
+func nonEmpty(f string) []string {
+	if f == "" || f == "!" {
+		return nil
+	}
+	return []string{f}
+}
+
+// group is a term and the values that it may have.
+type group struct {
+	term   string
+	values []string
+}
+
+// String writes the group as CEL, sorted.
+func (g group) String() string {
+	values := slices.Clone(g.values)
+	slices.Sort(values)
+	values = slices.Compact(values)
+	for i := range values {
+		values[i] = quote(values[i])
+	}
+	return g.term + " in [" + strings.Join(values, ", ") + "]"
+}
+
+// within tells whether a line is a group of the same term that has all the values. Label values contain
+// neither quotes nor commas, and quote escapes both for what is no label value.
+func (g group) within(line string) bool {
+	rest, isGroup := strings.CutPrefix(line, g.term+" in [")
+	rest, closed := strings.CutSuffix(rest, "]")
+	if !isGroup || !closed {
+		return false
+	}
+	have := strings.Split(rest, ", ")
+	return !slices.ContainsFunc(g.values, func(v string) bool { return !slices.Contains(have, quote(v)) })
+}
+
+// groups lists what a Pod must have to be selected, the narrowest (fewest values) first, labels before
+// namespaces.
+func groups(s Scope) []group {
+	var all []group
+	for _, r := range requirements(s.Pods) {
+		if asksForValues(&r) {
+			all = append(all, group{label(r.Key()), valuesOf(&r)})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b group) int { return len(a.values) - len(b.values) })
+	for _, r := range requirements(s.Namespaces) {
+		if r.Key() == corev1.LabelMetadataName && asksForValues(&r) {
+			all = append(all, group{namespaceTerm, valuesOf(&r)})
+		}
+	}
+	return all
+}
+
+// keyLines lists the labels that a Pod must have to be selected.
+func keyLines(s Scope) []string {
+	var lines []string
+	for _, r := range requirements(s.Pods) {
+		if asksForValues(&r) || r.Operator() == selection.Exists {
+			lines = append(lines, has(r.Key()))
+		}
+	}
+	return lines
+}
+
+func asksForValues(r *labels.Requirement) bool {
+	switch r.Operator() {
+	case selection.In, selection.Equals, selection.DoubleEquals:
+		return true
+	}
+	return false
+}
+
+// requirements returns a selector's requirements in a fixed order.
+func requirements(s labels.Selector) []labels.Requirement {
+	if s == nil {
+		return nil
+	}
+	all, _ := s.Requirements()
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b labels.Requirement) int { return strings.Compare(a.String(), b.String()) })
+	return all
+}
+
+// quote writes a CEL string. Everything but what label keys and values consist of is escaped.
+func quote(s string) string {
+	const hex = "0123456789abcdef"
+	var b strings.Builder
+	b.WriteByte('\'')
+	for _, c := range []byte(s) {
+		if c == '-' || c == '_' || c == '.' || c == '/' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteString(`\x`)
+		b.WriteByte(hex[c>>4])
+		b.WriteByte(hex[c&15])
+	}
+	b.WriteByte('\'')
+	return b.String()
+}

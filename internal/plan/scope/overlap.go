@@ -1,0 +1,82 @@
+package scope
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+)
+
+// Disjoint tells whether no Pod in any namespace can ever be selected by both. It is certain when it says
+// so: either the Pod selectors or the namespace selectors contradict each other on one key.
+//
+//	app in (a, b)  and  app in (c)            disjoint
+//	app in (a, b)  and  app notin (a), app=b  not disjoint: app=b
+//	app            and  !app                  disjoint
+//	app=a          and  tier=x                not disjoint: a Pod may have both labels
+func Disjoint(a, b Scope) bool {
+	return a.selectsNothing() || b.selectsNothing() ||
+		contradict(a.Pods, b.Pods) || contradict(a.Namespaces, b.Namespaces)
+}
+
+func (s Scope) selectsNothing() bool { return s.Pods == nil || s.Pods.Empty() }
+
+// contradict tells whether no labels can satisfy both selectors. nil asks for nothing.
+func contradict(selectors ...labels.Selector) bool {
+	demands := map[string]*demand{}
+	for _, s := range selectors {
+		if s == nil {
+			continue
+		}
+		requirements, selectable := s.Requirements()
+		if !selectable {
+			return true
+		}
+		for i := range requirements {
+			r := &requirements[i]
+			if demands[r.Key()] == nil {
+				demands[r.Key()] = &demand{}
+			}
+			demands[r.Key()].add(r)
+		}
+	}
+	for _, d := range demands {
+		if d.impossible() {
+			return true
+		}
+	}
+	return false
+}
+
+// demand is what selectors together ask of one key. Operators it does not know ask for nothing.
+type demand struct {
+	present, absent bool
+	// oneOf are the values that are still possible, if bound.
+	oneOf []string
+	bound bool
+	not   []string
+}
+
+func (d *demand) add(r *labels.Requirement) {
+	switch r.Operator() {
+	case selection.Exists:
+		d.present = true
+	case selection.DoesNotExist:
+		d.absent = true
+	case selection.NotIn, selection.NotEquals:
+		d.not = append(d.not, valuesOf(r)...)
+	case selection.In, selection.Equals, selection.DoubleEquals:
+		values := valuesOf(r)
+		if d.bound {
+			values = slices.DeleteFunc(values, func(v string) bool { return !slices.Contains(d.oneOf, v) })
+		}
+		d.oneOf, d.bound, d.present = values, true, true
+	}
+}
+
+func (d *demand) impossible() bool {
+	if d.absent {
+		return d.present
+	}
+	return d.bound && !slices.ContainsFunc(d.oneOf, func(v string) bool { return !slices.Contains(d.not, v) })
+}
