@@ -34,9 +34,7 @@ const (
 // No Scopes give "false". Labels of namespaces other than the name are not visible to the API server at this
 // point and are left out, which makes the condition wider, never narrower.
 func MatchCondition(scopes []Scope) string {
-	scopes = slices.DeleteFunc(slices.Clone(scopes), func(s Scope) bool {
-		return s.selectsNothing() || contradict(s.Pods) || contradict(s.Namespaces)
-	})
+	scopes = slices.DeleteFunc(slices.Clone(scopes), Scope.selectsNothing)
 	if len(scopes) == 0 {
 		return ConditionNone
 	}
@@ -51,7 +49,7 @@ func MatchCondition(scopes []Scope) string {
 // Covers tells whether a condition made by MatchCondition (or widened by Widen) is true for every Pod that
 // the Scope can select. It compares texts, so that it may say no where a proof would say yes.
 func Covers(condition string, s Scope) bool {
-	if condition == ConditionAll || s.selectsNothing() || contradict(s.Pods) || contradict(s.Namespaces) {
+	if condition == ConditionAll || s.selectsNothing() {
 		return true
 	}
 	lines := strings.Split(condition, lineBreak)

@@ -3,6 +3,7 @@ package scope
 import (
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 )
@@ -16,10 +17,22 @@ import (
 //	app=a          and  tier=x                not disjoint: a Pod may have both labels
 func Disjoint(a, b Scope) bool {
 	return a.selectsNothing() || b.selectsNothing() ||
-		contradict(a.Pods, b.Pods) || contradict(a.Namespaces, b.Namespaces)
+		contradict(a.Pods, b.Pods) || contradict(hasName(), a.Namespaces, b.Namespaces)
 }
 
-func (s Scope) selectsNothing() bool { return s.Pods == nil || s.Pods.Empty() }
+// selectsNothing tells whether no Pod in any namespace can be selected.
+func (s Scope) selectsNothing() bool {
+	return s.Pods == nil || s.Pods.Empty() || contradict(s.Pods) || contradict(hasName(), s.Namespaces)
+}
+
+// hasName is what all namespaces have in common: the API server labels them with their names.
+func hasName() labels.Selector {
+	r, err := labels.NewRequirement(corev1.LabelMetadataName, selection.Exists, nil)
+	if err != nil {
+		panic(err) // a constant label key
+	}
+	return labels.NewSelector().Add(*r)
+}
 
 // contradict tells whether no labels can satisfy both selectors. nil asks for nothing.
 func contradict(selectors ...labels.Selector) bool {
