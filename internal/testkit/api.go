@@ -21,7 +21,7 @@ import (
 type API struct {
 	// Admit, if set, may refuse what a patch makes of a Pod.
 	Admit func(old, patched *corev1.Pod) error
-	// Committed, if set, is called after every patch that changed a Pod.
+	// Committed, if set, is called after every patch that changed a Pod, concurrently if the patches are.
 	Committed func(old, patched *corev1.Pod)
 
 	mu       sync.Mutex
@@ -137,27 +137,35 @@ func (a *API) PatchPod(ctx context.Context, namespace, name string, patch []byte
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.calls.PatchPod++
-	old := a.pods[namespace+"/"+name]
-	if old == nil {
-		return "", apierrors.NewNotFound(corev1.Resource("pods"), name)
-	}
-	patched, err := apply(old, patch)
+	old, patched, err := a.patch(namespace+"/"+name, patch)
 	if err != nil {
 		return "", err
 	}
-	if a.Admit != nil {
-		if err := a.Admit(old, patched); err != nil {
-			return "", err
-		}
-	}
-	a.commit(patched)
 	if a.Committed != nil {
 		a.Committed(old, patched)
 	}
 	return patched.ResourceVersion, nil
+}
+
+func (a *API) patch(key string, patch []byte) (old, patched *corev1.Pod, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.calls.PatchPod++
+	old = a.pods[key]
+	if old == nil {
+		return nil, nil, apierrors.NewNotFound(corev1.Resource("pods"), key)
+	}
+	patched, err = apply(old, patch)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Admit != nil {
+		if err := a.Admit(old, patched); err != nil {
+			return nil, nil, err
+		}
+	}
+	a.commit(patched)
+	return old, patched, nil
 }
 
 func apply(pod *corev1.Pod, patch []byte) (*corev1.Pod, error) {

@@ -1,0 +1,144 @@
+package sidecarset
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// lookAgainAfter is when a set is looked at again whose Pods were not as observed. The next look asks the API
+// server about them, so this only keeps two sets that write to the same Pods from getting in step.
+const lookAgainAfter = 50 * time.Millisecond
+
+// sets is what a Reconciler needs to read SidecarSets.
+type sets interface {
+	Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error
+}
+
+// Reconciler reconciles SidecarSets.
+//
+// The rights it needs are these; the lease and the metrics are the manager's.
+//
+// +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+type Reconciler struct {
+	sets     sets
+	records  *records
+	hands    *engine.Hands
+	reporter *engine.Reporter[v1beta1.SidecarSetStatus]
+	recorder engine.Recorder
+	now      func() time.Time
+
+	mu   sync.Mutex
+	told map[string]notUpgradable
+}
+
+// notUpgradable is what the last event NotUpgradablePods of a set said.
+type notUpgradable struct {
+	generation int64
+	pods       int
+}
+
+// server is what a Reconciler needs of the API server beyond what it reads from the cache.
+type server interface {
+	engine.Pods
+	engine.Statuses
+}
+
+func newReconciler(sets sets, server server, records *records, recorder engine.Recorder, inFlight int, now func() time.Time) *Reconciler {
+	return &Reconciler{
+		sets:     sets,
+		records:  records,
+		hands:    engine.NewHands(server, inFlight, now),
+		reporter: engine.NewReporter[v1beta1.SidecarSetStatus](server, now),
+		recorder: recorder,
+		now:      now,
+		told:     map[string]notUpgradable{},
+	}
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	obs, err := r.observe(ctx, request.Name)
+	if err != nil || obs.gone() {
+		return reconcile.Result{}, err
+	}
+	p := sidecarset.Plan(obs.Observed)
+	did, err := r.hands.Do(ctx, obs.Owner, p)
+	return r.report(ctx, obs, p, did, err)
+}
+
+// report writes the status of what was observed, then tells what happened as events. failed is what stopped the
+// plan from being carried out.
+func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, did engine.Did, failed error) (reconcile.Result, error) {
+	status := sidecarset.Status(obs.Observed, p)
+	urgent := status.ObservedGeneration != obs.set.Status.ObservedGeneration
+	tooEarly, err := r.reporter.Report(ctx, obs.Owner, obs.set.Status, status, urgent)
+	r.tell(obs, p, did)
+	var again time.Duration
+	if did.LookAgain {
+		again = lookAgainAfter
+	}
+	if err := errors.Join(failed, err); err != nil && did.RetryAfter == 0 {
+		return reconcile.Result{}, err
+	}
+	return reconcile.Result{
+		RequeueAfter: soonest(again, did.RetryAfter, tooEarly, r.hands.Next(obs.Owner), p.WakeAfter),
+	}, nil
+}
+
+// soonest returns the shortest of the durations that are not 0.
+func soonest(durations ...time.Duration) (least time.Duration) {
+	for _, d := range durations {
+		if d > 0 && (least == 0 || d < least) {
+			least = d
+		}
+	}
+	return least
+}
+
+// tell records the events of a reconcile: at most three.
+func (r *Reconciler) tell(obs observation, p plan.Plan, did engine.Did) {
+	revision := obs.Set.Revision
+	if n := len(did.Done); n > 0 {
+		engine.Say(r.recorder, obs.set, engine.PodsUpgraded(n, revision))
+	}
+	if len(did.Refused) > 0 {
+		engine.Say(r.recorder, obs.set, engine.RefusedPods(did.Refused, revision))
+	}
+	now := notUpgradable{generation: obs.Set.Generation, pods: sidecarset.NotUpgradable(p)}
+	if r.changed(obs.Set.Name, now) && now.pods > 0 {
+		engine.Say(r.recorder, obs.set, engine.NotUpgradablePods(now.pods, revision))
+	}
+}
+
+// changed remembers what was told of a set, and tells whether it is new.
+func (r *Reconciler) changed(set string, now notUpgradable) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.told[set]
+	r.told[set] = now
+	return before != now
+}
+
+// forget drops what is known of a set that is gone.
+func (r *Reconciler) forget(set string) {
+	r.records.forget(set)
+	r.hands.Forget(ownerNamed(set))
+	r.reporter.Forget(ownerNamed(set))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.told, set)
+}

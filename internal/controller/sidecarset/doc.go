@@ -1,0 +1,8 @@
+// Package sidecarset carries SidecarSets out: it keeps a record of every Pod that carries one, and turns what it
+// sees of them into plans, writes, statuses and events.
+//
+// It decides nothing: what a SidecarSet means is in internal/kind/sidecarset, how a plan is carried out in
+// internal/engine. Start at Reconcile (controller.go). observe.go says what is read for one look, records.go how
+// the records of the Pods follow the watch, trim.go what the cache keeps of a Pod, setup.go how all of it is tied
+// to a manager.
+package sidecarset

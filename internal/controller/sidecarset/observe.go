@@ -1,0 +1,66 @@
+package sidecarset
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// observation is what was seen in one look at a SidecarSet.
+type observation struct {
+	sidecarset.Observed
+	Owner engine.Owner
+	// set is a copy of the SidecarSet with its current status; nil if it is gone.
+	set *v1beta1.SidecarSet
+}
+
+func (o observation) gone() bool { return o.set == nil }
+
+// observe looks at a SidecarSet: it reads the set and the records of its Pods, which it brings up to date, and
+// writes into them what the ledger knows of our own writes. It asks the API server only about Pods whose last
+// write has an unknown outcome.
+func (r *Reconciler) observe(ctx context.Context, name string) (observation, error) {
+	now := r.now()
+	set := &v1beta1.SidecarSet{}
+	err := r.sets.Get(ctx, client.ObjectKey{Name: name}, set)
+	if apierrors.IsNotFound(err) || err == nil && set.DeletionTimestamp != nil {
+		r.forget(name)
+		return observation{}, nil
+	}
+	if err != nil {
+		return observation{}, fmt.Errorf("read SidecarSet %s: %w", name, err)
+	}
+	owner := ownerNamed(name)
+	owner.UID = string(set.UID)
+	set.Status = r.reporter.Current(owner, set.ResourceVersion, set.Status)
+	if err := r.hands.Look(ctx, owner); err != nil {
+		return observation{}, fmt.Errorf("observe SidecarSet %s: %w", name, err)
+	}
+	roster, err := r.records.look(set, now)
+	if err != nil {
+		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
+	}
+	roster.mark(r.hands.Marks(owner, func(u plan.Unit) (string, bool) { return roster.refresh(u) }))
+	observed, err := sidecarset.Observe(set, roster.pods, now)
+	if err != nil {
+		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
+	}
+	return observation{Observed: observed, Owner: owner, set: set}, nil
+}
+
+// ownerNamed is a SidecarSet as owner of a plan.
+func ownerNamed(name string) engine.Owner {
+	return engine.Owner{
+		Resource: v1beta1.GroupVersion().WithResource("sidecarsets"),
+		Kind:     "SidecarSet",
+		Name:     name,
+	}
+}

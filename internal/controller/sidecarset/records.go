@@ -1,0 +1,184 @@
+package sidecarset
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// A burst of Pod events makes one look, not one each: looks at a set whose Pods keep changing begin at least
+// lookInterval apart, and a little more the more Pods the set has, because a look reads all records. 10,000 Pods:
+// 50 ms + 150 ms. A first event after some quiet is looked at at once.
+const (
+	lookInterval       = 50 * time.Millisecond
+	lookIntervalPerPod = 15 * time.Microsecond
+)
+
+// cache is what the records need of the informers.
+type cache interface {
+	// Pod returns a Pod by namespace/name, nil if there is none. It is not to be changed.
+	Pod(key string) *corev1.Pod
+	// Carrying returns the keys of the Pods whose list of injected SidecarSets has the name.
+	Carrying(set string) []string
+	// NamespaceLabels returns a namespace's labels, nil if there is none.
+	NamespaceLabels(namespace string) labels.Set
+}
+
+// records follow the watch: per SidecarSet, which Pods changed since the last look, and when the next one is due.
+//
+// The watch only leaves the names of Pods that changed (note). A look takes them, reads those Pods from the
+// cache, and projects them into the set's roster, which only the look touches: so a look costs what changed, an
+// event never waits for a look, and a Pod that changed five times in between is read once, at its newest.
+type records struct {
+	cache cache
+
+	mu   sync.Mutex
+	sets map[string]*inbox
+}
+
+// inbox is what happened to one SidecarSet's Pods since the last look.
+type inbox struct {
+	roster *roster
+	// changed holds the keys of Pods; all of them, if everything is to be read again.
+	changed map[string]struct{}
+	all     bool
+	// scheduled tells that a look is on its way.
+	scheduled bool
+	// looked is when the last look began, and pods how many records it had.
+	looked time.Time
+	pods   int
+	// byNamespace tells that the set selects namespaces by label.
+	byNamespace bool
+}
+
+func newRecords(c cache) *records { return &records{cache: c, sets: map[string]*inbox{}} }
+
+// note leaves a Pod's key for a set's next look. It returns how long that is to wait, false if it is already on
+// its way.
+func (r *records) note(set, key string, now time.Time) (wait time.Duration, schedule bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.inbox(set)
+	if !in.all {
+		in.changed[key] = struct{}{}
+	}
+	return in.schedule(now)
+}
+
+func (in *inbox) schedule(now time.Time) (time.Duration, bool) {
+	if in.scheduled {
+		return 0, false
+	}
+	in.scheduled = true
+	due := in.looked.Add(lookInterval + time.Duration(in.pods)*lookIntervalPerPod)
+	return max(0, due.Sub(now)), true
+}
+
+// namespaceChanged leaves all Pods of a namespace for the next look of every set that selects namespaces by label.
+// It returns the names of the sets that have such Pods, sorted.
+func (r *records) namespaceChanged(namespace string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var names []string
+	for name, in := range r.sets {
+		if in.byNamespace && r.leave(name, in, namespace+"/") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// leave leaves the Pods whose key has the prefix, and tells whether there are any.
+func (r *records) leave(set string, in *inbox, prefix string) (some bool) {
+	for _, key := range r.cache.Carrying(set) {
+		if strings.HasPrefix(key, prefix) {
+			in.changed[key] = struct{}{}
+			some = true
+		}
+	}
+	return some
+}
+
+// look brings a set's roster up to date.
+func (r *records) look(set *v1beta1.SidecarSet, now time.Time) (*roster, error) {
+	ros, changed, all := r.take(set, now)
+	again, err := ros.follow(&set.Spec)
+	if err != nil {
+		r.retake(set.Name)
+		return nil, err
+	}
+	if all || again {
+		ros.clear()
+		changed = r.cache.Carrying(set.Name)
+	}
+	for _, key := range changed {
+		ros.apply(key)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inbox(set.Name).pods = len(ros.pods)
+	return ros, nil
+}
+
+// take empties a set's inbox.
+func (r *records) take(set *v1beta1.SidecarSet, now time.Time) (ros *roster, changed []string, all bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.inbox(set.Name)
+	for key := range in.changed {
+		changed = append(changed, key)
+	}
+	slices.Sort(changed)
+	all = in.all
+	clear(in.changed)
+	in.all, in.scheduled, in.looked = false, false, now
+	in.byNamespace = set.Spec.NamespaceSelector != nil
+	return in.roster, changed, all
+}
+
+// retake has the next look read everything.
+func (r *records) retake(set string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inbox(set).all = true
+}
+
+// forget drops a set.
+func (r *records) forget(set string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sets, set)
+}
+
+// inbox returns a set's inbox, a new one if it is not known yet. The caller holds the lock.
+func (r *records) inbox(set string) *inbox {
+	in := r.sets[set]
+	if in == nil {
+		in = &inbox{
+			roster:  &roster{set: set, cache: r.cache, places: map[string]int{}},
+			changed: map[string]struct{}{},
+			all:     true,
+		}
+		r.sets[set] = in
+	}
+	return in
+}
+
+// carried returns the SidecarSets that a Pod carries: the names in its list of injected ones.
+func carried(pod *corev1.Pod) []string {
+	if pod == nil {
+		return nil
+	}
+	list := pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation]
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}

@@ -1,0 +1,125 @@
+package sidecarset
+
+import (
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+)
+
+// roster holds the records of one SidecarSet's Pods. Only that set's reconcile touches it, so it has no lock.
+type roster struct {
+	set   string
+	cache cache
+
+	// selector and namespaceSelector are what scope was made of.
+	selector, namespaceSelector *metav1.LabelSelector
+	scope                       scope.Scope
+
+	// pods are the records, in any order, and keys their Pods' names; places finds a name's index.
+	pods   []sidecarset.Pod
+	keys   []string
+	places map[string]int
+	// marked are the keys of records that carry a mark.
+	marked []string
+}
+
+// follow makes the roster follow a spec's selectors. It tells whether they changed, so that every Pod must be
+// read again.
+func (r *roster) follow(spec *v1beta1.SidecarSetSpec) (changed bool, err error) {
+	if r.selector != nil && equality.Semantic.DeepEqual(r.selector, spec.Selector) &&
+		equality.Semantic.DeepEqual(r.namespaceSelector, spec.NamespaceSelector) {
+		return false, nil
+	}
+	s, err := scope.Of(spec)
+	if err != nil {
+		return false, err
+	}
+	r.scope = s
+	r.selector, r.namespaceSelector = spec.Selector.DeepCopy(), spec.NamespaceSelector.DeepCopy()
+	return true, nil
+}
+
+// clear drops all records.
+func (r *roster) clear() {
+	clear(r.pods) // lets the Pods' memory go
+	r.pods, r.keys, r.marked = r.pods[:0], r.keys[:0], nil
+	clear(r.places)
+}
+
+// apply reads a Pod from the cache and records what it is now.
+func (r *roster) apply(key string) {
+	place, known := r.places[key]
+	record, member := r.read(key)
+	switch {
+	case member && known:
+		r.pods[place] = record
+	case member:
+		r.places[key] = len(r.pods)
+		r.pods, r.keys = append(r.pods, record), append(r.keys, key)
+	case known:
+		r.remove(key, place)
+	}
+}
+
+// read projects a Pod that belongs to the set.
+func (r *roster) read(key string) (sidecarset.Pod, bool) {
+	pod := r.cache.Pod(key)
+	if pod == nil {
+		return sidecarset.Pod{}, false
+	}
+	var namespaceLabels labels.Set
+	if r.scope.Namespaces != nil {
+		namespaceLabels = r.cache.NamespaceLabels(pod.Namespace)
+	}
+	return sidecarset.Member(pod, r.set, r.scope, namespaceLabels)
+}
+
+// remove takes a record out; the last one takes its place.
+func (r *roster) remove(key string, place int) {
+	last := len(r.pods) - 1
+	r.pods[place], r.keys[place] = r.pods[last], r.keys[last]
+	r.places[r.keys[place]] = place
+	r.pods[last] = sidecarset.Pod{}
+	r.pods, r.keys = r.pods[:last], r.keys[:last]
+	delete(r.places, key)
+}
+
+// refresh reads a unit again from the cache, because any new version of it matters, and returns the
+// resourceVersion at which the cache has it; false when the set has no such Pod any more.
+func (r *roster) refresh(u plan.Unit) (version string, ok bool) {
+	key := u.String()
+	place, known := r.places[key]
+	if pod := r.cache.Pod(key); !known || pod == nil || pod.ResourceVersion != r.pods[place].ResourceVersion {
+		r.apply(key)
+	}
+	place, ok = r.places[key]
+	if !ok || r.pods[place].Unit.UID != u.UID {
+		return "", false
+	}
+	return r.pods[place].ResourceVersion, true
+}
+
+// mark writes what is known of our own writes into the records, and takes away what was known before.
+func (r *roster) mark(marks []engine.Mark) {
+	for _, key := range r.marked {
+		if place, ok := r.places[key]; ok {
+			r.pods[place].Unseen, r.pods[place].Refused = false, ""
+		}
+	}
+	r.marked = r.marked[:0]
+	for _, m := range marks {
+		key := m.Unit.String()
+		place, ok := r.places[key]
+		if !ok {
+			continue
+		}
+		r.pods[place].Unseen, r.pods[place].Refused = m.Unseen, m.Refused
+		r.marked = append(r.marked, key)
+	}
+}

@@ -1,0 +1,156 @@
+package sidecarset
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/metadata"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+)
+
+const (
+	// recorderName is the reporting component of the events.
+	recorderName = "sidecarset-controller"
+	// bySidecarSet indexes Pods by the SidecarSets they carry.
+	bySidecarSet = "outrigger.sidecarset"
+	// After a failure a set is tried again after 50 ms, doubling to 30 s: an API server that comes back must not
+	// wait long for us.
+	firstRetry, lastRetry = 50 * time.Millisecond, 30 * time.Second
+)
+
+// Options of the controller.
+type Options struct {
+	// Workers is how many SidecarSets are reconciled at a time. Default 3.
+	Workers int
+	// WritesInFlight is how many Pods are written to at a time, of all SidecarSets together. Default
+	// engine.DefaultWritesInFlight.
+	WritesInFlight int
+}
+
+// SetupWithManager adds the SidecarSet controller to a manager, whose cache is to transform Pods with TrimPod.
+func SetupWithManager(mgr manager.Manager, o Options) error {
+	if o.Workers <= 0 {
+		o.Workers = 3
+	}
+	meta, err := metadata.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+	}
+	informers, err := newInformers(mgr)
+	if err != nil {
+		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+	}
+	r := newReconciler(mgr.GetClient(), engine.NewServer(meta), newRecords(informers),
+		mgr.GetEventRecorder(recorderName), o.WritesInFlight, time.Now)
+	err = builder.ControllerManagedBy(mgr).
+		Named("sidecarset").
+		For(&v1beta1.SidecarSet{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(handles(informers.pods, r.podHandler)).
+		WatchesRawSource(handles(informers.namespaces, r.namespaceHandler)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: o.Workers,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+		}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+	}
+	return nil
+}
+
+// handles is a source of requests: what a handler makes of an informer's events.
+func handles(informer toolscache.SharedIndexInformer, handler func(queue) toolscache.ResourceEventHandler) source.Source {
+	return source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		registration, err := informer.AddEventHandler(handler(q))
+		if err != nil {
+			return fmt.Errorf("watch for the SidecarSet controller: %w", err)
+		}
+		context.AfterFunc(ctx, func() {
+			// A handler that cannot be removed belongs to an informer that has stopped too.
+			_ = informer.RemoveEventHandler(registration)
+		})
+		return nil
+	})
+}
+
+// informers are the cache of the records.
+type informers struct {
+	pods, namespaces toolscache.SharedIndexInformer
+}
+
+func newInformers(mgr manager.Manager) (*informers, error) {
+	pods, err := informerOf(mgr, &corev1.Pod{})
+	if err != nil {
+		return nil, err
+	}
+	namespaces, err := informerOf(mgr, &corev1.Namespace{})
+	if err != nil {
+		return nil, err
+	}
+	err = pods.AddIndexers(toolscache.Indexers{bySidecarSet: func(object any) ([]string, error) {
+		return carried(last[corev1.Pod](object)), nil
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("index pods by SidecarSet: %w", err)
+	}
+	return &informers{pods: pods, namespaces: namespaces}, nil
+}
+
+// informerOf returns the informer behind the manager's cache: records read its store directly, because a cache
+// read through the client copies every Pod.
+func informerOf(mgr manager.Manager, object client.Object) (toolscache.SharedIndexInformer, error) {
+	informer, err := mgr.GetCache().GetInformer(context.Background(), object)
+	if err != nil {
+		return nil, fmt.Errorf("get the informer of %T: %w", object, err)
+	}
+	shared, ok := informer.(toolscache.SharedIndexInformer)
+	if !ok {
+		return nil, fmt.Errorf("the cache of %T is a %T, which has no store to read: it must be of the whole cluster", object, informer)
+	}
+	return shared, nil
+}
+
+// Pod implements cache.
+func (i *informers) Pod(key string) *corev1.Pod {
+	object, _, err := i.pods.GetStore().GetByKey(key)
+	if err != nil {
+		return nil
+	}
+	return last[corev1.Pod](object)
+}
+
+// Carrying implements cache.
+func (i *informers) Carrying(set string) []string {
+	keys, err := i.pods.GetIndexer().IndexKeys(bySidecarSet, set)
+	if err != nil {
+		panic(fmt.Sprintf("the index %s is gone: %v", bySidecarSet, err))
+	}
+	return keys
+}
+
+// NamespaceLabels implements cache.
+func (i *informers) NamespaceLabels(namespace string) labels.Set {
+	object, _, err := i.namespaces.GetStore().GetByKey(namespace)
+	found := last[corev1.Namespace](object)
+	switch {
+	case err != nil || found == nil:
+		return nil
+	case found.Labels == nil:
+		return labels.Set{}
+	}
+	return found.Labels
+}

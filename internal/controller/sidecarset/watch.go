@@ -1,0 +1,93 @@
+package sidecarset
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// queue is what the watch needs of the work queue.
+type queue interface {
+	AddAfter(item reconcile.Request, wait time.Duration)
+}
+
+// podChanged leaves a changed Pod for the next look at each SidecarSet that it carries or carried, and schedules
+// that look. now is nil when the Pod was deleted, old when it is new. Heartbeats and other changes that make no
+// difference to a record schedule nothing, unless a write of ours to this Pod is still to be seen.
+func (r *Reconciler) podChanged(q queue, old, now *corev1.Pod) {
+	pod := now
+	if pod == nil {
+		pod = old
+	}
+	same := old != nil && now != nil && sameFacts(old, now)
+	sets := carried(now)
+	if old != nil && !same {
+		for _, set := range carried(old) {
+			if !slices.Contains(sets, set) {
+				sets = append(sets, set)
+			}
+		}
+	}
+	for _, set := range sets {
+		if same && !r.hands.Awaits(ownerNamed(set), string(pod.UID)) {
+			continue
+		}
+		if wait, schedule := r.records.note(set, pod.Namespace+"/"+pod.Name, r.now()); schedule {
+			q.AddAfter(requestFor(set), wait)
+		}
+	}
+}
+
+// namespaceChanged has the sets that select namespaces by label look again at the Pods of one.
+func (r *Reconciler) namespaceChanged(q queue, namespace *corev1.Namespace) {
+	if namespace == nil {
+		return
+	}
+	for _, set := range r.records.namespaceChanged(namespace.Name) {
+		q.AddAfter(requestFor(set), 0)
+	}
+}
+
+func requestFor(set string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: set}}
+}
+
+// podHandler tells a Reconciler of Pod events.
+func (r *Reconciler) podHandler(q queue) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { r.podChanged(q, nil, last[corev1.Pod](object)) },
+		UpdateFunc: func(old, now any) { r.podChanged(q, last[corev1.Pod](old), last[corev1.Pod](now)) },
+		DeleteFunc: func(object any) {
+			if pod := last[corev1.Pod](object); pod != nil {
+				r.podChanged(q, pod, nil)
+			}
+		},
+	}
+}
+
+// namespaceHandler tells a Reconciler of changed labels of namespaces.
+func (r *Reconciler) namespaceHandler(q queue) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(object any) { r.namespaceChanged(q, last[corev1.Namespace](object)) },
+		UpdateFunc: func(old, now any) {
+			if before, after := last[corev1.Namespace](old), last[corev1.Namespace](now); !maps.Equal(before.Labels, after.Labels) {
+				r.namespaceChanged(q, after)
+			}
+		},
+		DeleteFunc: func(object any) { r.namespaceChanged(q, last[corev1.Namespace](object)) },
+	}
+}
+
+// last returns the last known state of an object that an informer handed over, nil if there is none.
+func last[T any](object any) *T {
+	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	t, _ := object.(*T)
+	return t
+}
