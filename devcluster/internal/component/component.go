@@ -1,0 +1,182 @@
+// Package component answers which programs a cluster consists of and with
+// which arguments they run. It is a pure description: it starts nothing
+// (package supervisor does) and reads no files.
+//
+// Start reading at All.
+package component
+
+import (
+	"fmt"
+
+	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
+)
+
+// Names of the components, as used by `devcluster restart` and the logs.
+const (
+	Etcd              = "etcd"
+	APIServer         = "kube-apiserver"
+	ControllerManager = "kube-controller-manager"
+	Scheduler         = "kube-scheduler"
+	Kubelet           = "kubelet"
+)
+
+// Config is what the arguments depend on.
+type Config struct {
+	Dir   clusterdir.Dir
+	Ports clusterdir.Ports
+	// Nodes is the number of simulated nodes; with 0 there is no kubelet.
+	Nodes int
+	// Fsync lets etcd wait for the disk.
+	Fsync bool
+	// Verbosity of the Kubernetes components (klog's --v).
+	Verbosity int
+	// KubeletArgs are further flags of the simulated kubelet.
+	KubeletArgs []string
+	// APIServerArgs are further flags of kube-apiserver; the last one wins.
+	APIServerArgs []string
+}
+
+// Component is one program to run.
+type Component struct {
+	Name string
+	Args []string
+	// Self tells that the launcher's own binary runs it, not the heavy one.
+	Self bool
+	// Port on 127.0.0.1.
+	Port int
+	// HealthPath is asked on Port and answers 200 when the component is well.
+	HealthPath string
+	// PlainHTTP tells that Port does not speak TLS.
+	PlainHTTP bool
+}
+
+// HealthURL is the address of HealthPath.
+func (c Component) HealthURL() string {
+	scheme := "https"
+	if c.PlainHTTP {
+		scheme = "http"
+	}
+	return fmt.Sprintf("%s://127.0.0.1:%d%s", scheme, c.Port, c.HealthPath)
+}
+
+// All lists the components in the order in which they start; they stop in the
+// opposite order.
+func All(c Config) []Component {
+	all := []Component{
+		{Name: Etcd, Args: etcdArgs(c), Port: c.Ports.Etcd, HealthPath: "/health"},
+		{Name: APIServer, Args: append(apiServerArgs(c), c.APIServerArgs...), Port: c.Ports.APIServer, HealthPath: "/readyz"},
+		{Name: ControllerManager, Args: controllerManagerArgs(c), Port: c.Ports.ControllerManager, HealthPath: "/healthz"},
+		{Name: Scheduler, Args: schedulerArgs(c), Port: c.Ports.Scheduler, HealthPath: "/healthz"},
+	}
+	if c.Nodes > 0 {
+		all = append(all, Component{Name: Kubelet, Args: kubeletArgs(c), Self: true,
+			Port: c.Ports.Kubelet, HealthPath: "/healthz", PlainHTTP: true})
+	}
+	return all
+}
+
+// Server is the URL of the API server.
+func (c Config) Server() string { return fmt.Sprintf("https://127.0.0.1:%d", c.Ports.APIServer) }
+
+// Kubeconfig is the path of a component's own kubeconfig.
+func (c Config) Kubeconfig(user string) string { return c.Dir.PKIFile(user + ".kubeconfig") }
+
+func etcdArgs(c Config) []string {
+	client, peer := fmt.Sprintf("https://127.0.0.1:%d", c.Ports.Etcd), fmt.Sprintf("https://127.0.0.1:%d", c.Ports.EtcdPeer)
+	return []string{
+		"--name=default", "--data-dir=" + c.Dir.Etcd(),
+		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
+		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
+		"--initial-cluster=default=" + peer,
+		// With TLS other users of the machine cannot read the cluster's Secrets.
+		"--cert-file=" + c.Dir.PKIFile("etcd.crt"), "--key-file=" + c.Dir.PKIFile("etcd.key"),
+		"--client-cert-auth=true", "--trusted-ca-file=" + c.Dir.PKIFile("etcd-ca.crt"),
+		"--peer-cert-file=" + c.Dir.PKIFile("etcd.crt"), "--peer-key-file=" + c.Dir.PKIFile("etcd.key"),
+		"--peer-client-cert-auth=true", "--peer-trusted-ca-file=" + c.Dir.PKIFile("etcd-ca.crt"),
+		fmt.Sprintf("--unsafe-no-fsync=%v", !c.Fsync),
+		"--quota-backend-bytes=4294967296", "--snapshot-count=20000",
+		// Alone in its cluster, it need not wait a second for votes.
+		"--heartbeat-interval=50", "--election-timeout=250",
+		"--log-level=warn",
+	}
+}
+
+func apiServerArgs(c Config) []string {
+	return []string{
+		fmt.Sprintf("--etcd-servers=https://127.0.0.1:%d", c.Ports.Etcd),
+		"--etcd-cafile=" + c.Dir.PKIFile("etcd-ca.crt"),
+		"--etcd-certfile=" + c.Dir.PKIFile("apiserver-etcd-client.crt"),
+		"--etcd-keyfile=" + c.Dir.PKIFile("apiserver-etcd-client.key"),
+		"--bind-address=127.0.0.1",
+		// Endpoints may not hold a loopback address, so nobody may try to
+		// write the one of the "kubernetes" Service.
+		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+		fmt.Sprintf("--secure-port=%d", c.Ports.APIServer),
+		"--tls-cert-file=" + c.Dir.PKIFile("apiserver.crt"),
+		"--tls-private-key-file=" + c.Dir.PKIFile("apiserver.key"),
+		"--client-ca-file=" + c.Dir.PKIFile("ca.crt"),
+		"--authorization-mode=Node,RBAC",
+		"--anonymous-auth=false",
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + c.Dir.PKIFile("sa.pub"),
+		"--service-account-signing-key-file=" + c.Dir.PKIFile("sa.key"),
+		"--service-cluster-ip-range=10.0.0.0/16",
+		"--requestheader-client-ca-file=" + c.Dir.PKIFile("front-proxy-ca.crt"),
+		"--requestheader-allowed-names=front-proxy-client",
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file=" + c.Dir.PKIFile("front-proxy-client.crt"),
+		"--proxy-client-key-file=" + c.Dir.PKIFile("front-proxy-client.key"),
+		"--enable-aggregator-routing=true",
+		"--allow-privileged=true",
+		// Load tests must meet the cluster, not its default limits of 400 and 200.
+		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000",
+		"--event-ttl=30m",
+		"--profiling=false",
+		fmt.Sprintf("--v=%d", c.Verbosity),
+	}
+}
+
+func controllerManagerArgs(c Config) []string {
+	return append(clientArgs(c, "controller-manager", c.Ports.ControllerManager),
+		"--use-service-account-credentials=true",
+		"--service-account-private-key-file="+c.Dir.PKIFile("sa.key"),
+		"--root-ca-file="+c.Dir.PKIFile("ca.crt"),
+		"--cluster-signing-cert-file="+c.Dir.PKIFile("ca.crt"),
+		"--cluster-signing-key-file="+c.Dir.PKIFile("ca.key"),
+		"--concurrent-deployment-syncs=20", "--concurrent-replicaset-syncs=20",
+		"--concurrent-gc-syncs=40",
+	)
+}
+
+func schedulerArgs(c Config) []string {
+	return clientArgs(c, "scheduler", c.Ports.Scheduler)
+}
+
+// clientArgs are the flags that kube-controller-manager and kube-scheduler share.
+func clientArgs(c Config, user string, port int) []string {
+	return []string{
+		"--kubeconfig=" + c.Kubeconfig(user),
+		// The delegated checks of its own port: /healthz is open, /metrics asks the API server.
+		"--authentication-kubeconfig=" + c.Kubeconfig(user),
+		"--authorization-kubeconfig=" + c.Kubeconfig(user),
+		"--authentication-tolerate-lookup-failure=true",
+		"--leader-elect=false",
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
+		"--tls-cert-file=" + c.Dir.PKIFile(user+"-serving.crt"),
+		"--tls-private-key-file=" + c.Dir.PKIFile(user+"-serving.key"),
+		"--kube-api-qps=1000", "--kube-api-burst=2000",
+		"--profiling=false",
+		fmt.Sprintf("--v=%d", c.Verbosity),
+	}
+}
+
+func kubeletArgs(c Config) []string {
+	return append([]string{
+		"kubelet",
+		"--kubeconfig=" + c.Kubeconfig("kubelet"),
+		fmt.Sprintf("--nodes=%d", c.Nodes),
+		fmt.Sprintf("--healthz-port=%d", c.Ports.Kubelet),
+	}, c.KubeletArgs...)
+}

@@ -1,0 +1,141 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
+	"github.com/outrigger-project/outrigger/devcluster/internal/component"
+	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/pki"
+)
+
+// probes ask the components how they are.
+type probes struct {
+	etcd, cluster *http.Client
+	kube          kubernetes.Interface
+}
+
+func newProbes(dir clusterdir.Dir) (*probes, error) {
+	etcd, err := pki.ClientTLS(dir.PKI(), pki.EtcdCA, "apiserver-etcd-client")
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := pki.ClientTLS(dir.PKI(), pki.ClusterCA, "admin")
+	if err != nil {
+		return nil, err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", dir.Kubeconfig())
+	if err != nil {
+		return nil, fmt.Errorf("load kubeconfig: %w", err)
+	}
+	config.QPS, config.Timeout, config.UserAgent = -1, 5*time.Second, "devcluster"
+	config.ContentType = "application/vnd.kubernetes.protobuf"
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return &probes{etcd: probeClient(etcd), cluster: probeClient(cluster), kube: kube}, nil
+}
+
+func probeClient(t *tls.Config) *http.Client {
+	// No kept connections: a probe must not be fooled by one to a process that is gone.
+	return &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{TLSClientConfig: t, DisableKeepAlives: true}}
+}
+
+// health asks one component; nil means it is well.
+func (p *probes) health(ctx context.Context, c component.Component) error {
+	client := p.cluster
+	if c.Name == component.Etcd {
+		client = p.etcd
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.HealthURL(), nil)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.Name, err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.Name, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	return fmt.Errorf("%s answers %s: %s", c.Name, resp.Status, strings.TrimSpace(string(body)))
+}
+
+// usable tells whether pods can be created and run: every component is
+// healthy, all nodes are Ready and pods find their service account.
+func (p *probes) usable(ctx context.Context, all []component.Component, nodes int) error {
+	for _, c := range all {
+		if err := p.health(ctx, c); err != nil {
+			return err
+		}
+	}
+	if _, err := p.kube.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{}); err != nil {
+		return fmt.Errorf("wait for the default service account: %w", err)
+	}
+	known, err := p.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	ready := 0
+	for _, n := range known {
+		if n.Ready {
+			ready++
+		}
+	}
+	if ready < nodes {
+		return fmt.Errorf("%d of %d nodes are Ready", ready, nodes)
+	}
+	return nil
+}
+
+func (p *probes) nodes(ctx context.Context) ([]control.Node, error) {
+	// Resource version 0: the API server's cache will do.
+	list, err := p.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	var nodes []control.Node
+	for _, n := range list.Items {
+		ready := false
+		for _, c := range n.Status.Conditions {
+			ready = ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		}
+		nodes = append(nodes, control.Node{Name: n.Name, Ready: ready})
+	}
+	return nodes, nil
+}
+
+// wait asks again and again until the answer is nil or ctx ends.
+func (p *probes) wait(ctx context.Context, what string, ask func(context.Context) error) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+				return cause
+			}
+			return fmt.Errorf("%s is not ready in time: %w", what, err)
+		case <-tick.C:
+		}
+	}
+}

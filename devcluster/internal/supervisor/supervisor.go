@@ -1,0 +1,262 @@
+// Package supervisor runs a cluster: it boots the components in order, watches
+// them, answers on the control socket and shuts everything down in reverse
+// order when asked to or when a component dies.
+//
+// One supervisor is one process (`devcluster supervise`, or `up --foreground`).
+// Which programs there are and their arguments is package component's
+// business; this package does not know what a simulated kubelet does.
+//
+// Start reading at Run.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
+	"github.com/outrigger-project/outrigger/devcluster/internal/component"
+	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/pki"
+)
+
+// Config is everything a supervisor needs.
+type Config struct {
+	Cluster component.Config
+	// KubeBinary is the heavy multi-call binary, SelfBinary the launcher.
+	KubeBinary, SelfBinary string
+	// Version of Kubernetes, for status.
+	Version string
+	// Ephemeral removes all data when the cluster stops.
+	Ephemeral bool
+	// BootTimeout ends a boot that takes longer.
+	BootTimeout time.Duration
+}
+
+// Supervisor is a cluster in the making, running or stopping.
+type Supervisor struct {
+	cfg        Config
+	dir        clusterdir.Dir
+	components []component.Component
+	spawner    *spawner
+	probes     *probes
+	life       context.Context // ends with the cluster; its cause says why
+	stop       context.CancelCauseFunc
+
+	restarting sync.Mutex // one restart at a time
+
+	mu       sync.Mutex // guards all below
+	running  map[string]*process
+	restarts map[string]int
+	status   control.Status
+}
+
+// errStop is the reason of an orderly shutdown.
+var errStop = errors.New("stopped on request")
+
+// diedError is the reason of a shutdown because a component ended.
+type diedError struct {
+	component string
+	cause     error
+}
+
+func (e *diedError) Error() string { return fmt.Sprintf("%s ended: %v", e.component, e.cause) }
+
+// Run boots the cluster and keeps it until ctx ends, the control socket is
+// told to stop, or a component dies; then it shuts everything down. It returns
+// nil after an orderly shutdown. The caller holds the folder's lock.
+func Run(ctx context.Context, cfg Config) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	dir := cfg.Cluster.Dir
+	if err := prepare(cfg); err != nil {
+		return err
+	}
+	probes, err := newProbes(dir)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	self := control.Process{PID: os.Getpid()}
+	if self.Born, err = control.Born(self.PID); err != nil {
+		return err
+	}
+	s := &Supervisor{
+		cfg: cfg, dir: dir, components: component.All(cfg.Cluster),
+		spawner: newSpawner(), probes: probes, life: ctx, stop: stop,
+		running: map[string]*process{}, restarts: map[string]int{},
+		status: control.Status{
+			State: control.Starting, Version: cfg.Version, Dir: string(dir), Kubeconfig: dir.Kubeconfig(),
+			Server: cfg.Cluster.Server(), Ephemeral: cfg.Ephemeral, StartedAt: &started, Supervisor: self,
+		},
+	}
+	defer s.spawner.close()
+	server, err := s.serve()
+	if err != nil {
+		return err
+	}
+	defer server.close()
+
+	if err := s.boot(ctx); err == nil {
+		s.update(func(st *control.Status) {
+			st.State, st.Detail = control.Running, ""
+			st.BootTook = time.Since(started).Round(10 * time.Millisecond).String()
+		})
+		<-ctx.Done()
+	} else {
+		stop(err)
+	}
+	return s.shutdown(context.Cause(ctx))
+}
+
+// prepare writes keys, certificates and kubeconfigs.
+func prepare(cfg Config) error {
+	dir := cfg.Cluster.Dir
+	if err := pki.Ensure(dir.PKI(), time.Now()); err != nil {
+		return err
+	}
+	if err := pki.WriteKubeconfig(dir.PKI(), "admin", cfg.Cluster.Server(), dir.Kubeconfig()); err != nil {
+		return err
+	}
+	for _, user := range []string{"controller-manager", "scheduler", "kubelet"} {
+		if err := pki.WriteKubeconfig(dir.PKI(), user, cfg.Cluster.Server(), cfg.Cluster.Kubeconfig(user)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boot starts the components one after the other. The controller manager gives
+// up when no API server answers it, so everything waits for what it needs.
+func (s *Supervisor) boot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.BootTimeout)
+	defer cancel()
+	for _, c := range s.components {
+		s.say("starting " + c.Name)
+		if err := s.start(c); err != nil {
+			return err
+		}
+		if c.Name != component.Etcd && c.Name != component.APIServer {
+			continue // these are waited for together, below
+		}
+		if err := s.probes.wait(ctx, c.Name, func(ctx context.Context) error { return s.probes.health(ctx, c) }); err != nil {
+			return err
+		}
+	}
+	s.say("waiting for the controllers, the nodes and the default service account")
+	return s.probes.wait(ctx, "the cluster", func(ctx context.Context) error { return s.probes.usable(ctx, s.components, s.cfg.Cluster.Nodes) })
+}
+
+// start runs a component and watches it: if it ends without having been told
+// to, the whole cluster stops.
+func (s *Supervisor) start(c component.Component) error {
+	binary, args := s.cfg.KubeBinary, append([]string{c.Name}, c.Args...)
+	if c.Self {
+		binary, args = s.cfg.SelfBinary, c.Args
+	}
+	p, err := s.spawner.run(binary, args, s.dir.Log(c.Name))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	s.mu.Lock()
+	s.running[c.Name] = p
+	s.mu.Unlock()
+	go func() {
+		<-p.done
+		s.mu.Lock()
+		expected := s.running[c.Name] != p
+		s.mu.Unlock()
+		if !expected {
+			s.stop(&diedError{component: c.Name, cause: p.err})
+		}
+	}()
+	s.save()
+	return nil
+}
+
+// forget takes the process of a component out of the watch, and returns it.
+func (s *Supervisor) forget(name string) *process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.running[name]
+	delete(s.running, name)
+	return p
+}
+
+// restart stops one component and starts it again while the rest runs on.
+func (s *Supervisor) restart(ctx context.Context, r control.RestartRequest) error {
+	s.restarting.Lock()
+	defer s.restarting.Unlock()
+	i := slices.IndexFunc(s.components, func(c component.Component) bool { return c.Name == r.Component })
+	if i < 0 {
+		return fmt.Errorf("no component %q; there are: %s", r.Component, s.names())
+	}
+	if st := s.snapshot(); st.State != control.Running {
+		return fmt.Errorf("cannot restart %s: the cluster is %s", r.Component, st.State)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.life, func() { cancel(context.Cause(s.life)) })()
+	c := s.components[i]
+	if p := s.forget(c.Name); p != nil {
+		if err := p.stop(r.Kill); err != nil {
+			return fmt.Errorf("stop %s: %w", c.Name, err)
+		}
+	}
+	s.mu.Lock()
+	s.restarts[c.Name]++
+	s.mu.Unlock()
+	if err := s.start(c); err != nil {
+		s.stop(&diedError{component: c.Name, cause: err})
+		return err
+	}
+	return s.probes.wait(ctx, c.Name, func(ctx context.Context) error {
+		return s.probes.usable(ctx, s.components, s.cfg.Cluster.Nodes)
+	})
+}
+
+// shutdown stops the components in reverse order and leaves a last status.
+func (s *Supervisor) shutdown(cause error) error {
+	s.update(func(st *control.Status) { st.State, st.Detail = control.Stopping, "" })
+	var failures []error
+	for _, c := range slices.Backward(s.components) {
+		if p := s.forget(c.Name); p != nil {
+			failures = append(failures, p.stop(false))
+		}
+	}
+	failure, orderly := s.describe(cause)
+	s.update(func(st *control.Status) {
+		st.State, st.Components, st.Nodes = control.Stopped, nil, nil
+		if !orderly {
+			st.State, st.Failure = control.Failed, failure
+		}
+	})
+	if orderly && s.cfg.Ephemeral {
+		failures = append(failures, s.dir.Delete())
+	}
+	if err := errors.Join(failures...); err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	if !orderly {
+		return cause
+	}
+	return nil
+}
+
+// describe turns the reason of a shutdown into what status tells about it.
+func (s *Supervisor) describe(cause error) (f *control.Failure, orderly bool) {
+	if errors.Is(cause, errStop) || errors.Is(cause, context.Canceled) {
+		return nil, true
+	}
+	f = &control.Failure{Message: cause.Error()}
+	var died *diedError
+	if errors.As(cause, &died) {
+		f.Component = died.component
+		f.LogTail = tail(s.dir.Log(died.component), 20)
+	}
+	return f, false
+}
