@@ -1,0 +1,170 @@
+package v1beta1
+
+import corev1 "k8s.io/api/core/v1"
+
+// SidecarContainer is a core Container and what is special about it as a sidecar.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || size(self.upgradeStrategy.hotUpgradeEmptyImage) == 0 || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
+// +kubebuilder:validation:XValidation:rule="(has(self.upgradeStrategy) && has(self.upgradeStrategy.upgradeType) ? self.upgradeStrategy.upgradeType : 'ColdUpgrade') == (has(oldSelf.upgradeStrategy) && has(oldSelf.upgradeStrategy.upgradeType) ? oldSelf.upgradeStrategy.upgradeType : 'ColdUpgrade')",message="upgradeStrategy.upgradeType is immutable"
+type SidecarContainer struct {
+	corev1.Container `json:",inline"`
+
+	// Whether the container stands before or after the Pod's own containers in their list.
+	// Default: BeforeAppContainer for containers, AfterAppContainer for initContainers.
+	// +optional
+	PodInjectPolicy PodInjectPolicy `json:"podInjectPolicy,omitempty"`
+
+	// How a new image is brought to running Pods.
+	// +optional
+	UpgradeStrategy SidecarContainerUpgradeStrategy `json:"upgradeStrategy,omitzero"`
+
+	// enabled: every mount of every container of the Pod that was not injected is added to this one at the
+	// same path, unless the path is already used by this one's own mounts or devices. Environment variables
+	// that a shared subPathExpr names come along. Default: disabled.
+	// +optional
+	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitzero"`
+
+	// The same for volumeDevices. Not supported yet: refused when set to enabled.
+	// +optional
+	ShareVolumeDevicePolicy *ShareVolumePolicy `json:"shareVolumeDevicePolicy,omitempty"`
+
+	// Environment variables copied from containers of the Pod. A variable that this container defines itself
+	// wins; a source that does not exist is skipped.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	TransferEnv []TransferEnvVar `json:"transferEnv,omitempty"`
+
+	// Resources computed from those of the Pod's containers. Not supported yet: refused when set.
+	// +optional
+	ResourcesPolicy *ResourcesPolicy `json:"resourcesPolicy,omitempty"`
+}
+
+// PodInjectPolicy says where in the Pod's list an injected container stands.
+// +kubebuilder:validation:Enum=BeforeAppContainer;AfterAppContainer
+type PodInjectPolicy string
+
+const (
+	// BeforeAppContainer puts the container in front of the Pod's own.
+	BeforeAppContainer PodInjectPolicy = "BeforeAppContainer"
+	// AfterAppContainer puts the container behind the Pod's own.
+	AfterAppContainer PodInjectPolicy = "AfterAppContainer"
+)
+
+// UpgradeType says how a sidecar container is upgraded.
+// +kubebuilder:validation:Enum=ColdUpgrade;HotUpgrade
+type UpgradeType string
+
+const (
+	// ColdUpgrade stops the old container, then starts the new one.
+	ColdUpgrade UpgradeType = "ColdUpgrade"
+	// HotUpgrade starts the new container beside the old one. Not supported yet.
+	HotUpgrade UpgradeType = "HotUpgrade"
+)
+
+// SidecarContainerUpgradeStrategy says how a new image reaches running Pods.
+type SidecarContainerUpgradeStrategy struct {
+	// ColdUpgrade (default): stop the old container, then start the new one. HotUpgrade is not supported yet.
+	// Immutable.
+	// +optional
+	UpgradeType UpgradeType `json:"upgradeType,omitempty"`
+	// The image of the idle one of the two containers of a hot upgrade.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	HotUpgradeEmptyImage string `json:"hotUpgradeEmptyImage,omitempty"`
+}
+
+// ShareVolumePolicyType switches sharing on or off.
+// +kubebuilder:validation:Enum=enabled;disabled
+type ShareVolumePolicyType string
+
+const (
+	// ShareVolumePolicyEnabled shares.
+	ShareVolumePolicyEnabled ShareVolumePolicyType = "enabled"
+	// ShareVolumePolicyDisabled does not share.
+	ShareVolumePolicyDisabled ShareVolumePolicyType = "disabled"
+)
+
+// ShareVolumePolicy says whether the app's mounts are shared.
+type ShareVolumePolicy struct {
+	// enabled or disabled; default disabled.
+	// +optional
+	Type ShareVolumePolicyType `json:"type,omitempty"`
+}
+
+// TransferEnvVar names environment variables to copy, and the container they are copied from.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.sourceContainerName) && size(self.sourceContainerName) > 0) != has(self.sourceContainerNameFrom)",message="exactly one of sourceContainerName and sourceContainerNameFrom is required"
+// +kubebuilder:validation:XValidation:rule="(has(self.envName) && size(self.envName) > 0) || (has(self.envNames) && size(self.envNames) > 0)",message="at least one of envName and envNames is required"
+type TransferEnvVar struct {
+	// The container to copy from.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
+	SourceContainerName string `json:"sourceContainerName,omitempty"`
+	// Where the Pod itself says which container to copy from.
+	// +optional
+	SourceContainerNameFrom *SourceContainerNameSource `json:"sourceContainerNameFrom,omitempty"`
+	// One variable to copy.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	EnvName string `json:"envName,omitempty"`
+	// More variables to copy. United with envName.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	EnvNames []string `json:"envNames,omitempty"`
+}
+
+// SourceContainerNameSource finds a container's name in the Pod.
+type SourceContainerNameSource struct {
+	// metadata.name, metadata.labels['KEY'] or metadata.annotations['KEY'].
+	// +required
+	FieldRef *corev1.ObjectFieldSelector `json:"fieldRef"`
+}
+
+// TargetContainersMode says how several containers' resources are made one.
+// +kubebuilder:validation:Enum=sum;max
+type TargetContainersMode string
+
+// ResourcesPolicy computes a sidecar's resources from those of the Pod's containers.
+type ResourcesPolicy struct {
+	// sum or max of the target containers.
+	// +required
+	TargetContainersMode TargetContainersMode `json:"targetContainersMode"`
+	// Which containers count, by an unanchored regular expression on their names. Default ".*".
+	// +optional
+	// +kubebuilder:default=".*"
+	// +kubebuilder:validation:MaxLength=1024
+	TargetContainersNameRegex string `json:"targetContainersNameRegex,omitempty"`
+	// The expressions.
+	// +required
+	ResourcesExpr ResourcesExpr `json:"resourcesExpr"`
+}
+
+// ResourcesExpr holds the expressions for limits and requests.
+type ResourcesExpr struct {
+	// Expressions for limits.
+	// +optional
+	Limits *ResourceExprLimits `json:"limits,omitempty"`
+	// Expressions for requests.
+	// +optional
+	Requests *ResourceExprRequests `json:"requests,omitempty"`
+}
+
+// ResourceExprLimits holds one expression per resource.
+type ResourceExprLimits struct {
+	// Expression for cpu, for example "max(cpu*50%, 50m)".
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	CPU string `json:"cpu,omitempty"`
+	// Expression for memory, for example "200Mi".
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Memory string `json:"memory,omitempty"`
+}
+
+// ResourceExprRequests holds one expression per resource.
+type ResourceExprRequests ResourceExprLimits

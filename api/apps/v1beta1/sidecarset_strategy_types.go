@@ -1,0 +1,145 @@
+package v1beta1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// SidecarSetUpdateStrategyType says whether running Pods are upgraded.
+// +kubebuilder:validation:Enum=RollingUpdate;NotUpdate
+type SidecarSetUpdateStrategyType string
+
+const (
+	// RollingUpdate upgrades running Pods in place.
+	RollingUpdate SidecarSetUpdateStrategyType = "RollingUpdate"
+	// NotUpdate leaves running Pods as they are; only new Pods get the new version.
+	NotUpdate SidecarSetUpdateStrategyType = "NotUpdate"
+)
+
+// SidecarSetUpdateStrategy says how running Pods are upgraded.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.type) && self.type == 'NotUpdate') || !has(self.selector) || !has(self.partition) || (type(self.partition) == int ? self.partition == 0 : self.partition.matches('^0+%$'))",message="partition and selector exclude each other",fieldPath=".partition"
+type SidecarSetUpdateStrategy struct {
+	// RollingUpdate (default) or NotUpdate.
+	// +optional
+	// +kubebuilder:default=RollingUpdate
+	Type SidecarSetUpdateStrategyType `json:"type,omitempty"`
+
+	// true stops upgrading further Pods; those already begun finish. Default false.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+
+	// Only Pods that match are upgraded. Unset: all. Cannot be combined with a partition.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty: leave it out to select every Pod"
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+
+	// How many of the matched Pods keep their old version: a number, or a percentage of the matched Pods,
+	// rounded up. Below 100% at least one of two or more Pods is always upgraded. Default 0: all are upgraded.
+	// Example: 1000 Pods, partition 980: 20 are upgraded. 7 Pods, 50%: 4 keep the old version, 3 are upgraded.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",message="must be a whole number not below 0, or a percentage from 0% to 100%"
+	Partition *intstr.IntOrString `json:"partition,omitempty"`
+
+	// How many matched Pods may be unavailable at a time, counting every Pod that is not ready, whatever the
+	// cause and whatever its version: a number, or a percentage of the matched Pods, rounded up. A Pod that is
+	// already unavailable is upgraded without counting again, so 0 upgrades only those. Default 1.
+	// Example: 10% of 1000 Pods: 100; of 5 Pods: 1.
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",message="must be a whole number not below 0, or a percentage from 0% to 100%"
+	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
+
+	// Which Pods go first. Not supported yet: refused when set.
+	// +optional
+	PriorityStrategy *UpdatePriorityStrategy `json:"priorityStrategy,omitempty"`
+
+	// Spread the Pods with these labels over the rollout. Not supported yet: refused when set.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(t, self.exists_one(u, u.key == t.key && (has(u.value) ? u.value : '*') == (has(t.value) ? t.value : '*')))",message="key and value must be unique"
+	ScatterStrategy []UpdateScatterTerm `json:"scatterStrategy,omitempty"`
+}
+
+// UpdatePriorityStrategy orders Pods by labels.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.orderPriority) && has(self.weightPriority))",message="only one of orderPriority and weightPriority may be set"
+type UpdatePriorityStrategy struct {
+	// Order by the trailing number of label values; the first key present decides.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	OrderPriority []UpdatePriorityOrderTerm `json:"orderPriority,omitempty"`
+	// Order by the sum of the weights of matching terms, larger first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	WeightPriority []UpdatePriorityWeightTerm `json:"weightPriority,omitempty"`
+}
+
+// UpdatePriorityOrderTerm names a label.
+type UpdatePriorityOrderTerm struct {
+	// The label's key.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	OrderedKey string `json:"orderedKey"`
+}
+
+// UpdatePriorityWeightTerm gives Pods that match a weight.
+type UpdatePriorityWeightTerm struct {
+	// 0 to 100.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Weight int32 `json:"weight"`
+	// Which Pods.
+	// +required
+	MatchSelector metav1.LabelSelector `json:"matchSelector"`
+}
+
+// UpdateScatterTerm names a label and a value, or "*" for all values.
+type UpdateScatterTerm struct {
+	// The label's key.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=317
+	Key string `json:"key"`
+	// The label's value, or "*".
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Value string `json:"value,omitempty"`
+}
+
+// SidecarSetInjectionStrategy says what new Pods get.
+type SidecarSetInjectionStrategy struct {
+	// true injects nothing into new Pods; running Pods are still upgraded. Default false.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+	// Inject an older revision. Not supported yet: refused when set.
+	// +optional
+	Revision *SidecarSetInjectRevision `json:"revision,omitempty"`
+}
+
+// SidecarSetInjectRevisionPolicy says which new Pods get the chosen revision.
+// +kubebuilder:validation:Enum=Always;Partial
+type SidecarSetInjectRevisionPolicy string
+
+// SidecarSetInjectRevision chooses a revision to inject.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.customVersion) && size(self.customVersion) > 0) != (has(self.revisionName) && size(self.revisionName) > 0)",message="exactly one of revisionName and customVersion is required"
+type SidecarSetInjectRevision struct {
+	// The newest revision with this custom version.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
+	CustomVersion *string `json:"customVersion,omitempty"`
+	// The revision of this name.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	RevisionName *string `json:"revisionName,omitempty"`
+	// Always (default): every new Pod; Partial: the share of them that partition asks for.
+	// +optional
+	Policy SidecarSetInjectRevisionPolicy `json:"policy,omitempty"`
+}

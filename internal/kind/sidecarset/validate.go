@@ -1,0 +1,243 @@
+package sidecarset
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+)
+
+// Other is another SidecarSet, with its compiled selectors.
+type Other struct {
+	Set   *v1beta1.SidecarSet
+	Scope scope.Scope
+}
+
+// Validate lists everything that is wrong with a SidecarSet, given the one it replaces (nil at creation) and
+// all SidecarSets there are (the set itself among them is skipped). Every error names path, value and rule.
+//
+// Most of it the schema says too. It is said again here because the schema is not at hand where a manifest is
+// read from a file, and because a SidecarSet that gets through makes every Pod that it matches fail.
+func Validate(set, old *v1beta1.SidecarSet, others []Other) field.ErrorList {
+	s := subject{set: set, old: old, others: others, spec: field.NewPath("spec")}
+	var errs field.ErrorList
+	for _, check := range checks() {
+		errs = append(errs, check(s)...)
+	}
+	if len(errs) == 0 {
+		errs = canBeInjected(s)
+	}
+	return errs
+}
+
+// checks is the specification, in the order of the fields.
+func checks() []func(subject) field.ErrorList {
+	return []func(subject) field.ErrorList{
+		nameIsShort,
+		selectorIsThere,
+		selectorsAreWellFormed,
+		somethingIsInjected,
+		namesAreUnique,
+		eachContainer(containerIsNamed),
+		eachContainer(imageIsGiven),
+		eachContainer(enumsAreKnown),
+		eachContainer(envIsWellFormed),
+		eachContainer(portsAreValid),
+		eachContainer(mountsAreUnique),
+		eachContainer(mountsHaveVolumes),
+		eachContainer(resourcesFit),
+		eachContainer(probesAreValid),
+		eachContainer(lifecycleIsValid),
+		eachContainer(transferEnvIsWellFormed),
+		volumesHaveOneSource,
+		numbersAreValid,
+		partitionOrSelector,
+		upgradeTypeIsImmutable,
+		nothingUnsupported,
+		noConflicts,
+	}
+}
+
+type subject struct {
+	set, old *v1beta1.SidecarSet
+	others   []Other
+	spec     *field.Path
+}
+
+// nameIsShort: the name becomes part of label values, which end at 63 characters.
+func nameIsShort(s subject) field.ErrorList {
+	name := s.set.Name
+	if len(name) <= 63 && !strings.ContainsFunc(name, func(r rune) bool { return r != '-' && !isAlphanumeric(r) }) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("metadata", "name"), name, "must be letters, digits and '-', at most 63 characters")}
+}
+
+func isAlphanumeric(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+}
+
+func selectorIsThere(s subject) field.ErrorList {
+	if s.set.Spec.Selector == nil {
+		return field.ErrorList{field.Required(s.spec.Child("selector"), "")}
+	}
+	return nil
+}
+
+// selectorsAreWellFormed: an empty selector would match everything, which nobody means.
+func selectorsAreWellFormed(s subject) field.ErrorList {
+	var errs field.ErrorList
+	for _, one := range []struct {
+		at       *field.Path
+		selector *metav1.LabelSelector
+	}{
+		{s.spec.Child("selector"), s.set.Spec.Selector},
+		{s.spec.Child("namespaceSelector"), s.set.Spec.NamespaceSelector},
+		{s.spec.Child("updateStrategy", "selector"), s.set.Spec.UpdateStrategy.Selector},
+	} {
+		if one.selector == nil {
+			continue
+		}
+		if len(one.selector.MatchLabels)+len(one.selector.MatchExpressions) == 0 {
+			errs = append(errs, field.Invalid(one.at, "{}", "must not be empty"))
+		}
+		errs = append(errs, metavalidation.ValidateLabelSelector(one.selector, metavalidation.LabelSelectorValidationOptions{}, one.at)...)
+	}
+	return errs
+}
+
+func somethingIsInjected(s subject) field.ErrorList {
+	if len(s.set.Spec.Containers)+len(s.set.Spec.InitContainers) == 0 {
+		return field.ErrorList{field.Required(s.spec.Child("containers"), "at least one of containers and initContainers is required")}
+	}
+	return nil
+}
+
+// namesAreUnique: the containers of a Pod share one space of names.
+func namesAreUnique(s subject) field.ErrorList {
+	var errs field.ErrorList
+	seen := map[string]bool{}
+	add := func(at *field.Path, name string) {
+		if seen[name] {
+			errs = append(errs, field.Duplicate(at.Child("name"), name))
+		}
+		seen[name] = true
+	}
+	for i := range s.set.Spec.Containers {
+		add(s.spec.Child("containers").Index(i), s.set.Spec.Containers[i].Name)
+	}
+	for i := range s.set.Spec.InitContainers {
+		add(s.spec.Child("initContainers").Index(i), s.set.Spec.InitContainers[i].Name)
+	}
+	return errs
+}
+
+func numbersAreValid(s subject) field.ErrorList {
+	strategy, at := s.set.Spec.UpdateStrategy, s.spec.Child("updateStrategy")
+	return append(numberIsValid(at.Child("partition"), strategy.Partition), numberIsValid(at.Child("maxUnavailable"), strategy.MaxUnavailable)...)
+}
+
+func numberIsValid(at *field.Path, n *intstr.IntOrString) field.ErrorList {
+	if n == nil {
+		return nil
+	}
+	percent, hasSign := strings.CutSuffix(n.StrVal, "%")
+	digits := percent != "" && len(percent) <= 3 && !strings.ContainsFunc(percent, func(r rune) bool { return r < '0' || r > '9' })
+	if n.Type == intstr.Int && n.IntVal >= 0 || n.Type == intstr.String && hasSign && digits && (len(percent) < 3 || percent == "100") {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, n.String(), "must be a whole number not below 0, or a percentage from 0% to 100%")}
+}
+
+func partitionOrSelector(s subject) field.ErrorList {
+	strategy := s.set.Spec.UpdateStrategy
+	if strategy.Type == v1beta1.NotUpdate || strategy.Selector == nil || strategy.Partition == nil {
+		return nil
+	}
+	if strings.Trim(strategy.Partition.String(), "0%") == "" {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(s.spec.Child("updateStrategy", "partition"), strategy.Partition.String(), "partition and selector exclude each other")}
+}
+
+// upgradeTypeIsImmutable: Pods that were injected one way cannot be upgraded the other. Containers may be
+// added: Pods without them need to be created anew.
+func upgradeTypeIsImmutable(s subject) field.ErrorList {
+	if s.old == nil {
+		return nil
+	}
+	var errs field.ErrorList
+	for i := range s.set.Spec.Containers {
+		c := &s.set.Spec.Containers[i]
+		before := slices.IndexFunc(s.old.Spec.Containers, func(o v1beta1.SidecarContainer) bool { return o.Name == c.Name })
+		if before >= 0 && upgradeType(c) != upgradeType(&s.old.Spec.Containers[before]) {
+			errs = append(errs, field.Invalid(s.spec.Child("containers").Index(i).Child("upgradeStrategy", "upgradeType"), upgradeType(c), "upgradeStrategy.upgradeType is immutable"))
+		}
+	}
+	return errs
+}
+
+func upgradeType(c *v1beta1.SidecarContainer) v1beta1.UpgradeType {
+	if c.UpgradeStrategy.UpgradeType == "" {
+		return v1beta1.ColdUpgrade
+	}
+	return c.UpgradeStrategy.UpgradeType
+}
+
+// noConflicts: where the Pods of two sets may be the same, their containers must differ in name, and their
+// volumes in name or in nothing.
+func noConflicts(s subject) field.ErrorList {
+	own, err := scope.Of(&s.set.Spec)
+	if err != nil {
+		return nil // selectorsAreWellFormed has said so
+	}
+	var errs field.ErrorList
+	for _, other := range s.others {
+		if other.Set.Name != s.set.Name && !scope.Disjoint(own, other.Scope) {
+			errs = append(errs, conflicts(s, other.Set)...)
+		}
+	}
+	return errs
+}
+
+func conflicts(s subject, other *v1beta1.SidecarSet) field.ErrorList {
+	why := "is used by SidecarSet " + other.Name + " as well, and both may select the same Pod"
+	errs := sameNames(s.spec.Child("containers"), s.set.Spec.Containers, other, why)
+	errs = append(errs, sameNames(s.spec.Child("initContainers"), s.set.Spec.InitContainers, other, why)...)
+	for i := range s.set.Spec.Volumes {
+		v := &s.set.Spec.Volumes[i]
+		for j := range other.Spec.Volumes {
+			if o := &other.Spec.Volumes[j]; o.Name == v.Name && !equality.Semantic.DeepEqual(o, v) {
+				errs = append(errs, field.Invalid(s.spec.Child("volumes").Index(i).Child("name"), v.Name, "with another definition "+why))
+			}
+		}
+	}
+	return errs
+}
+
+func sameNames(at *field.Path, containers []v1beta1.SidecarContainer, other *v1beta1.SidecarSet, why string) field.ErrorList {
+	var errs field.ErrorList
+	taken := slices.Concat(other.Spec.Containers, other.Spec.InitContainers)
+	for i := range containers {
+		if slices.ContainsFunc(taken, func(o v1beta1.SidecarContainer) bool { return o.Name == containers[i].Name }) {
+			errs = append(errs, field.Invalid(at.Index(i).Child("name"), containers[i].Name, why))
+		}
+	}
+	return errs
+}
+
+// canBeInjected asks injection itself.
+func canBeInjected(s subject) field.ErrorList {
+	if _, err := inject.Prepare(s.set); err != nil {
+		return field.ErrorList{field.Invalid(s.spec, s.set.Name, err.Error())}
+	}
+	return nil
+}

@@ -1,0 +1,284 @@
+package sidecarset
+
+import (
+	"path"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// The rules below are those of Kubernetes for the containers of a Pod (pkg/apis/core/validation, which cannot
+// be imported): a SidecarSet that broke one would make every Pod that it matches fail.
+
+// container is one container of a set and where it stands.
+type container struct {
+	*v1beta1.SidecarContainer
+	at      *field.Path
+	init    bool
+	volumes []corev1.Volume
+}
+
+func eachContainer(check func(container) field.ErrorList) func(subject) field.ErrorList {
+	return func(s subject) field.ErrorList {
+		var errs field.ErrorList
+		for i := range s.set.Spec.Containers {
+			errs = append(errs, check(container{&s.set.Spec.Containers[i], s.spec.Child("containers").Index(i), false, s.set.Spec.Volumes})...)
+		}
+		for i := range s.set.Spec.InitContainers {
+			errs = append(errs, check(container{&s.set.Spec.InitContainers[i], s.spec.Child("initContainers").Index(i), true, s.set.Spec.Volumes})...)
+		}
+		return errs
+	}
+}
+
+func containerIsNamed(c container) field.ErrorList {
+	return invalid(c.at.Child("name"), c.Name, validation.IsDNS1123Label(c.Name))
+}
+
+func imageIsGiven(c container) field.ErrorList {
+	switch {
+	case c.Image == "":
+		return field.ErrorList{field.Required(c.at.Child("image"), "")}
+	case strings.ContainsAny(c.Image, " \t\r\n"):
+		return field.ErrorList{field.Invalid(c.at.Child("image"), c.Image, "must not contain white space")}
+	}
+	return nil
+}
+
+func enumsAreKnown(c container) field.ErrorList {
+	errs := oneOf(c.at.Child("imagePullPolicy"), c.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
+	errs = append(errs, oneOf(c.at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy, corev1.TerminationMessageFallbackToLogsOnError, corev1.TerminationMessageReadFile)...)
+	errs = append(errs, oneOf(c.at.Child("podInjectPolicy"), c.PodInjectPolicy, v1beta1.AfterAppContainer, v1beta1.BeforeAppContainer)...)
+	errs = append(errs, oneOf(c.at.Child("upgradeStrategy", "upgradeType"), c.UpgradeStrategy.UpgradeType, v1beta1.ColdUpgrade, v1beta1.HotUpgrade)...)
+	return append(errs, oneOf(c.at.Child("shareVolumePolicy", "type"), c.ShareVolumePolicy.Type, v1beta1.ShareVolumePolicyDisabled, v1beta1.ShareVolumePolicyEnabled)...)
+}
+
+// oneOf accepts the empty value, which means the default.
+func oneOf[T ~string](at *field.Path, value T, known ...T) field.ErrorList {
+	if value == "" {
+		return nil
+	}
+	for _, k := range known {
+		if value == k {
+			return nil
+		}
+	}
+	return field.ErrorList{field.NotSupported(at, value, known)}
+}
+
+func envIsWellFormed(c container) field.ErrorList {
+	var errs field.ErrorList
+	for i := range c.Env {
+		e, at := &c.Env[i], c.at.Child("env").Index(i)
+		errs = append(errs, invalid(at.Child("name"), e.Name, validation.IsRelaxedEnvVarName(e.Name))...)
+		if e.ValueFrom == nil {
+			continue
+		}
+		from := e.ValueFrom
+		if e.Value != "" {
+			errs = append(errs, field.Invalid(at.Child("valueFrom"), e.Value, "value and valueFrom exclude each other"))
+		}
+		errs = append(errs, exactlyOne(at.Child("valueFrom"), "source", from.ConfigMapKeyRef != nil, from.FieldRef != nil, from.FileKeyRef != nil, from.ResourceFieldRef != nil, from.SecretKeyRef != nil)...)
+	}
+	for i, e := range c.EnvFrom {
+		errs = append(errs, exactlyOne(c.at.Child("envFrom").Index(i), "source", e.ConfigMapRef != nil, e.SecretRef != nil)...)
+	}
+	return errs
+}
+
+func portsAreValid(c container) field.ErrorList {
+	var errs field.ErrorList
+	names, hostPorts := map[string]bool{}, map[corev1.ContainerPort]bool{}
+	for i, p := range c.Ports {
+		at := c.at.Child("ports").Index(i)
+		errs = append(errs, invalid(at.Child("containerPort"), p.ContainerPort, validation.IsValidPortNum(int(p.ContainerPort)))...)
+		errs = append(errs, oneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+		if p.Name != "" {
+			errs = append(errs, invalid(at.Child("name"), p.Name, validation.IsValidPortName(p.Name))...)
+			if names[p.Name] {
+				errs = append(errs, field.Duplicate(at.Child("name"), p.Name))
+			}
+			names[p.Name] = true
+		}
+		if p.HostPort == 0 {
+			continue
+		}
+		errs = append(errs, invalid(at.Child("hostPort"), p.HostPort, validation.IsValidPortNum(int(p.HostPort)))...)
+		key := corev1.ContainerPort{HostPort: p.HostPort, HostIP: p.HostIP, Protocol: p.Protocol}
+		if hostPorts[key] {
+			errs = append(errs, field.Duplicate(at.Child("hostPort"), p.HostPort))
+		}
+		hostPorts[key] = true
+	}
+	return errs
+}
+
+// mountsAreUnique: two mounts, or a mount and a device, cannot be at the same path.
+func mountsAreUnique(c container) field.ErrorList {
+	var errs field.ErrorList
+	taken := map[string]bool{}
+	add := func(at *field.Path, p string) {
+		switch {
+		case p == "":
+			errs = append(errs, field.Required(at, ""))
+		case taken[path.Clean(p)]:
+			errs = append(errs, field.Invalid(at, p, "must be unique among mountPath and devicePath"))
+		}
+		taken[path.Clean(p)] = true
+	}
+	for i := range c.VolumeMounts {
+		add(c.at.Child("volumeMounts").Index(i).Child("mountPath"), c.VolumeMounts[i].MountPath)
+	}
+	for i := range c.VolumeDevices {
+		add(c.at.Child("volumeDevices").Index(i).Child("devicePath"), c.VolumeDevices[i].DevicePath)
+	}
+	return errs
+}
+
+func mountsHaveVolumes(c container) field.ErrorList {
+	var errs field.ErrorList
+	known := map[string]bool{}
+	for i := range c.volumes {
+		known[c.volumes[i].Name] = true
+	}
+	for i, m := range c.VolumeMounts {
+		if !known[m.Name] {
+			errs = append(errs, field.NotFound(c.at.Child("volumeMounts").Index(i).Child("name"), m.Name))
+		}
+	}
+	for i, d := range c.VolumeDevices {
+		if !known[d.Name] {
+			errs = append(errs, field.NotFound(c.at.Child("volumeDevices").Index(i).Child("name"), d.Name))
+		}
+	}
+	return errs
+}
+
+func resourcesFit(c container) field.ErrorList {
+	var errs field.ErrorList
+	at := c.at.Child("resources")
+	for name, request := range c.Resources.Requests {
+		limit, limited := c.Resources.Limits[name]
+		if request.Sign() < 0 || limited && request.Cmp(limit) > 0 {
+			errs = append(errs, field.Invalid(at.Child("requests").Key(string(name)), request.String(), "must not be negative nor larger than the limit"))
+		}
+	}
+	for name, limit := range c.Resources.Limits {
+		if limit.Sign() < 0 {
+			errs = append(errs, field.Invalid(at.Child("limits").Key(string(name)), limit.String(), "must not be negative"))
+		}
+	}
+	return sorted(errs)
+}
+
+func probesAreValid(c container) field.ErrorList {
+	if c.init && (c.LivenessProbe != nil || c.ReadinessProbe != nil || c.StartupProbe != nil || c.Lifecycle != nil) {
+		return field.ErrorList{field.Forbidden(c.at, "an init container has neither probes nor lifecycle")}
+	}
+	errs := append(probeIsValid(c.at.Child("livenessProbe"), c.LivenessProbe, 1), probeIsValid(c.at.Child("startupProbe"), c.StartupProbe, 1)...)
+	if c.ReadinessProbe != nil && c.ReadinessProbe.TerminationGracePeriodSeconds != nil {
+		errs = append(errs, field.Invalid(c.at.Child("readinessProbe", "terminationGracePeriodSeconds"), *c.ReadinessProbe.TerminationGracePeriodSeconds, "must not be set for readinessProbes"))
+	}
+	return append(errs, probeIsValid(c.at.Child("readinessProbe"), c.ReadinessProbe, 1<<30)...)
+}
+
+func probeIsValid(at *field.Path, p *corev1.Probe, maxSuccess int32) field.ErrorList {
+	if p == nil {
+		return nil
+	}
+	errs := exactlyOne(at, "handler", p.Exec != nil, p.GRPC != nil, p.HTTPGet != nil, p.TCPSocket != nil)
+	errs = append(errs, handlerIsValid(at, p.Exec, p.HTTPGet, p.TCPSocket)...)
+	if p.GRPC != nil {
+		errs = append(errs, invalid(at.Child("grpc", "port"), p.GRPC.Port, validation.IsValidPortNum(int(p.GRPC.Port)))...)
+	}
+	if p.SuccessThreshold > maxSuccess {
+		errs = append(errs, field.Invalid(at.Child("successThreshold"), p.SuccessThreshold, "must be 1"))
+	}
+	for _, n := range []struct {
+		name  string
+		value int32
+	}{
+		{"failureThreshold", p.FailureThreshold}, {"initialDelaySeconds", p.InitialDelaySeconds}, {"periodSeconds", p.PeriodSeconds},
+		{"successThreshold", p.SuccessThreshold}, {"timeoutSeconds", p.TimeoutSeconds},
+	} {
+		if n.value < 0 {
+			errs = append(errs, field.Invalid(at.Child(n.name), n.value, "must be greater than or equal to 0"))
+		}
+	}
+	return errs
+}
+
+func lifecycleIsValid(c container) field.ErrorList {
+	if c.Lifecycle == nil {
+		return nil
+	}
+	return append(hookIsValid(c.at.Child("lifecycle", "postStart"), c.Lifecycle.PostStart), hookIsValid(c.at.Child("lifecycle", "preStop"), c.Lifecycle.PreStop)...)
+}
+
+func hookIsValid(at *field.Path, h *corev1.LifecycleHandler) field.ErrorList {
+	if h == nil {
+		return nil
+	}
+	errs := exactlyOne(at, "handler", h.Exec != nil, h.HTTPGet != nil, h.Sleep != nil, h.TCPSocket != nil)
+	return append(errs, handlerIsValid(at, h.Exec, h.HTTPGet, h.TCPSocket)...)
+}
+
+func handlerIsValid(at *field.Path, exec *corev1.ExecAction, get *corev1.HTTPGetAction, tcp *corev1.TCPSocketAction) field.ErrorList {
+	var errs field.ErrorList
+	if exec != nil && len(exec.Command) == 0 {
+		errs = append(errs, field.Required(at.Child("exec", "command"), ""))
+	}
+	if get != nil {
+		errs = append(errs, portIsValid(at.Child("httpGet", "port"), get.Port)...)
+		errs = append(errs, oneOf(at.Child("httpGet", "scheme"), get.Scheme, corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
+	}
+	if tcp != nil {
+		errs = append(errs, portIsValid(at.Child("tcpSocket", "port"), tcp.Port)...)
+	}
+	return errs
+}
+
+func portIsValid(at *field.Path, port intstr.IntOrString) field.ErrorList {
+	if port.Type == intstr.Int {
+		return invalid(at, port.IntVal, validation.IsValidPortNum(port.IntValue()))
+	}
+	return invalid(at, port.StrVal, validation.IsValidPortName(port.StrVal))
+}
+
+func transferEnvIsWellFormed(c container) field.ErrorList {
+	var errs field.ErrorList
+	for i := range c.TransferEnv {
+		t, at := &c.TransferEnv[i], c.at.Child("transferEnv").Index(i)
+		errs = append(errs, exactlyOne(at, "of sourceContainerName and sourceContainerNameFrom", t.SourceContainerName != "", t.SourceContainerNameFrom != nil)...)
+		if t.EnvName == "" && len(t.EnvNames) == 0 {
+			errs = append(errs, field.Required(at.Child("envName"), "at least one of envName and envNames is required"))
+		}
+	}
+	return errs
+}
+
+func invalid(at *field.Path, value any, why []string) field.ErrorList {
+	var errs field.ErrorList
+	for _, w := range why {
+		errs = append(errs, field.Invalid(at, value, w))
+	}
+	return errs
+}
+
+func exactlyOne(at *field.Path, noun string, set ...bool) field.ErrorList {
+	n := 0
+	for _, is := range set {
+		if is {
+			n++
+		}
+	}
+	if n == 1 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, n, "exactly one "+noun+" is required")}
+}

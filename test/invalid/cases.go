@@ -1,0 +1,168 @@
+// Package invalid holds SidecarSets that must be refused, who must refuse them and what the answer must say.
+//
+// cases.yaml is the table and explains its format; All reads it. The test beside it goes through the API
+// server's own schema and CEL code and through Validate, in process; the product's tests send the same cases
+// to a real API server, with the manager stopped and running.
+package invalid
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+
+	"sigs.k8s.io/yaml"
+)
+
+//go:embed cases.yaml
+var casesYAML []byte
+
+// Door is what must refuse a case.
+type Door string
+
+const (
+	// Schema is the API server alone: schema and CEL. The manager may be stopped.
+	Schema Door = "schema"
+	// Webhook is the manager's validating webhook.
+	Webhook Door = "webhook"
+)
+
+// Case is one SidecarSet that must be refused.
+type Case struct {
+	// Name is unique and tells the version.
+	Name string
+	// Version of the API.
+	Version string
+	By      Door
+	// Manifest is the SidecarSet as JSON.
+	Manifest []byte
+	// Old, if any, is what is stored already, valid: the case is an update of it.
+	Old []byte
+	// Others are valid SidecarSets that must exist.
+	Others [][]byte
+	// Want is what the answer must contain.
+	Want []string
+}
+
+type object = map[string]any
+
+type entry struct {
+	Name      string   `json:"name"`
+	Version   string   `json:"version,omitempty"`
+	By        Door     `json:"by,omitempty"`
+	Change    object   `json:"change,omitempty"`
+	Container object   `json:"container,omitempty"`
+	Init      object   `json:"init,omitempty"`
+	Old       object   `json:"old,omitempty"`
+	Others    []object `json:"others,omitempty"`
+	Want      []string `json:"want"`
+}
+
+// All returns every case.
+func All() ([]Case, error) {
+	var entries []entry
+	if err := yaml.UnmarshalStrict(casesYAML, &entries); err != nil {
+		return nil, fmt.Errorf("read cases.yaml: %w", err)
+	}
+	var all []Case
+	for _, e := range entries {
+		versions := map[string][]string{"": {"v1beta1"}, "both": {"v1beta1", "v1alpha1"}}[e.Version]
+		if versions == nil {
+			versions = []string{e.Version}
+		}
+		for _, version := range versions {
+			c, err := e.of(version)
+			if err != nil {
+				return nil, fmt.Errorf("case %q: %w", e.Name, err)
+			}
+			all = append(all, c)
+		}
+	}
+	return all, nil
+}
+
+// Valid returns the SidecarSet that the cases change.
+func Valid(version string) []byte {
+	data, err := json.Marshal(base(version))
+	if err != nil {
+		panic(err) // a constant
+	}
+	return data
+}
+
+func base(version string) object {
+	return object{
+		"apiVersion": "apps.kruise.io/" + version,
+		"kind":       "SidecarSet",
+		"metadata":   object{"name": "invalid"},
+		"spec": object{
+			"selector": object{"matchLabels": object{"app": "nginx"}},
+			"containers": []any{object{
+				"name": "sidecar", "image": "sidecar:1",
+				"volumeMounts": []any{object{"name": "data", "mountPath": "/data"}},
+			}},
+			"volumes": []any{object{"name": "data", "emptyDir": object{}}},
+		},
+	}
+}
+
+func (e entry) of(version string) (Case, error) {
+	c := Case{Name: e.Name + " (" + version + ")", Version: version, By: e.By, Want: e.Want}
+	if c.By == "" {
+		c.By = Schema
+	}
+	set := base(version)
+	merge(set, e.Change)
+	if e.Container != nil {
+		merge(set["spec"].(object)["containers"].([]any)[0].(object), e.Container)
+	}
+	if e.Init != nil {
+		added := object{"name": "init", "image": "init:1"}
+		merge(added, e.Init)
+		set["spec"].(object)["initContainers"] = []any{added}
+	}
+	var err error
+	if c.Manifest, err = json.Marshal(set); err != nil {
+		return c, fmt.Errorf("write: %w", err)
+	}
+	if e.Old != nil {
+		if c.Old, err = changed(version, e.Old); err != nil {
+			return c, err
+		}
+	}
+	for _, other := range e.Others {
+		data, err := changed(version, other)
+		if err != nil {
+			return c, err
+		}
+		c.Others = append(c.Others, data)
+	}
+	return c, nil
+}
+
+func changed(version string, change object) ([]byte, error) {
+	set := base(version)
+	merge(set, change)
+	data, err := json.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("write: %w", err)
+	}
+	return data, nil
+}
+
+// merge is RFC 7386.
+func merge(into, change object) {
+	for key, value := range change {
+		child, isObject := value.(object)
+		switch {
+		case value == nil:
+			delete(into, key)
+		case !isObject:
+			into[key] = value
+		default:
+			if _, ok := into[key].(object); !ok {
+				into[key] = object{}
+			}
+			merge(into[key].(object), child)
+		}
+	}
+}
