@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
+	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
+)
+
+// document is one object of a file.
+type document struct {
+	// at says where it stands, for messages.
+	at    string
+	value jsonview.Value
+}
+
+func (d document) kind() string { return d.value.Get("kind").Text() }
+
+func (d document) group() string {
+	group, _, found := strings.Cut(d.value.Get("apiVersion").Text(), "/")
+	if !found {
+		return ""
+	}
+	return group
+}
+
+// readAll reads the documents of all files; "-" is standard input.
+func readAll(files []string, in io.Reader) ([]document, error) {
+	var all []document
+	for _, name := range files {
+		documents, err := readFile(name, in)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, documents...)
+	}
+	return all, nil
+}
+
+func readFile(name string, in io.Reader) ([]document, error) {
+	if name == "-" {
+		return readDocuments("standard input", in)
+	}
+	f, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return readDocuments(name, f)
+}
+
+func readDocuments(name string, in io.Reader) ([]document, error) {
+	var all []document
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(in))
+	for n := 1; ; n++ {
+		text, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		at := fmt.Sprintf("%s, document %d", name, n)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", at, err)
+		}
+		data, err := yaml.YAMLToJSONStrict(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", at, err)
+		}
+		value, err := jsonview.Parse(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", at, err)
+		}
+		all = append(all, flatten(document{at, value})...)
+	}
+}
+
+// flatten returns the items of a List, nothing for an empty document, and anything else as it is.
+func flatten(d document) []document {
+	if !d.value.Present() {
+		return nil
+	}
+	if d.kind() != "List" {
+		return []document{d}
+	}
+	var all []document
+	for item := range d.value.Get("items").Elements() {
+		all = append(all, flatten(document{fmt.Sprintf("%s, items[%d]", d.at, len(all)), item})...)
+	}
+	return all
+}
+
+// sort tells Pods, SidecarSets and Namespaces apart and refuses the rest.
+func sort(documents []document, decode Decode) (*input, error) {
+	given := &input{namespaces: map[string]map[string]string{}}
+	seen := map[string]string{}
+	for _, d := range documents {
+		var err error
+		switch kind, group := d.kind(), d.group(); {
+		case kind == "Pod" && group == "":
+			err = given.addPod(d)
+		case kind == "Namespace" && group == "":
+			err = given.addNamespace(d)
+		case kind == "SidecarSet" && group == v1beta1.GroupName:
+			err = given.addSet(d, decode, seen)
+		case kind == "":
+			err = errors.New("kind: required")
+		default:
+			err = fmt.Errorf("kind: %s of %q cannot be injected: sidecars are injected into Pods when they are created; give the Pod", kind, d.value.Get("apiVersion").Text())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.at, err)
+		}
+	}
+	if len(given.pods) == 0 {
+		return nil, errors.New("the files hold no Pod")
+	}
+	return given, nil
+}
+
+// addPod checks the types of the fields we know; fields we do not know are the API server's business.
+func (g *input) addPod(d document) error {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(d.value, &corev1.Pod{}); err != nil {
+		return fmt.Errorf("pod: %w", err)
+	}
+	g.pods = append(g.pods, d)
+	return nil
+}
+
+func (g *input) addNamespace(d document) error {
+	metadata := d.value.Get("metadata")
+	name := metadata.Get("name").Text()
+	if name == "" {
+		return errors.New("metadata.name: required")
+	}
+	g.namespaces[name] = textMap(metadata.Get("labels"))
+	return nil
+}
+
+func (g *input) addSet(d document, decode Decode, seen map[string]string) error {
+	set, err := decode(d.value)
+	if err != nil {
+		return err
+	}
+	if other, twice := seen[set.Name]; twice {
+		return fmt.Errorf("metadata.name: SidecarSet %s stands in %s already", set.Name, other)
+	}
+	seen[set.Name] = d.at
+	prepared, err := inject.Prepare(set)
+	if err != nil {
+		return err
+	}
+	g.sets = append(g.sets, prepared)
+	g.index.Put(set.Name, prepared.Scope, prepared)
+	return nil
+}
+
+// textMap reads labels. It is never nil.
+func textMap(object jsonview.Value) map[string]string {
+	all := map[string]string{}
+	for key, value := range object.Fields() {
+		all[key.Text()] = value.Text()
+	}
+	return all
+}
