@@ -1,0 +1,194 @@
+package inject_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
+)
+
+// pool are the sets that the fuzzer chooses from: together they use every feature, and some clash.
+func pool(t testing.TB) []*inject.Set {
+	return []*inject.Set{
+		prepare(t, "sharing", `
+containers:
+- {name: agent, image: a:1, shareVolumePolicy: {type: enabled}, volumeMounts: [{name: log, mountPath: /logs}]}
+volumes: [{name: log, emptyDir: {}}]`),
+		prepare(t, "transferring", `
+containers:
+- name: proxy
+  image: p:1
+  podInjectPolicy: AfterAppContainer
+  transferEnv:
+  - {sourceContainerName: app, envNames: [A, TZ, POD]}
+  - {sourceContainerNameFrom: {fieldRef: {fieldPath: metadata.name}}, envName: B}
+  - {sourceContainerNameFrom: {fieldRef: {fieldPath: "metadata.labels['main']"}}, envName: B}
+  - {sourceContainerNameFrom: {fieldRef: {fieldPath: "metadata.annotations['main']"}}, envName: C}
+imagePullSecrets: [{name: own}, {name: s}]`),
+		prepare(t, "init", `
+initContainers:
+- {name: setup, image: i:1, shareVolumePolicy: {type: enabled}}
+- {name: early, image: i:1, podInjectPolicy: BeforeAppContainer, volumeMounts: [{name: log, mountPath: /l}]}
+volumes: [{name: log, emptyDir: {medium: Memory}}, {name: unused, emptyDir: {}}]`),
+		prepare(t, "clash", "containers: [{name: setup, image: c:1}]"),
+		prepare(t, "replacing", "containers: [{name: app, image: app:2, shareVolumePolicy: {type: enabled}}, {name: helper, image: h:2}]"),
+		prepare(t, "paused", "injectionStrategy: {paused: true}\ncontainers: [{name: paused, image: p:1}]"),
+	}
+}
+
+// FuzzPod: whatever the Pod, nothing panics; an error comes without a patch; a patch applies; applying it
+// again changes no byte; nothing that the Pod brought is lost, known or not.
+func FuzzPod(f *testing.F) {
+	for _, files := range goldens(f) {
+		for _, pod := range read(f, files["in.yaml"]).pods {
+			f.Add(pod, byte(0b110111))
+			f.Add(pod, byte(0b011001))
+		}
+	}
+	f.Add([]byte(`{"spec":{"containers":[null,1,{"name":null}],"volumes":"x","initContainers":{}},"metadata":[]}`), byte(7))
+	f.Add([]byte(`{"spec":{"containers":[{"name":"app","env":{"name":"A"}}]},"metadata":{"annotations":[1]}}`), byte(7))
+	f.Add([]byte(`{"metadata":{"annotations":{"kruise.io/sidecarset-hash":"{\"a\":\"\\u0000\",\"a\":{}}"}},"spec":{"containers":[{"name":"x"}]}}`), byte(1))
+	all := pool(f)
+	f.Fuzz(func(t *testing.T, pod []byte, chosen byte) {
+		var sets []*inject.Set
+		for i, s := range all {
+			if chosen&(1<<i) != 0 {
+				sets = append(sets, s)
+			}
+		}
+		result, err := inject.Pod(pod, inject.Facts{Sets: sets})
+		if err != nil {
+			if result.Patch != nil || result.Sets != nil {
+				t.Fatalf("an error (%v) and a result", err)
+			}
+			return
+		}
+		if result.Patch == nil || !patchable(pod) {
+			return
+		}
+		once := patched(t, pod, result.Patch)
+		allOrNothing(t, once, result.Sets)
+		again, err := inject.Pod(once, inject.Facts{Sets: sets})
+		if err != nil {
+			t.Fatalf("injecting again: %v\n%s", err, once)
+		}
+		if twice := patched(t, once, again.Patch); !bytes.Equal(once, twice) {
+			t.Fatalf("injecting again changes\n%s\nto\n%s", once, twice)
+		}
+		survives(t, "", decode(t, pod), decode(t, once), replacedBy(sets))
+	})
+}
+
+// patchable tells whether the patch library can take the document: it wants objects on the paths of a patch.
+func patchable(pod []byte) bool {
+	patch := jsonpatch.Patch{}
+	_, err := patch.Apply(pod)
+	return err == nil && len(bytes.TrimSpace(pod)) > 0 && bytes.TrimSpace(pod)[0] == '{' && !bytes.Contains(pod, []byte(`\u0000`))
+}
+
+// allOrNothing: every container of every injected set is there.
+func allOrNothing(t *testing.T, pod []byte, sets []string) {
+	t.Helper()
+	containers := map[string][]string{
+		"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
+		"clash": {"setup"}, "replacing": {"app", "helper"},
+	}
+	var have struct {
+		Spec struct{ Containers, InitContainers []struct{ Name string } }
+	}
+	// What is not a string where a name should be does not concern us: the rest is decoded all the same.
+	_ = json.Unmarshal(pod, &have)
+	for _, s := range sets {
+		for _, name := range containers[s] {
+			has := func(c struct{ Name string }) bool { return c.Name == name }
+			if !slices.ContainsFunc(have.Spec.Containers, has) && !slices.ContainsFunc(have.Spec.InitContainers, has) {
+				t.Fatalf("set %s is injected without container %s: %s", s, name, pod)
+			}
+		}
+	}
+}
+
+func replacedBy(sets []*inject.Set) []string {
+	var names []string
+	for _, s := range sets {
+		names = append(names, map[string][]string{
+			"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
+			"clash": {"setup"}, "replacing": {"app", "helper"},
+		}[s.Name]...)
+	}
+	return names
+}
+
+// survives checks that after holds all that before held: objects keep their keys, the lists that injection
+// adds to keep their elements in their order, anything else is the same.
+func survives(t *testing.T, path string, before, after any, replaced []string) {
+	t.Helper()
+	switch grows := before.(type) {
+	case map[string]any:
+		if path == "" || path == "/metadata" || path == "/metadata/annotations" || path == "/spec" {
+			held, _ := after.(map[string]any)
+			for key, value := range grows {
+				if path == "/metadata/annotations" && strings.HasPrefix(key, "kruise.io/sidecarset-") {
+					continue
+				}
+				survives(t, path+"/"+key, value, held[key], replaced)
+			}
+			return
+		}
+	case []any:
+		if slices.Contains([]string{"/spec/containers", "/spec/initContainers", "/spec/volumes", "/spec/imagePullSecrets"}, path) {
+			rest, _ := after.([]any)
+			for _, element := range grows {
+				if named, ok := element.(map[string]any); ok && strings.HasSuffix(path, "ontainers") {
+					if name, ok := named["name"].(string); ok && slices.Contains(replaced, name) {
+						continue
+					}
+				}
+				i := slices.IndexFunc(rest, func(e any) bool { return reflect.DeepEqual(e, element) })
+				if i < 0 {
+					t.Fatalf("%s lost %v", path, element)
+				}
+				rest = rest[i+1:]
+			}
+			return
+		}
+	default:
+		if slices.Contains([]string{"/metadata", "/metadata/annotations", "/spec/initContainers", "/spec/volumes", "/spec/imagePullSecrets"}, path) {
+			return // not the type it must be: the API server would not have let it come here
+		}
+	}
+	if mistyped(path, before) {
+		return
+	}
+	if !reflect.DeepEqual(before, after) {
+		t.Fatalf("%s was %v, is %v", path, before, after)
+	}
+}
+
+// mistyped tells an object where a list must be, or the other way round, which is replaced like null.
+func mistyped(path string, v any) bool {
+	switch v.(type) {
+	case map[string]any:
+		return slices.Contains([]string{"/spec/initContainers", "/spec/volumes", "/spec/imagePullSecrets"}, path)
+	case []any:
+		return path == "/metadata" || path == "/metadata/annotations"
+	}
+	return false
+}
+
+func decode(t *testing.T, doc []byte) any {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(doc))
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
