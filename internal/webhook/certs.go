@@ -50,17 +50,15 @@ type certificates struct {
 // renewed answers what the Secret should hold now, and when that will change next. What is there and good is
 // kept; what cannot be read is made anew. The answer is the same data when there is nothing to do.
 func renewed(data map[string][]byte, hosts []string, now time.Time) (map[string][]byte, time.Time, error) {
-	c, err := parseCertificates(data)
-	if err != nil {
-		c = certificates{}
-	}
+	c, _ := parseCertificates(data) // what it could not read is missing in c, and made anew
 	next := map[string][]byte{}
 	for key, value := range data {
 		next[key] = value
 	}
 	c.authorities = slices.DeleteFunc(c.authorities, func(a *x509.Certificate) bool { return !now.Before(a.NotAfter) })
-	if len(c.authorities) == 0 || !now.Before(renewAt(c.authorities[0])) {
-		if err := c.addAuthority(now); err != nil {
+	var err error
+	if len(c.authorities) == 0 || c.authorityKey == nil || !now.Before(renewAt(c.authorities[0])) {
+		if err = c.addAuthority(now); err != nil {
 			return nil, time.Time{}, err
 		}
 		if next[authorityKeyKey], err = keyPEM(c.authorityKey); err != nil {
@@ -200,13 +198,14 @@ func parseCertificates(data map[string][]byte) (certificates, error) {
 	if len(c.authorities) == 0 || block == nil {
 		return c, errors.New("no authority")
 	}
-	var err error
-	if c.authorityKey, err = x509.ParseECPrivateKey(block.Bytes); err != nil {
+	key, err := x509.ParseECPrivateKey(block.Bytes)
+	if err != nil {
 		return c, fmt.Errorf("%s: %w", authorityKeyKey, err)
 	}
-	if !c.authorityKey.PublicKey.Equal(c.authorities[0].PublicKey) {
+	if !key.PublicKey.Equal(c.authorities[0].PublicKey) {
 		return c, fmt.Errorf("%s is not the key of the first certificate in %s", authorityKeyKey, authorityCertKey)
 	}
+	c.authorityKey = key
 	if c.serverTLS, err = tls.X509KeyPair(data[serverCertKey], data[serverKeyKey]); err != nil {
 		return c, fmt.Errorf("%s and %s: %w", serverCertKey, serverKeyKey, err)
 	}
