@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -68,10 +69,10 @@ func (r *Reporter[S]) Report(ctx context.Context, owner Owner, current, wanted S
 	}
 	version, err := r.statuses.PatchStatus(ctx, owner.Resource, owner.Namespace, owner.Name, patch)
 	o := Judge(version, err)
-	switch o.Fate {
-	case Gone, Stale: // the owner was deleted, and perhaps made anew: its event is on the way
-		return 0, nil
-	case Done:
+	switch {
+	case o.Fate == Gone, o.Fate == Stale && !apierrors.IsConflict(err):
+		return 0, nil // the owner was deleted, and perhaps made anew: its event is on the way
+	case o.Fate == Done:
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.written[owner.key()] = written[S]{uid: owner.UID, version: version, at: now, status: wanted}

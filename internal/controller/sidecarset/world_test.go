@@ -35,6 +35,9 @@ type world struct {
 	r          *Reconciler
 	due        map[string]time.Time
 	looks      int
+	crashes    int
+	// slow lets the cache have one event at a time, 10 ms apart.
+	slow bool
 	events     []string
 
 	mu      sync.Mutex
@@ -121,13 +124,16 @@ func (w *world) AddAfter(r reconcile.Request, wait time.Duration) {
 // step does what is due now and moves the clock to what comes next. It returns false when nothing comes.
 func (w *world) step() bool {
 	w.kubelet.Act(w.now)
-	w.cache.Deliver(-1)
+	late := w.deliver()
 	for _, name := range w.ready() {
 		delete(w.due, name)
 		w.look(name)
 	}
-	w.cache.Deliver(-1)
+	late = w.deliver() || late
 	next, some := w.kubelet.Next()
+	if tick := w.now.Add(10 * time.Millisecond); late && (!some || tick.Before(next)) {
+		next, some = tick, true
+	}
 	for _, at := range w.due {
 		if !some || at.Before(next) {
 			next, some = at, true
@@ -137,6 +143,15 @@ func (w *world) step() bool {
 		w.now = next
 	}
 	return some
+}
+
+// deliver brings the cache events: all, or with slow one at most. It tells whether there may be more.
+func (w *world) deliver() (more bool) {
+	if w.slow {
+		return w.cache.Deliver(1) > 0
+	}
+	w.cache.Deliver(-1)
+	return false
 }
 
 func (w *world) ready() []string {
@@ -159,6 +174,7 @@ func (w *world) look(name string) {
 	result, err := w.r.Reconcile(context.Background(), requestFor(name))
 	switch {
 	case w.server.Crashed():
+		w.crashes++
 		w.server = testkit.NewFailing(w.api, 0, "")
 		w.start()
 	case err != nil:

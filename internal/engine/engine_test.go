@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/testkit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// script answers patches by the Pod's name, after a while.
+type script struct {
+	takes   time.Duration
+	answers map[string]error
+
+	mu       sync.Mutex
+	started  []string
+	inFlight int
+	most     int
+}
+
+func (s *script) PatchPod(ctx context.Context, _, name string, _ []byte) (string, error) {
+	s.mu.Lock()
+	s.started = append(s.started, name)
+	s.inFlight++
+	s.most = max(s.most, s.inFlight)
+	s.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-time.After(s.takes):
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight--
+	return "7", errors.Join(ctx.Err(), s.answers[name])
+}
+
+func (s *script) LookAtPod(_ context.Context, _, name string) (uid, version string, err error) {
+	return "uid-" + name, "7", s.answers["look "+name]
+}
+
+func steps(n int) plan.Plan {
+	var p plan.Plan
+	for i := range n {
+		p.Steps = append(p.Steps, plan.Step{Verb: plan.UpdateInPlace, Unit: unit(fmt.Sprintf("p%02d", i))})
+	}
+	return p
+}
+
+func owner() Owner { return Owner{Kind: "Test", Name: "owner"} }
+
+func TestDo_startsInPlanOrderAndBoundsWritesInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{takes: time.Second}
+		h := NewHands(s, 4, time.Now)
+		p := steps(11)
+		did, err := h.Do(t.Context(), owner(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.most != 4 {
+			t.Errorf("%d writes in flight, want 4", s.most)
+		}
+		if diff := cmp.Diff(p.Steps, did.Done); diff != "" {
+			t.Errorf("done (-want +got):\n%s", diff)
+		}
+		for i := range s.started { // four at a time may start in any order among themselves
+			if batch, want := i/4, s.started[i]; want < fmt.Sprintf("p%02d", batch*4) || want >= fmt.Sprintf("p%02d", batch*4+4) {
+				t.Errorf("started %v", s.started)
+			}
+		}
+	})
+}
+
+func TestDo_stopsAtTheFirstFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{takes: time.Second, answers: map[string]error{"p02": errors.New("EOF")}}
+		h := NewHands(s, 2, time.Now)
+		did, err := h.Do(t.Context(), owner(), steps(10))
+		if err == nil || len(did.Done) != 3 || len(s.started) != 4 {
+			t.Errorf("error %v, %d done, started %v", err, len(did.Done), s.started)
+		}
+		if diff := cmp.Diff([]plan.Unit{unit("p02")}, h.ledgers[owner().key()].Doubts()); diff != "" {
+			t.Errorf("in doubt (-want +got):\n%s", diff)
+		}
+		if err := h.Look(t.Context(), owner()); err != nil {
+			t.Error(err)
+		}
+		if got := h.Marks(owner(), at("7")); len(got) != 0 {
+			t.Errorf("marks after the look: %v", got)
+		}
+	})
+}
+
+func TestDo_goesOnPastRefusedGoneAndStaleUnits(t *testing.T) {
+	pods := corev1.Resource("pods")
+	s := &script{answers: map[string]error{
+		"p00": apierrors.NewForbidden(pods, "p00", errors.New("quota")),
+		"p01": apierrors.NewNotFound(pods, "p01"),
+		"p02": testkit.DoesNotApply(errors.New("test failed")),
+	}}
+	h := NewHands(s, 0, testkit.Start)
+	did, err := h.Do(t.Context(), owner(), steps(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(did.Done) != 2 || len(did.Refused) != 1 || !did.LookAgain {
+		t.Errorf("did %+v", did)
+	}
+	if got := h.Next(owner()); got != time.Second {
+		t.Errorf("the refused one is tried again after %s", got)
+	}
+}
+
+func TestDo_cancelledLeavesWhatWasInFlightInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		s := &script{takes: time.Minute}
+		h := NewHands(s, 3, time.Now)
+		_, err := h.Do(ctx, owner(), steps(10))
+		if err == nil {
+			t.Error("no error")
+		}
+		if got := len(h.ledgers[owner().key()].Doubts()); got != 3 || len(s.started) != 3 {
+			t.Errorf("%d in doubt of %d started", got, len(s.started))
+		}
+	})
+}
+
+func TestDo_returnsHowLongTheServerAskedToWait(t *testing.T) {
+	s := &script{answers: map[string]error{"p00": apierrors.NewTooManyRequests("slow down", 9)}}
+	did, err := NewHands(s, 1, testkit.Start).Do(t.Context(), owner(), steps(3))
+	if err == nil || did.RetryAfter != 9*time.Second || len(s.started) != 1 {
+		t.Errorf("error %v, retry after %s, started %v", err, did.RetryAfter, s.started)
+	}
+}
+
+func TestLook_failsWithoutAnAnswerAndKeepsTheDoubt(t *testing.T) {
+	s := &script{answers: map[string]error{"p00": errors.New("EOF"), "look p00": errors.New("EOF")}}
+	h := NewHands(s, 1, testkit.Start)
+	if _, err := h.Do(t.Context(), owner(), steps(1)); err == nil {
+		t.Fatal("no error")
+	}
+	if err := h.Look(t.Context(), owner()); err == nil {
+		t.Error("no error")
+	}
+	if got := h.Marks(owner(), at("999")); len(got) != 1 || !got[0].Unseen {
+		t.Errorf("marks %v", got)
+	}
+}
