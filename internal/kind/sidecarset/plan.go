@@ -179,8 +179,13 @@ func step(obs Observed, p *Pod, why reasons) plan.Step {
 	case !p.Available():
 		text = why.unavailable
 	}
+	change := u.Change()
+	if !p.Settled {
+		// What runs now is recorded, to know later when it has been replaced, and it is about to change.
+		change.ResourceVersion = p.ResourceVersion
+	}
 	return plan.Step{
-		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: u.Change(), Why: text,
+		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: change, Why: text,
 	}
 }
 

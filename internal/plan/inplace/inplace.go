@@ -46,12 +46,8 @@ func (u Update) Change() plan.Change {
 // hash writes this set's entry of the hash annotation. A map of the legacy form (name to hash) becomes one of
 // the present form as a whole: readers of either form do not expect a mixture.
 func (u Update) hash(now string) string {
-	object := modern(u.HashJSON)
-	entry, ok := Get(object, u.Set)
-	if !ok {
-		entry = "{}"
-	}
-	entry = Set(entry, "updateTimestamp", quote(now))
+	entries := modern(u.HashJSON)
+	entry := Set(object(entries, u.Set), "updateTimestamp", quote(now))
 	entry = Set(entry, "hash", quote(u.Hash))
 	entry = Set(entry, "sidecarSetName", quote(u.Set))
 	list, err := json.Marshal(u.Containers)
@@ -60,43 +56,37 @@ func (u Update) hash(now string) string {
 	}
 	entry = Set(entry, "sidecarList", string(list))
 	entry = Set(entry, "controllerRevision", quote(u.Revision))
-	return Set(object, u.Set, entry)
+	return Set(entries, u.Set, entry)
 }
 
 // modern replaces every member that is a string, a legacy hash, by an entry that says the same.
-func modern(object string) string {
+func modern(entries string) string {
 	var b strings.Builder
 	done := 0
-	for m, more := next(object, 0); more; m, more = next(object, m.to) {
-		if object[m.from] != '"' {
+	for m, more := next(entries, 0); more; m, more = next(entries, m.to) {
+		if entries[m.from] != '"' {
 			continue
 		}
-		b.WriteString(object[done:m.from])
-		b.WriteString(`{"hash":` + object[m.from:m.to] + `,"sidecarSetName":` + m.key + `}`)
+		b.WriteString(entries[done:m.from])
+		b.WriteString(`{"hash":` + entries[m.from:m.to] + `,"sidecarSetName":` + m.key + `}`)
 		done = m.to
 	}
 	if done == 0 {
-		return object
+		return entries
 	}
-	return b.String() + object[done:]
+	return b.String() + entries[done:]
 }
 
-// state writes this set's entry of the in-place update state. containerID is an addition to the wire format,
-// which tells a restart with a new tag of the same image from no restart at all.
+// state writes this set's entry of the in-place update state. containerID and image (the spec's, from which
+// that container was made) are additions to the wire format: they tell a restart with a new tag of the same image
+// from no restart at all, and a return to the old image before kubelet acted from a change under way.
 func (u Update) state(now string) string {
-	object := u.StateJSON
-	entry, ok := Get(object, u.Set)
-	if !ok || entry[0] != '{' {
-		entry = "{}"
-	}
-	last, ok := Get(entry, "lastContainerStatuses")
-	if !ok || last[0] != '{' {
-		last = "{}"
-	}
+	entry := object(u.StateJSON, u.Set)
+	last := object(entry, "lastContainerStatuses")
 	for i, image := range u.Images {
-		status, ok := Get(last, image.Container)
-		if !ok || status[0] != '{' {
-			status = "{}"
+		status := object(last, image.Container)
+		if before := GetText(status, "containerID"); before == "" || before != u.Runs[i].ContainerID {
+			status = Set(status, "image", quote(image.From))
 		}
 		status = Set(status, "imageID", quote(u.Runs[i].ImageID))
 		status = Set(status, "containerID", quote(u.Runs[i].ContainerID))
@@ -105,7 +95,15 @@ func (u Update) state(now string) string {
 	entry = Set(entry, "revision", quote(u.Hash))
 	entry = Set(entry, "updateTimestamp", quote(now))
 	entry = Set(entry, "lastContainerStatuses", last)
-	return Set(object, u.Set, entry)
+	return Set(u.StateJSON, u.Set, entry)
+}
+
+// object returns the member that is an object, or an empty one.
+func object(of, key string) string {
+	if value, ok := Get(of, key); ok && value[0] == '{' {
+		return value
+	}
+	return "{}"
 }
 
 // Report is what kubelet reports of a container.
@@ -117,18 +115,35 @@ type Report struct {
 }
 
 // Settled tells whether kubelet runs a container with the image that its spec names. stateJSON is the Pod's
-// state annotation; it passed CheckObject or is empty. Kubelet may report an image under another name than the
-// spec's, so the name alone cannot tell:
+// state annotation; it passed CheckObject or is empty. A runtime may report an image under another name than the
+// spec's, also under that of an older tag of the same digest, so the name alone cannot tell:
 //
-//	nothing runs                              no
-//	status.image equals spec.image            yes
-//	spec.image has a digest                   when imageID has the same digest
-//	Update.Change recorded what ran before    when another imageID runs, or another container of the same image
-//	                                          (a new tag of the same digest) since kubelet saw the change
-//	no change was ever made in place          yes
+//	nothing runs, or kubelet has not looked at the newest spec     no
+//	Update.Change recorded no change of the container              yes
+//	the container that ran before the change still runs            when it was made from the image of the spec
+//	status.image equals spec.image                                 yes
+//	spec.image has a digest                                        when imageID has the same digest
+//	nothing ran at the change                                      unless status.image names the image before
+//	another imageID runs than before the change                    yes
+//	another container runs than before, of the same imageID        yes: a new tag of the same image
+//	the record does not say which container ran (OpenKruise's)     no
+//
+// One case cannot be told: a container that crashed after the record's observation and runs its old image again,
+// while kubelet, which has looked at the new spec, is about to stop it. It looks like a new tag of the same image,
+// and is taken for that until it is stopped; the other way round a new tag would never count as available.
 func Settled(specImage string, r Report, stateJSON, set, container string) bool {
-	if r.ImageID == "" {
+	if r.ImageID == "" || r.Behind {
 		return false
+	}
+	entry, _ := Get(stateJSON, set)
+	statuses, _ := Get(entry, "lastContainerStatuses")
+	last, changed := Get(statuses, container)
+	if !changed {
+		return true
+	}
+	before := GetText(last, "containerID")
+	if before != "" && before == r.ContainerID {
+		return GetText(last, "image") == specImage
 	}
 	if r.Image == specImage {
 		return true
@@ -136,14 +151,15 @@ func Settled(specImage string, r Report, stateJSON, set, container string) bool 
 	if _, digest, ok := strings.Cut(specImage, "@"); ok {
 		return strings.HasSuffix(r.ImageID, digest)
 	}
-	entry, _ := Get(stateJSON, set)
-	statuses, _ := Get(entry, "lastContainerStatuses")
-	last, changed := Get(statuses, container)
-	if !changed || GetText(last, "imageID") != r.ImageID {
-		return true
+	if GetText(last, "imageID") == "" {
+		return !names(r.Image, GetText(last, "image"))
 	}
-	before := GetText(last, "containerID")
-	return before != "" && before != r.ContainerID && !r.Behind
+	return GetText(last, "imageID") != r.ImageID || before != ""
+}
+
+// names tells whether a runtime's name of an image is the spec's, perhaps with the registry written out.
+func names(reported, image string) bool {
+	return reported == image || strings.HasSuffix(reported, "/"+image)
 }
 
 // Version returns the hash that a hash annotation names for a set, and the JSON list of the set's containers

@@ -23,7 +23,7 @@ func update(hashJSON, stateJSON string) Update {
 func TestUpdate_annotations(t *testing.T) {
 	const (
 		ours  = `{"updateTimestamp":"2026-01-02T02:04:05Z","hash":"h2","sidecarSetName":"logtail","sidecarList":["logtail","agent"],"controllerRevision":"logtail-h2"}`
-		state = `{"lastContainerStatuses":{"logtail":{"imageID":"sha256:1","containerID":"containerd://a"}},"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z"}`
+		state = `{"lastContainerStatuses":{"logtail":{"imageID":"sha256:1","containerID":"containerd://a","image":"logtail:1"}},"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z"}`
 	)
 	for name, c := range map[string]struct {
 		hash, state         string
@@ -43,7 +43,7 @@ func TestUpdate_annotations(t *testing.T) {
 			wantHash: `{"logtail":{"canary":true,` + ours[1:] + `}`,
 			state:    `{"logtail":{"revision":"h1","updateTimestamp":"old","more":{"a":null},"lastContainerStatuses":{"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:0","x":1}}}}`,
 			wantState: `{"logtail":{"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z","more":{"a":null},"lastContainerStatuses":{` +
-				`"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:1","containerID":"containerd://a","x":1}}}}`,
+				`"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:1","containerID":"containerd://a","image":"logtail:1","x":1}}}}`,
 		},
 		"a legacy map becomes a present one": {
 			hash:     `{"b":"hb","logtail":"h1"}`,
@@ -94,25 +94,47 @@ func TestUpdate_carriesTheValuesItWasDecidedOn(t *testing.T) {
 	}
 }
 
+func TestUpdate_remembersWhatTheRunningContainerWasMadeFrom(t *testing.T) {
+	u := update(`{"logtail":{"hash":"h1"}}`, "")
+	u.StateJSON = u.Change().Annotations[1].To
+	u.Images = []plan.ImageChange{{Container: "logtail", From: "logtail:2", To: "logtail:1"}}
+	back := u.Change().Annotations[1].To
+	if !Settled("logtail:1", u.Runs[0], back, "logtail", "logtail") {
+		t.Errorf("a return to the image that still runs is not settled: %s", back)
+	}
+	if Settled("logtail:2", u.Runs[0], back, "logtail", "logtail") {
+		t.Errorf("an image that never ran is settled: %s", back)
+	}
+}
+
 func TestSettled_whatKubeletReports(t *testing.T) {
-	const changed = `{"logtail":{"lastContainerStatuses":{"c":{"imageID":"sha256:1","containerID":"a"}}}}`
+	state := func(of, last string) string { return `{"` + of + `":{"lastContainerStatuses":{"c":` + last + `}}}` }
+	changed := state("logtail", `{"image":"i:1","imageID":"sha256:1","containerID":"a"}`)
+	pending := state("logtail", `{"image":"i:1","imageID":"","containerID":""}`)
+	peers := state("logtail", `{"imageID":"sha256:1"}`)
 	for name, c := range map[string]struct {
 		image  string
 		report Report
 		state  string
 		want   bool
 	}{
-		"nothing runs yet":                      {"i:1", Report{Image: "i:1"}, "", false},
-		"the image of the spec":                 {"i:2", Report{Image: "i:2", ImageID: "sha256:2"}, changed, true},
-		"never changed, under another name":     {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, "", true},
-		"changed by another set":                {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, `{"other":{"lastContainerStatuses":{"c":{"imageID":"sha256:1"}}}}`, true},
-		"the old image still runs":              {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "a"}, changed, false},
-		"the new image, under another name":     {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "b"}, changed, true},
-		"a new tag of the same image":           {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, changed, true},
-		"restarted before kubelet saw the spec": {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b", Behind: true}, changed, false},
-		"recorded without the container's ID":   {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, `{"logtail":{"lastContainerStatuses":{"c":{"imageID":"sha256:1"}}}}`, false},
-		"the digest of the spec":                {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:2"}, changed, true},
-		"another digest than the spec's":        {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:1"}, "", false},
+		"nothing runs yet":                       {"i:1", Report{Image: "i:1"}, "", false},
+		"the image of the spec":                  {"i:2", Report{Image: "i:2", ImageID: "sha256:2", ContainerID: "b"}, changed, true},
+		"never changed, under another name":      {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, "", true},
+		"changed by another set":                 {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, state("other", `{"imageID":"sha256:1"}`), true},
+		"the old container still runs":           {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "a"}, changed, false},
+		"back to the image that still runs":      {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1", ContainerID: "a"}, changed, true},
+		"the new image, under another name":      {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "b"}, changed, true},
+		"a new tag of the same image":            {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, changed, true},
+		"a new tag, reported, not restarted yet": {"i:2", Report{Image: "i:2", ImageID: "sha256:1", ContainerID: "a"}, changed, false},
+		"restarted before kubelet saw the spec":  {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b", Behind: true}, changed, false},
+		"kubelet has not looked yet":             {"i:2", Report{Image: "i:2", ImageID: "sha256:1", ContainerID: "b", Behind: true}, changed, false},
+		"changed before it ran, the old image":   {"i:2", Report{Image: "docker.io/i:1", ImageID: "sha256:1", ContainerID: "a"}, pending, false},
+		"changed before it ran, the new image":   {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "a"}, pending, true},
+		"OpenKruise's record, the old image":     {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, peers, false},
+		"OpenKruise's record, the new image":     {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "b"}, peers, true},
+		"the digest of the spec":                 {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:2", ContainerID: "b"}, changed, true},
+		"another digest than the spec's":         {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:3", ContainerID: "b"}, changed, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Settled(c.image, c.report, c.state, "logtail", "c"); got != c.want {
