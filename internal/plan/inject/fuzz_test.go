@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	"pgregory.net/rapid"
 
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
 )
 
 // pool are the sets that the fuzzer chooses from: together they use every feature, and some clash.
-func pool(t testing.TB) []*inject.Set {
+func pool(t tb) []*inject.Set {
 	return []*inject.Set{
 		prepare(t, "sharing", `
 containers:
@@ -55,34 +56,80 @@ func FuzzPod(f *testing.F) {
 	f.Add([]byte(`{"spec":{"containers":[{"name":"app","env":{"name":"A"}}]},"metadata":{"annotations":[1]}}`), byte(7))
 	f.Add([]byte(`{"metadata":{"annotations":{"kruise.io/sidecarset-hash":"{\"a\":\"\\u0000\",\"a\":{}}"}},"spec":{"containers":[{"name":"x"}]}}`), byte(1))
 	all := pool(f)
-	f.Fuzz(func(t *testing.T, pod []byte, chosen byte) {
-		var sets []*inject.Set
-		for i, s := range all {
-			if chosen&(1<<i) != 0 {
-				sets = append(sets, s)
-			}
-		}
-		result, err := inject.Pod(pod, inject.Facts{Sets: sets})
+	f.Fuzz(func(t *testing.T, pod []byte, chosen byte) { holds(t, all, pod, chosen) })
+}
+
+// TestPod_holdsForGeneratedPods checks the same of Pods that are made to be awkward: names that sidecars have
+// too, variables made of variables, containers that say they were injected.
+func TestPod_holdsForGeneratedPods(t *testing.T) {
+	all := pool(t)
+	rapid.Check(t, func(t *rapid.T) {
+		pod, err := json.Marshal(podOf().Draw(t, "pod"))
 		if err != nil {
-			if result.Patch != nil || result.Sets != nil {
-				t.Fatalf("an error (%v) and a result", err)
-			}
-			return
+			t.Fatal(err)
 		}
-		if result.Patch == nil || !patchable(pod) {
-			return
-		}
-		once := patched(t, pod, result.Patch)
-		allOrNothing(t, once, result.Sets)
-		again, err := inject.Pod(once, inject.Facts{Sets: sets})
-		if err != nil {
-			t.Fatalf("injecting again: %v\n%s", err, once)
-		}
-		if twice := patched(t, once, again.Patch); !bytes.Equal(once, twice) {
-			t.Fatalf("injecting again changes\n%s\nto\n%s", once, twice)
-		}
-		survives(t, "", decode(t, pod), decode(t, once), replacedBy(sets))
+		holds(t, all, pod, rapid.Byte().Draw(t, "sets"))
 	})
+}
+
+func podOf() *rapid.Generator[map[string]any] {
+	name := rapid.SampledFrom([]string{"app", "agent", "proxy", "setup", "helper", "web"})
+	variable := rapid.SampledFrom([]string{"A", "B", "C", "POD", "TZ", "IS_INJECTED"})
+	text := rapid.SampledFrom([]string{"true", "x", "$(A)", "$(POD)/$(B)", "$$(A)", "$(", "$(C)$(C)"})
+	env := rapid.Custom(func(t *rapid.T) any {
+		return map[string]any{"name": variable.Draw(t, "name"), "value": text.Draw(t, "value")}
+	})
+	mount := rapid.Custom(func(t *rapid.T) any {
+		return map[string]any{
+			"name": "v", "mountPath": rapid.SampledFrom([]string{"/logs", "/logs/", "/l", "/x"}).Draw(t, "path"), "subPathExpr": text.Draw(t, "expr"),
+		}
+	})
+	container := rapid.Custom(func(t *rapid.T) any {
+		return map[string]any{
+			"name": name.Draw(t, "name"), "env": rapid.SliceOfN(env, 0, 4).Draw(t, "env"), "volumeMounts": rapid.SliceOfN(mount, 0, 3).Draw(t, "mounts"),
+		}
+	})
+	distinct := func(v any) string { return v.(map[string]any)["name"].(string) }
+	return rapid.Custom(func(t *rapid.T) map[string]any {
+		return map[string]any{
+			"metadata": map[string]any{
+				"name": name.Draw(t, "pod"), "labels": map[string]any{"main": name.Draw(t, "label")}, "annotations": map[string]any{"main": name.Draw(t, "annotation")},
+			},
+			"spec": map[string]any{
+				"containers":     rapid.SliceOfNDistinct(container, 1, 4, distinct).Draw(t, "containers"),
+				"initContainers": rapid.SliceOfNDistinct(container, 0, 2, distinct).Draw(t, "initContainers"),
+				"volumes":        []any{map[string]any{"name": rapid.SampledFrom([]string{"v", "log"}).Draw(t, "volume")}},
+			},
+		}
+	})
+}
+
+// holds checks one Pod with the chosen sets.
+func holds(t tb, all []*inject.Set, pod []byte, chosen byte) {
+	t.Helper()
+	var sets []*inject.Set
+	for i, s := range all {
+		if chosen&(1<<i) != 0 {
+			sets = append(sets, s)
+		}
+	}
+	result, err := inject.Pod(pod, inject.Facts{Sets: sets})
+	if err != nil && (result.Patch != nil || result.Sets != nil) {
+		t.Fatalf("an error (%v) and a result", err)
+	}
+	if result.Patch == nil || !patchable(pod) {
+		return
+	}
+	once := patched(t, pod, result.Patch)
+	allOrNothing(t, once, result.Sets)
+	again, err := inject.Pod(once, inject.Facts{Sets: sets})
+	if err != nil {
+		t.Fatalf("injecting again: %v\n%s", err, once)
+	}
+	if twice := patched(t, once, again.Patch); !bytes.Equal(once, twice) {
+		t.Fatalf("injecting again changes\n%s\nto\n%s", once, twice)
+	}
+	survives(t, "", decode(t, pod), decode(t, once), replacedBy(sets))
 }
 
 // patchable tells whether the patch library can take the document: it wants objects on the paths of a patch.
@@ -93,19 +140,15 @@ func patchable(pod []byte) bool {
 }
 
 // allOrNothing: every container of every injected set is there.
-func allOrNothing(t *testing.T, pod []byte, sets []string) {
+func allOrNothing(t tb, pod []byte, sets []string) {
 	t.Helper()
-	containers := map[string][]string{
-		"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
-		"clash": {"setup"}, "replacing": {"app", "helper"},
-	}
 	var have struct {
 		Spec struct{ Containers, InitContainers []struct{ Name string } }
 	}
 	// What is not a string where a name should be does not concern us: the rest is decoded all the same.
 	_ = json.Unmarshal(pod, &have)
 	for _, s := range sets {
-		for _, name := range containers[s] {
+		for _, name := range sidecars(s) {
 			has := func(c struct{ Name string }) bool { return c.Name == name }
 			if !slices.ContainsFunc(have.Spec.Containers, has) && !slices.ContainsFunc(have.Spec.InitContainers, has) {
 				t.Fatalf("set %s is injected without container %s: %s", s, name, pod)
@@ -117,17 +160,22 @@ func allOrNothing(t *testing.T, pod []byte, sets []string) {
 func replacedBy(sets []*inject.Set) []string {
 	var names []string
 	for _, s := range sets {
-		names = append(names, map[string][]string{
-			"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
-			"clash": {"setup"}, "replacing": {"app", "helper"},
-		}[s.Name]...)
+		names = append(names, sidecars(s.Name)...)
 	}
 	return names
 }
 
+// sidecars names the containers of a set of the pool.
+func sidecars(set string) []string {
+	return map[string][]string{
+		"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
+		"clash": {"setup"}, "replacing": {"app", "helper"},
+	}[set]
+}
+
 // survives checks that after holds all that before held: objects keep their keys, the lists that injection
 // adds to keep their elements in their order, anything else is the same.
-func survives(t *testing.T, path string, before, after any, replaced []string) {
+func survives(t tb, path string, before, after any, replaced []string) {
 	t.Helper()
 	switch grows := before.(type) {
 	case map[string]any:
@@ -182,7 +230,7 @@ func mistyped(path string, v any) bool {
 	return false
 }
 
-func decode(t *testing.T, doc []byte) any {
+func decode(t tb, doc []byte) any {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(doc))
 	decoder.UseNumber()

@@ -17,6 +17,13 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
+// tb is what helpers need of a test, a fuzz test and a property.
+type tb interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is the input of a golden, ready for injection.
 type world struct {
 	index      scope.Index[*inject.Set]
@@ -202,7 +209,7 @@ func (w *world) matching(t testing.TB, pod []byte) []*inject.Set {
 	return w.index.Find(meta.Labels, namespace, w.namespaces[namespace])
 }
 
-func patched(t testing.TB, pod, patch []byte) []byte {
+func patched(t tb, pod, patch []byte) []byte {
 	t.Helper()
 	if patch == nil {
 		return pod
@@ -218,7 +225,7 @@ func patched(t testing.TB, pod, patch []byte) []byte {
 	return after
 }
 
-func prepare(t testing.TB, name, spec string) *inject.Set {
+func prepare(t tb, name, spec string) *inject.Set {
 	t.Helper()
 	s, err := inject.Prepare(parse(t, name, spec))
 	if err != nil {
@@ -227,7 +234,7 @@ func prepare(t testing.TB, name, spec string) *inject.Set {
 	return s
 }
 
-func parse(t testing.TB, name, spec string) *v1beta1.SidecarSet {
+func parse(t tb, name, spec string) *v1beta1.SidecarSet {
 	t.Helper()
 	set := &v1beta1.SidecarSet{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if err := yaml.UnmarshalStrict([]byte(spec), &set.Spec); err != nil {

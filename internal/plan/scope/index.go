@@ -150,10 +150,11 @@ func (x *Index[T]) unfile(e *entry[T]) {
 	}
 }
 
-// settle files every entry anew when there were as many changes as there are entries: what was rare when an
-// entry was filed may be common now. Spread over the changes this costs a constant each.
+// settle files every entry anew when there were half as many changes as there are entries, so at every
+// doubling: what was rare when an entry was filed may be common now. Spread over the changes this costs a
+// constant each.
 func (x *Index[T]) settle() {
-	if x.changes++; x.changes < len(x.entries) {
+	if x.changes++; 2*x.changes < len(x.entries) {
 		return
 	}
 	x.changes = 0
