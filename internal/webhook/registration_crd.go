@@ -1,0 +1,112 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// keepConversion writes the address and the caBundle into the conversion stanza.
+func (r *Registration) keepConversion(ctx context.Context) error {
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := r.client.Get(ctx, client.ObjectKey{Name: SidecarSetDefinition}, crd); err != nil {
+		return fmt.Errorf("read %s: %w", SidecarSetDefinition, err)
+	}
+	conversion := crd.Spec.Conversion
+	if conversion == nil || conversion.Webhook == nil || conversion.Webhook.ClientConfig == nil {
+		return fmt.Errorf("%s has no conversion webhook: install config/crd", SidecarSetDefinition)
+	}
+	next := crd.DeepCopy()
+	to := next.Spec.Conversion.Webhook.ClientConfig
+	// The same type by another name, and the same rules.
+	c := admissionregistrationv1.WebhookClientConfig{URL: to.URL, CABundle: to.CABundle}
+	if to.Service != nil {
+		s := admissionregistrationv1.ServiceReference(*to.Service)
+		c.Service = &s
+	}
+	r.address(&c)
+	to.URL, to.CABundle, to.Service = c.URL, c.CABundle, nil
+	if c.Service != nil {
+		s := apiextensionsv1.ServiceReference(*c.Service)
+		to.Service = &s
+	}
+	return r.patch(ctx, crd, next)
+}
+
+// RegistrationCache restricts a manager's cache to the objects that a Registration is about: it may list and
+// watch no others, and CustomResourceDefinitions are large.
+func RegistrationCache() map[client.Object]cache.ByObject {
+	named := func(name string) cache.ByObject {
+		return cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", name)}
+	}
+	return map[client.Object]cache.ByObject{
+		&admissionregistrationv1.MutatingWebhookConfiguration{}:   named(MutatingConfiguration),
+		&admissionregistrationv1.ValidatingWebhookConfiguration{}: named(ValidatingConfiguration),
+		&apiextensionsv1.CustomResourceDefinition{}:               named(SidecarSetDefinition),
+	}
+}
+
+// SetupWithManager has every replica react to changes of the three objects, whoever makes them, of SidecarSets
+// and of the bundle.
+func (r *Registration) SetupWithManager(m manager.Manager) error {
+	everything := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
+		return []reconcile.Request{{}}
+	})
+	bundles := make(chan event.GenericEvent)
+	if err := m.Add(relay{from: r.changed, to: bundles}); err != nil {
+		return fmt.Errorf("add the relay of bundles: %w", err)
+	}
+	everyReplica := false
+	err := builder.ControllerManagedBy(m).Named("webhook-registration").
+		WithOptions(controller.Options{NeedLeaderElection: &everyReplica}).
+		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, everything).
+		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, everything).
+		Watches(&apiextensionsv1.CustomResourceDefinition{}, everything).
+		Watches(&v1beta1.SidecarSet{}, everything, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(source.Channel(bundles, everything)).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("set up the keeping of webhook configurations: %w", err)
+	}
+	return nil
+}
+
+// relay turns changes of the bundle into events, in every replica.
+type relay struct {
+	from <-chan struct{}
+	to   chan<- event.GenericEvent
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (relay) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable.
+func (l relay) Start(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.from:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case l.to <- event.GenericEvent{Object: &v1beta1.SidecarSet{}}:
+		}
+	}
+}

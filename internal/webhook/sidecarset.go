@@ -1,0 +1,109 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	jsonpatch "gomodules.xyz/jsonpatch/v2"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+)
+
+// Sets lists the SidecarSets there are.
+type Sets interface {
+	SidecarSets(ctx context.Context) ([]sidecarset.Other, error)
+}
+
+// Coverer makes sure that the Pod webhook is called for every Pod that a SidecarSet can select.
+type Coverer interface {
+	Cover(ctx context.Context, s scope.Scope) error
+}
+
+// ValidateSidecarSets refuses SidecarSets that are wrong. Before it admits one, it has the Pod webhook
+// widened, so that a Pod created right after the SidecarSet is injected.
+func ValidateSidecarSets(sets Sets, pods Coverer) http.Handler {
+	return For(Rules[*v1beta1.SidecarSet]{
+		Kind:   sidecarSetKind(),
+		Decode: decodeSidecarSet,
+		Validate: func(ctx context.Context, set, old *v1beta1.SidecarSet) (field.ErrorList, error) {
+			others, err := sets.SidecarSets(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("list the other SidecarSets: %w", err)
+			}
+			return sidecarset.Validate(set, old, others), nil
+		},
+		Prepare: func(ctx context.Context, set *v1beta1.SidecarSet) error {
+			s, err := scope.Of(&set.Spec)
+			if err != nil {
+				return err
+			}
+			return pods.Cover(ctx, s)
+		},
+	})
+}
+
+// StampSidecarSets writes a SidecarSet's two hashes into its annotations.
+func StampSidecarSets() http.Handler {
+	return For(Rules[*v1beta1.SidecarSet]{
+		Kind:    sidecarSetKind(),
+		Decode:  decodeSidecarSet,
+		Default: stamps,
+	})
+}
+
+func sidecarSetKind() schema.GroupKind {
+	return schema.GroupKind{Group: v1beta1.GroupName, Kind: "SidecarSet"}
+}
+
+func stamps(set *v1beta1.SidecarSet) ([]jsonpatch.Operation, error) {
+	hashes, err := revision.Of(&set.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("hash SidecarSet %s: %w", set.Name, err)
+	}
+	want := [][2]string{
+		{v1beta1.SidecarSetHashAnnotation, hashes.Full},
+		{v1beta1.SidecarSetHashWithoutImageAnnotation, hashes.WithoutImage},
+	}
+	if len(set.Annotations) == 0 {
+		return []jsonpatch.Operation{jsonpatch.NewOperation("add", "/metadata/annotations", map[string]string{want[0][0]: want[0][1], want[1][0]: want[1][1]})}, nil
+	}
+	var changes []jsonpatch.Operation
+	for _, w := range want {
+		if set.Annotations[w[0]] != w[1] {
+			changes = append(changes, jsonpatch.NewOperation("add", "/metadata/annotations/"+pointer(w[0]), w[1]))
+		}
+	}
+	return changes, nil
+}
+
+// pointer escapes one step of a JSON pointer (RFC 6901).
+func pointer(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
+
+// SetsFrom lists SidecarSets from a cache. It does not change what it reads. A stored SidecarSet whose
+// selectors cannot be read selects nothing.
+func SetsFrom(cache client.Reader) Sets { return cachedSets{cache} }
+
+type cachedSets struct{ cache client.Reader }
+
+// SidecarSets implements Sets.
+func (c cachedSets) SidecarSets(ctx context.Context) ([]sidecarset.Other, error) {
+	var list v1beta1.SidecarSetList
+	if err := c.cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list SidecarSets: %w", err)
+	}
+	all := make([]sidecarset.Other, 0, len(list.Items))
+	for i := range list.Items {
+		if s, err := scope.Of(&list.Items[i].Spec); err == nil {
+			all = append(all, sidecarset.Other{Set: &list.Items[i], Scope: s})
+		}
+	}
+	return all, nil
+}
