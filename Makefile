@@ -53,8 +53,7 @@ binaries: ## Build the product and the demo into bin/
 
 .PHONY: cluster-binary
 cluster-binary: binaries ## Build the Kubernetes control plane (minutes the first time, seconds later)
-	@$(BIN)/devcluster build
-	@ln -sf "$$($(BIN)/devcluster build --print)" $(BIN)/kubectl
+	@ln -sf "$$($(BIN)/devcluster build)" $(BIN)/kubectl
 
 .PHONY: generate
 generate: ## Generate deep copies, CRDs, RBAC and webhook manifests

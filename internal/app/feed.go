@@ -1,0 +1,55 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/webhook"
+)
+
+// feed tells the Pod webhook what SidecarSets and namespaces there are. It returns a function that tells whether
+// everything that existed at the start has arrived: until then Pods must not be answered.
+func feed(ctx context.Context, c cache.Cache, pods *webhook.PodHandler, log logr.Logger) (synced func() bool, err error) {
+	sets, err := follow(ctx, c, &v1beta1.SidecarSet{}, func(s *v1beta1.SidecarSet) {
+		if err := pods.Put(s); err != nil {
+			log.Error(err, "this SidecarSet is not injected", "sidecarset", s.Name)
+		}
+	}, func(s *v1beta1.SidecarSet) { pods.Delete(s.Name) })
+	if err != nil {
+		return nil, err
+	}
+	namespaces, err := follow(ctx, c, &corev1.Namespace{},
+		func(n *corev1.Namespace) { pods.PutNamespace(n.Name, n.Labels) },
+		func(n *corev1.Namespace) { pods.DeleteNamespace(n.Name) })
+	if err != nil {
+		return nil, err
+	}
+	return func() bool { return sets.HasSynced() && namespaces.HasSynced() }, nil
+}
+
+// follow calls put for every object that is or changes, and gone for every one that is deleted.
+func follow[T client.Object](ctx context.Context, c cache.Cache, kind T, put, gone func(T)) (toolscache.ResourceEventHandlerRegistration, error) {
+	informer, err := c.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watch %T: %w", kind, err)
+	}
+	return informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { put(o.(T)) },
+		UpdateFunc: func(_, o any) { put(o.(T)) },
+		DeleteFunc: func(o any) {
+			if unseen, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = unseen.Obj
+			}
+			if object, ok := o.(T); ok {
+				gone(object)
+			}
+		},
+	})
+}

@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/webhook"
+)
+
+// leaderLease is the name of the lease that managers compete for; OpenKruise's, so that both never lead at once.
+const leaderLease = "kruise-manager"
+
+// Run runs the manager until ctx ends.
+//
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,verbs=create
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,resourceNames=kruise-manager,verbs=get;update
+// +kubebuilder:rbac:groups=events.k8s.io,namespace=kruise-system,resources=events,verbs=create;patch
+func Run(ctx context.Context, c Config) error {
+	log := zap.New(zap.UseDevMode(c.DevelopmentLogging))
+	ctrllog.SetLogger(log)
+	log.Info("starting", "features", c.Features.String(), "namespace", c.Namespace)
+	rc, err := clientConfig(c)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(rc, c, log)
+	if err != nil {
+		return fmt.Errorf("set up the manager: %w", err)
+	}
+	admission, err := addWebhooks(ctx, mgr, c)
+	if err != nil {
+		return fmt.Errorf("set up admission: %w", err)
+	}
+	if err := addControllers(mgr, c); err != nil {
+		return err
+	}
+	err = errors.Join(
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("admission", admission),
+	)
+	if err != nil {
+		return fmt.Errorf("set up health: %w", err)
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the manager: %w", err)
+	}
+	return nil
+}
+
+// clientConfig has no rate limit: what bounds the load is the number of writes in flight, and the API server's own
+// priority and fairness. A limit per second here would only make large rollouts slow.
+func clientConfig(c Config) (*rest.Config, error) {
+	rc, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read the client configuration: %w", err)
+	}
+	rc.QPS = -1
+	rc.UserAgent = "outrigger-manager"
+	return rc, nil
+}
+
+func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextensionsv1.AddToScheme, v1beta1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register API types: %w", err)
+		}
+	}
+	objects := webhook.RegistrationCache()
+	objects[&corev1.Pod{}] = cache.ByObject{Transform: sidecarset.TrimPod}
+	objects[&corev1.Namespace{}] = cache.ByObject{Transform: cache.TransformStripManagedFields()}
+	return manager.New(rc, manager.Options{
+		Scheme: scheme,
+		Logger: log,
+		Cache:  cache.Options{ByObject: objects},
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
+
+		LeaderElection:                c.LeaderElection,
+		LeaderElectionID:              leaderLease,
+		LeaderElectionNamespace:       c.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &c.LeaseDuration,
+		RenewDeadline:                 &c.RenewDeadline,
+		RetryPeriod:                   &c.RetryPeriod,
+
+		Metrics:                metricsserver.Options{BindAddress: c.MetricsAddress},
+		HealthProbeBindAddress: c.HealthAddress,
+		Controller:             config.Controller{CacheSyncTimeout: c.CacheSyncTimeout},
+	})
+}
+
+// readiness joins checks.
+func readiness(checks ...func() error) healthz.Checker {
+	return func(*http.Request) error {
+		for _, check := range checks {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,109 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/outrigger-project/outrigger/internal/features"
+	"github.com/outrigger-project/outrigger/internal/webhook"
+)
+
+// settle is how long a SidecarSet's admission waits after the Pod webhook was widened for it, so that API servers
+// other than the one we heard from see it too.
+const settle = 100 * time.Millisecond
+
+// addWebhooks is THE list of webhooks. They run on every replica. The returned check tells when admission works.
+func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Checker, error) {
+	sets := webhook.SetsFrom(mgr.GetCache())
+	registration := webhook.NewRegistration(mgr.GetClient(), sets, webhook.RegistrationOptions{
+		Namespace: c.Namespace, Host: c.WebhookHost, Port: c.WebhookPort,
+		Elected: mgr.Elected(), Settle: settle,
+	})
+	if err := registration.SetupWithManager(mgr); err != nil {
+		return nil, err
+	}
+	certificate, certified, err := certificates(mgr, c, registration)
+	if err != nil {
+		return nil, err
+	}
+	server := crwebhook.NewServer(crwebhook.Options{
+		Port:    c.WebhookPort,
+		TLSOpts: []func(*tls.Config){func(t *tls.Config) { t.MinVersion, t.GetCertificate = tls.VersionTLS12, certificate }},
+	})
+	pods, fed, err := podHandler(ctx, mgr, c)
+	if err != nil {
+		return nil, err
+	}
+	convert, err := webhook.Convert()
+	if err != nil {
+		return nil, err
+	}
+	server.Register(webhook.PodPath, pods)
+	server.Register(webhook.MutateSidecarSetPath, webhook.StampSidecarSets())
+	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, registration))
+	server.Register(webhook.ConvertPath, convert)
+	if err := mgr.Add(server); err != nil {
+		return nil, fmt.Errorf("add the webhook server: %w", err)
+	}
+	return readiness(certified, fed,
+		func() error { return registration.Ready(nil) },
+		func() error { return server.StartedChecker()(nil) },
+	), nil
+}
+
+// podHandler answers Pods when it knows all SidecarSets and namespaces, not before: a Pod that is answered too early
+// would run without its sidecars.
+func podHandler(ctx context.Context, mgr manager.Manager, c Config) (http.Handler, func() error, error) {
+	pods := &webhook.PodHandler{}
+	if !c.Features.Enabled(features.PodWebhook) { // it knows of no sets, so it injects nothing
+		return pods, func() error { return nil }, nil
+	}
+	synced, err := feed(ctx, mgr.GetCache(), pods, mgr.GetLogger().WithName("injection"))
+	if err != nil {
+		return nil, nil, err
+	}
+	fed := func() error {
+		if !synced() {
+			return errors.New("the SidecarSets are not all known yet")
+		}
+		return nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := fed(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		pods.ServeHTTP(w, r)
+	}), fed, nil
+}
+
+// certificates come from a folder that somebody else keeps, or are made and rotated here.
+func certificates(mgr manager.Manager, c Config, registration *webhook.Registration) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), func() error, error) {
+	if c.WebhookCertDir != "" {
+		watcher, err := certwatcher.New(c.WebhookCertDir+"/tls.crt", c.WebhookCertDir+"/tls.key")
+		if err != nil {
+			return nil, nil, fmt.Errorf("read certificates from %s: %w", c.WebhookCertDir, err)
+		}
+		return watcher.GetCertificate, func() error { return nil }, mgr.Add(watcher)
+	}
+	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a client for the certificates' Secret: %w", err)
+	}
+	hosts := []string{webhook.Service + "." + c.Namespace + ".svc", webhook.Service + "." + c.Namespace}
+	if c.WebhookHost != "" {
+		hosts = append(hosts, c.WebhookHost)
+	}
+	keeper := webhook.NewCertKeeper(clients.CoreV1().Secrets(c.Namespace), hosts, registration.SetBundle, mgr.GetLogger().WithName("certificates"))
+	return keeper.GetCertificate, keeper.Ready, mgr.Add(keeper)
+}
