@@ -19,7 +19,7 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Decode reads a SidecarSet of any served version from JSON and refuses what admission would refuse.
+// Decode reads a SidecarSet of any served version from JSON.
 type Decode func(data []byte) (*v1beta1.SidecarSet, error)
 
 // New returns the command kubectl-outrigger. Its errors are for the user.

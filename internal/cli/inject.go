@@ -33,8 +33,7 @@ func newInject(streams Streams, decode Decode) *cobra.Command {
 		Short: "Print Pods with the sidecars they get at creation, offline",
 		Long:  injectHelp,
 		Example: `  kubectl outrigger inject -f pod.yaml -f sidecarset.yaml
-  kubectl create deployment web --image=nginx --dry-run=client -o json | jq .spec.template |
-    jq '. + {kind: "Pod", apiVersion: "v1"}' | kubectl outrigger inject -f sidecarset.yaml -f - --explain`,
+  kubectl get sidecarsets,namespaces -o yaml | kubectl outrigger inject -f pod.yaml -f - --explain`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return o.run(streams, decode) },
 	}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
 )
@@ -156,6 +157,10 @@ func (g *input) addSet(d document, decode Decode, seen map[string]string) error 
 		return fmt.Errorf("metadata.name: SidecarSet %s stands in %s already", set.Name, other)
 	}
 	seen[set.Name] = d.at
+	// Whether two sets go together is asked of the Pod that gets both: a file may hold sets that never meet.
+	if errs := sidecarset.Validate(set, nil, nil); len(errs) > 0 {
+		return fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
+	}
 	prepared, err := inject.Prepare(set)
 	if err != nil {
 		return err

@@ -51,16 +51,22 @@ func (g golden) set(name, data string) {
 	g.archive.Files = append(g.archive.Files, txtar.File{Name: name, Data: []byte(data)})
 }
 
-// input is in.yaml, together with the example that the case uses.
+// input is in.yaml, together with the example that the case uses: a file, and how many of its documents.
 func (g golden) input(t *testing.T) string {
 	t.Helper()
 	in, _ := g.file("in.yaml")
-	if name, ok := g.file("uses"); ok {
-		example, err := os.ReadFile(filepath.Join("../../..", strings.TrimSpace(name)))
+	if uses, ok := g.file("uses"); ok {
+		var name string
+		var n int
+		if _, err := fmt.Sscan(uses, &name, &n); err != nil {
+			t.Fatalf("uses: %v", err)
+		}
+		example, err := os.ReadFile(filepath.Join("../../..", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		in = string(example) + "---\n" + in
+		parts := strings.Split(string(example), "---\n")
+		in = strings.Join(append(parts[:n], in), "---\n")
 	}
 	return in
 }
@@ -122,8 +128,8 @@ func load(t *testing.T) []golden {
 	}
 	var all []golden
 	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil && info.IsDir() && filepath.Base(path) == "fuzz" {
-			continue // seeds that the fuzzer found; go test reads them itself
+		if info, err := os.Stat(path); err == nil && info.IsDir() && strings.Contains(" fuzz rapid ", " "+filepath.Base(path)+" ") {
+			continue // what the fuzzers found; they read it themselves
 		}
 		if !strings.HasSuffix(path, ".txtar") {
 			t.Errorf("%s is no golden: nothing reads it", path)
