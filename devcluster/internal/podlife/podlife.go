@@ -146,7 +146,7 @@ func (p *pod) live() {
 		}
 		p.keep(c)
 	}
-	if p.phase().terminal() {
+	if p.work().terminal() {
 		p.stopSidecars()
 	}
 }

@@ -15,10 +15,24 @@ func (p phase) terminal() bool {
 	return corev1.PodPhase(p) == corev1.PodSucceeded || corev1.PodPhase(p) == corev1.PodFailed
 }
 
-// phase follows kubelet's getPhase: an init container that is not done or a
+// phase is that of the pod's work, but no pod is done while a sidecar runs.
+func (p *pod) phase() phase {
+	work := p.work()
+	if !work.terminal() {
+		return work
+	}
+	for i := range p.Pod.Spec.InitContainers {
+		if p.memory.Containers[p.Pod.Spec.InitContainers[i].Name].Phase == Running {
+			return phase(corev1.PodRunning)
+		}
+	}
+	return work
+}
+
+// work follows kubelet's getPhase: an init container that is not done or a
 // container that never ran make it Pending, a running one Running; a pod whose
 // containers all ended is done unless one of them will be restarted.
-func (p *pod) phase() phase {
+func (p *pod) work() phase {
 	if !p.memory.Initialized {
 		return p.initPhase()
 	}
