@@ -16,11 +16,12 @@ import (
 
 // feed tells the Pod webhook what SidecarSets and namespaces there are. It returns a function that tells whether
 // everything that existed at the start has arrived: until then Pods must not be answered.
-func feed(ctx context.Context, c cache.Cache, pods *webhook.PodHandler, log logr.Logger) (synced func() bool, err error) {
+func feed(ctx context.Context, c cache.Cache, pods *webhook.PodHandler, admitted *webhook.Admitted, log logr.Logger) (synced func() bool, err error) {
 	sets, err := follow(ctx, c, &v1beta1.SidecarSet{}, func(s *v1beta1.SidecarSet) {
 		if err := pods.Put(s); err != nil {
 			log.Error(err, "this SidecarSet is not injected", "sidecarset", s.Name)
 		}
+		admitted.Seen(s)
 	}, func(s *v1beta1.SidecarSet) { pods.Delete(s.Name) })
 	if err != nil {
 		return nil, err

@@ -31,11 +31,11 @@ import (
 // leaderLease is the name of the lease that managers compete for; OpenKruise's, so that both never lead at once.
 const leaderLease = "kruise-manager"
 
-// Run runs the manager until ctx ends.
-//
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,resourceNames=kruise-manager,verbs=get;update
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=kruise-system,resources=events,verbs=create;patch
+
+// Run runs the manager until ctx ends.
 func Run(ctx context.Context, c Config) error {
 	log := zap.New(zap.UseDevMode(c.DevelopmentLogging))
 	ctrllog.SetLogger(log)

@@ -40,7 +40,8 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Ch
 		Port:    c.WebhookPort,
 		TLSOpts: []func(*tls.Config){func(t *tls.Config) { t.MinVersion, t.GetCertificate = tls.VersionTLS12, certificate }},
 	})
-	pods, fed, err := podHandler(ctx, mgr, c)
+	admitted := webhook.NewAdmitted()
+	pods, fed, err := podHandler(ctx, mgr, c, admitted)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Ch
 	}
 	server.Register(webhook.PodPath, pods)
 	server.Register(webhook.MutateSidecarSetPath, webhook.StampSidecarSets())
-	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, registration))
+	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, registration, admitted))
 	server.Register(webhook.ConvertPath, convert)
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add the webhook server: %w", err)
@@ -63,12 +64,12 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Ch
 
 // podHandler answers Pods when it knows all SidecarSets and namespaces, not before: a Pod that is answered too early
 // would run without its sidecars.
-func podHandler(ctx context.Context, mgr manager.Manager, c Config) (http.Handler, func() error, error) {
+func podHandler(ctx context.Context, mgr manager.Manager, c Config, admitted *webhook.Admitted) (http.Handler, func() error, error) {
 	pods := &webhook.PodHandler{}
 	if !c.Features.Enabled(features.PodWebhook) { // it knows of no sets, so it injects nothing
 		return pods, func() error { return nil }, nil
 	}
-	synced, err := feed(ctx, mgr.GetCache(), pods, mgr.GetLogger().WithName("injection"))
+	synced, err := feed(ctx, mgr.GetCache(), pods, admitted, mgr.GetLogger().WithName("injection"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,12 +79,13 @@ func podHandler(ctx context.Context, mgr manager.Manager, c Config) (http.Handle
 		}
 		return nil
 	}
+	held := admitted.Hold(pods)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := fed(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		pods.ServeHTTP(w, r)
+		held.ServeHTTP(w, r)
 	}), fed, nil
 }
 

@@ -23,11 +23,11 @@ const CertificatesSecret = "kruise-webhook-certs"
 // settleTime.
 const lookInterval = time.Minute
 
-// CertKeeper keeps the webhooks' certificates: in the Secret, in this process, and, through Bundle, in the
-// configurations that make the API server trust them. Several replicas may run; who writes second reads again.
-//
 // +kubebuilder:rbac:groups="",namespace=kruise-system,resources=secrets,verbs=create
 // +kubebuilder:rbac:groups="",namespace=kruise-system,resources=secrets,resourceNames=kruise-webhook-certs,verbs=get;update
+
+// CertKeeper keeps the webhooks' certificates: in the Secret, in this process, and, through Bundle, in the
+// configurations that make the API server trust them. Several replicas may run; who writes second reads again.
 type CertKeeper struct {
 	secrets v1.SecretInterface
 	hosts   []string

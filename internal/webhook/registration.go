@@ -52,6 +52,11 @@ type RegistrationOptions struct {
 	Settle time.Duration
 }
 
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=kruise-mutating-webhook-configuration,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=kruise-validating-webhook-configuration,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=sidecarsets.apps.kruise.io,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets,verbs=get;list;watch
+
 // Registration keeps what the API server knows of our webhooks right: the caBundle and the address in the two
 // webhook configurations and in the conversion stanza of the CustomResourceDefinitions, and the match
 // condition that keeps Pods which no SidecarSet can select from being sent to us at all.
@@ -60,11 +65,6 @@ type RegistrationOptions struct {
 // narrows it, when it has not changed for narrowAfter. Writes are patches of one resourceVersion.
 //
 // The objects themselves are installed with config/; a Registration neither creates them nor restores rules.
-//
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=kruise-mutating-webhook-configuration,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=kruise-validating-webhook-configuration,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=sidecarsets.apps.kruise.io,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets,verbs=get;list;watch
 type Registration struct {
 	client  client.Client
 	sets    Sets

@@ -29,7 +29,9 @@ type Coverer interface {
 
 // ValidateSidecarSets refuses SidecarSets that are wrong. Before it admits one, it has the Pod webhook
 // widened, so that a Pod created right after the SidecarSet is injected.
-func ValidateSidecarSets(sets Sets, pods Coverer) http.Handler {
+//
+// admitted is told of it, for the Pods that come before our own watch shows the set.
+func ValidateSidecarSets(sets Sets, pods Coverer, admitted *Admitted) http.Handler {
 	return For(Rules[*v1beta1.SidecarSet]{
 		Kind:   sidecarSetKind(),
 		Decode: decodeSidecarSet,
@@ -45,7 +47,11 @@ func ValidateSidecarSets(sets Sets, pods Coverer) http.Handler {
 			if err != nil {
 				return err
 			}
-			return pods.Cover(ctx, s)
+			if err := pods.Cover(ctx, s); err != nil {
+				return err
+			}
+			admitted.Expect(set, s)
+			return nil
 		},
 	})
 }

@@ -24,15 +24,15 @@ type sets interface {
 	Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error
 }
 
-// Reconciler reconciles SidecarSets.
-//
-// The rights it needs are these; the lease and the metrics are the manager's.
-//
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler reconciles SidecarSets.
+//
+// The rights it needs are those above; the lease and the metrics are the manager's.
 type Reconciler struct {
 	sets     sets
 	records  *records
