@@ -87,9 +87,9 @@ func TestDo_startsInPlanOrderAndBoundsWritesInFlight(t *testing.T) {
 func TestDo_stopsAtTheFirstFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{takes: time.Second, answers: map[string]error{"p02": errors.New("EOF")}}
-		h := NewHands(s, 2, time.Now)
+		h := NewHands(s, 1, time.Now)
 		did, err := h.Do(t.Context(), owner(), steps(10))
-		if err == nil || len(did.Done) != 3 || len(s.started) != 4 {
+		if err == nil || len(did.Done) != 2 || len(s.started) != 3 {
 			t.Errorf("error %v, %d done, started %v", err, len(did.Done), s.started)
 		}
 		if diff := cmp.Diff([]plan.Unit{unit("p02")}, h.ledgers[owner().key()].Doubts()); diff != "" {

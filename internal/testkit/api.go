@@ -109,6 +109,13 @@ func (a *API) Pods() []*corev1.Pod {
 	return pods
 }
 
+// Version returns the resourceVersion of the last change.
+func (a *API) Version() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.version
+}
+
 // Events returns what happened since the last call.
 func (a *API) Events() []Event {
 	a.mu.Lock()

@@ -28,19 +28,29 @@ func NewCache(api *API) *Cache {
 
 // Deliver brings the next n events, all for a negative n, and returns how many there were.
 func (c *Cache) Deliver(n int) int {
+	events := c.Fetch(n)
+	for _, e := range events {
+		c.Apply(e)
+	}
+	return len(events)
+}
+
+// Fetch returns the next n events, all for a negative n, with copies of the Pods. They are to be applied in order.
+func (c *Cache) Fetch(n int) []Event {
 	c.waiting = append(c.waiting, c.api.Events()...)
 	if n < 0 || n > len(c.waiting) {
 		n = len(c.waiting)
 	}
 	events := c.waiting[:n:n]
 	c.waiting = c.waiting[n:]
-	for _, e := range events {
-		c.apply(e)
+	for i := range events {
+		events[i].New = events[i].New.DeepCopy()
 	}
-	return n
+	return events
 }
 
-func (c *Cache) apply(e Event) {
+// Apply brings an event that was fetched.
+func (c *Cache) Apply(e Event) {
 	old := c.pods[e.Key()]
 	if e.New == nil {
 		delete(c.pods, e.Key())
@@ -49,7 +59,7 @@ func (c *Cache) apply(e Event) {
 	}
 	now := e.New
 	if c.Trim != nil {
-		trimmed, err := c.Trim(now.DeepCopy())
+		trimmed, err := c.Trim(now)
 		if err != nil {
 			panic(err)
 		}

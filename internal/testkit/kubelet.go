@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -10,9 +11,10 @@ import (
 )
 
 // Kubelet restarts containers whose image changed, in its own time: it notices after Notice, when the Pod turns
-// not ready, and has the new container running after Restart, when the Pod is ready again.
+// not ready; has the new container running after Restart; and the Pod is ready again after Ready. Each is one
+// change of the Pod. All three are counted from the change of the image, and vary by up to Jitter from Pod to Pod.
 type Kubelet struct {
-	Notice, Restart time.Duration
+	Notice, Restart, Ready, Jitter time.Duration
 
 	api  *API
 	mu   sync.Mutex
@@ -27,7 +29,9 @@ type deed struct {
 
 // NewKubelet returns a kubelet for the Pods of an API.
 func NewKubelet(api *API) *Kubelet {
-	return &Kubelet{api: api, Notice: 100 * time.Millisecond, Restart: 2 * time.Second}
+	return &Kubelet{
+		api: api, Notice: 100 * time.Millisecond, Restart: 1500 * time.Millisecond, Ready: 2 * time.Second,
+	}
 }
 
 // Changed tells the kubelet at a time that a Pod was patched.
@@ -37,9 +41,17 @@ func (k *Kubelet) Changed(now time.Time, old, patched *corev1.Pod) {
 		if i >= len(old.Spec.Containers) || old.Spec.Containers[i].Image == c.Image {
 			continue
 		}
-		noticed, restarted := now.Add(k.Notice), now.Add(k.Restart)
-		k.later(deed{at: noticed, key: Key(patched), do: func(pod *corev1.Pod) { stop(pod, c.Name, noticed) }})
-		k.later(deed{at: restarted, key: Key(patched), do: func(pod *corev1.Pod) { start(pod, c, restarted) }})
+		key, begin := Key(patched), now.Add(k.jitter(patched))
+		noticed, ready := begin.Add(k.Notice), begin.Add(k.Ready)
+		k.later(deed{at: noticed, key: key, do: func(pod *corev1.Pod) {
+			statusOf(pod, c.Name).Ready = false
+			setReady(pod, corev1.ConditionFalse, noticed)
+		}})
+		k.later(deed{at: begin.Add(k.Restart), key: key, do: func(pod *corev1.Pod) { start(pod, c) }})
+		k.later(deed{at: ready, key: key, do: func(pod *corev1.Pod) {
+			statusOf(pod, c.Name).Ready = true
+			setReady(pod, corev1.ConditionTrue, ready)
+		}})
 	}
 }
 
@@ -80,16 +92,17 @@ func (k *Kubelet) Act(now time.Time) {
 	}
 }
 
-func stop(pod *corev1.Pod, container string, now time.Time) {
-	statusOf(pod, container).Ready = false
-	setReady(pod, corev1.ConditionFalse, now)
+// jitter is a Pod's share of Jitter, the same each time.
+func (k *Kubelet) jitter(pod *corev1.Pod) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(pod.Name)) // never fails
+	return k.Jitter * time.Duration(h.Sum32()%1000) / 1000
 }
 
-func start(pod *corev1.Pod, c corev1.Container, now time.Time) {
+func start(pod *corev1.Pod, c corev1.Container) {
 	s := statusOf(pod, c.Name)
 	s.RestartCount++
-	s.Image, s.ImageID, s.ContainerID, s.Ready = c.Image, imageID(c.Image), containerID(pod, c.Name, s.RestartCount), true
-	setReady(pod, corev1.ConditionTrue, now)
+	s.Image, s.ImageID, s.ContainerID = c.Image, imageID(c.Image), containerID(pod, c.Name, s.RestartCount)
 }
 
 func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {

@@ -53,6 +53,10 @@ func (r *Reconciler) observe(ctx context.Context, name string) (observation, err
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
 	}
+	intern(&observed.Set.Hash, &observed.Set.HashWithoutImage)
+	for i := range observed.Set.Containers {
+		intern(&observed.Set.Containers[i].Name, &observed.Set.Containers[i].Image)
+	}
 	return observation{Observed: observed, Owner: owner, set: set}, nil
 }
 

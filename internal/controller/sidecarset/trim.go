@@ -42,6 +42,7 @@ func trimCarrier(pod, kept *corev1.Pod) {
 		}
 	}
 	kept.CreationTimestamp, kept.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
+	kept.Generation, kept.Status.ObservedGeneration = pod.Generation, pod.Status.ObservedGeneration
 	kept.Spec.NodeName = pod.Spec.NodeName
 	kept.Spec.Containers = make([]corev1.Container, len(pod.Spec.Containers))
 	for i := range pod.Spec.Containers {
@@ -91,13 +92,20 @@ func keptAnnotations() [4]string {
 func sameFacts(a, b *corev1.Pod) bool {
 	return a.UID == b.UID &&
 		(a.DeletionTimestamp == nil) == (b.DeletionTimestamp == nil) &&
+		a.Generation == b.Generation &&
 		a.Spec.NodeName == b.Spec.NodeName &&
-		a.Status.Phase == b.Status.Phase &&
 		maps.Equal(a.Annotations, b.Annotations) &&
 		maps.Equal(a.Labels, b.Labels) &&
 		slices.EqualFunc(a.Spec.Containers, b.Spec.Containers, func(a, b corev1.Container) bool {
 			return a.Name == b.Name && a.Image == b.Image
 		}) &&
+		sameStatus(a, b)
+}
+
+// sameStatus tells whether kubelet reports the same of two trimmed versions of a Pod, as far as it matters.
+func sameStatus(a, b *corev1.Pod) bool {
+	return a.Status.Phase == b.Status.Phase &&
+		a.Status.ObservedGeneration == b.Status.ObservedGeneration &&
 		slices.EqualFunc(a.Status.Conditions, b.Status.Conditions, func(a, b corev1.PodCondition) bool {
 			return a.Status == b.Status && a.LastTransitionTime.Equal(&b.LastTransitionTime)
 		}) &&
@@ -105,4 +113,9 @@ func sameFacts(a, b *corev1.Pod) bool {
 			return a.Name == b.Name && a.Image == b.Image && a.ImageID == b.ImageID &&
 				a.ContainerID == b.ContainerID && a.RestartCount == b.RestartCount
 		})
+}
+
+// ready tells whether a trimmed Pod's Ready condition is True.
+func ready(pod *corev1.Pod) bool {
+	return len(pod.Status.Conditions) > 0 && pod.Status.Conditions[0].Status == corev1.ConditionTrue
 }

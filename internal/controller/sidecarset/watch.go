@@ -25,6 +25,7 @@ func (r *Reconciler) podChanged(q queue, old, now *corev1.Pod) {
 		pod = old
 	}
 	same := old != nil && now != nil && sameFacts(old, now)
+	prompt := letsGoOn(old, now)
 	sets := carried(now)
 	if old != nil && !same {
 		for _, set := range carried(old) {
@@ -37,10 +38,22 @@ func (r *Reconciler) podChanged(q queue, old, now *corev1.Pod) {
 		if same && !r.hands.Awaits(ownerNamed(set), string(pod.UID)) {
 			continue
 		}
-		if wait, schedule := r.records.note(set, pod.Namespace+"/"+pod.Name, r.now()); schedule {
+		if wait, schedule := r.records.note(set, pod.Namespace+"/"+pod.Name, prompt, r.now()); schedule {
 			q.AddAfter(requestFor(set), wait)
 		}
 	}
+}
+
+// letsGoOn tells whether a change may let a plan go on: a Pod went away, or kubelet reports something new of one
+// that is ready.
+func letsGoOn(old, now *corev1.Pod) bool {
+	switch {
+	case now == nil || now.DeletionTimestamp != nil:
+		return true
+	case old == nil:
+		return false
+	}
+	return ready(now) && (!sameStatus(old, now) || old.UID != now.UID)
 }
 
 // namespaceChanged has the sets that select namespaces by label look again at the Pods of one.

@@ -38,7 +38,11 @@ type world struct {
 	crashes    int
 	// slow lets the cache have one event at a time, 10 ms apart.
 	slow bool
-	events     []string
+	// For benchmarks.
+	meter     *meter
+	apiEvents int
+	afterLook func()
+	events    []string
 
 	mu      sync.Mutex
 	patches map[string]int
@@ -52,6 +56,7 @@ func newWorld(t testing.TB, pods ...*corev1.Pod) *world {
 	w := &world{
 		t: t, now: testkit.Start(), api: testkit.NewAPI(pods...),
 		namespaces: map[string]labels.Set{"default": {}}, sets: map[string]*v1beta1.SidecarSet{}, patches: map[string]int{},
+		afterLook: func() {},
 	}
 	w.kubelet = testkit.NewKubelet(w.api)
 	w.server = testkit.NewFailing(w.api, 0, "")
@@ -147,11 +152,18 @@ func (w *world) step() bool {
 
 // deliver brings the cache events: all, or with slow one at most. It tells whether there may be more.
 func (w *world) deliver() (more bool) {
+	n := -1
 	if w.slow {
-		return w.cache.Deliver(1) > 0
+		n = 1
 	}
-	w.cache.Deliver(-1)
-	return false
+	events := w.cache.Fetch(n)
+	w.apiEvents += len(events)
+	w.meter.start()
+	for _, e := range events {
+		w.cache.Apply(e)
+	}
+	w.meter.stop()
+	return w.slow && len(events) > 0
 }
 
 func (w *world) ready() []string {
@@ -168,10 +180,13 @@ func (w *world) ready() []string {
 // look reconciles one set and does with the result what controller-runtime does.
 func (w *world) look(name string) {
 	w.looks++
-	if w.looks > 100_000 {
-		w.t.Fatal("100,000 looks: the controller never rests")
+	if w.looks > 1_000_000 {
+		w.t.Fatal("a million looks: the controller never rests")
 	}
+	w.meter.start()
 	result, err := w.r.Reconcile(context.Background(), requestFor(name))
+	w.meter.stop()
+	w.afterLook()
 	switch {
 	case w.server.Crashed():
 		w.crashes++

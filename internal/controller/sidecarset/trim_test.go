@@ -1,0 +1,184 @@
+package sidecarset
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/testkit"
+)
+
+// changes are what can happen to a Pod, each on its own.
+func changes() map[string]func(*corev1.Pod) {
+	annotate := func(key, value string) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) { pod.Annotations[key] = value }
+	}
+	status := func(change func(*corev1.ContainerStatus)) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) { change(&pod.Status.ContainerStatuses[0]) }
+	}
+	return map[string]func(*corev1.Pod){
+		"nothing":              func(*corev1.Pod) {},
+		"uid":                  func(pod *corev1.Pod) { pod.UID = "another" },
+		"generation":           func(pod *corev1.Pod) { pod.Generation = 8 },
+		"label":                func(pod *corev1.Pod) { pod.Labels["app"] = "other" },
+		"deleting":             func(pod *corev1.Pod) { pod.DeletionTimestamp = &metav1.Time{Time: testkit.Start()} },
+		"heartbeat annotation": annotate("example.com/heartbeat", "now"),
+		"injected list":        annotate(v1beta1.SidecarSetInjectedListAnnotation, "other"),
+		"hash":                 annotate(v1beta1.SidecarSetHashAnnotation, "{}"),
+		"hash without image":   annotate(v1beta1.SidecarSetHashWithoutImageAnnotation, "{}"),
+		"state":                annotate(v1beta1.SidecarSetInPlaceUpdateStateAnnotation, "{}"),
+		"unreadable state":     annotate(v1beta1.SidecarSetInPlaceUpdateStateAnnotation, "["),
+		"unscheduled":          func(pod *corev1.Pod) { pod.Spec.NodeName = "" },
+		"image":                func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "logtail:9" },
+		"fewer containers":     func(pod *corev1.Pod) { pod.Spec.Containers = pod.Spec.Containers[1:] },
+		"env":                  func(pod *corev1.Pod) { pod.Spec.Containers[1].Env = []corev1.EnvVar{{Name: "A"}} },
+		"phase":                func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodPending },
+		"finished":             func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodSucceeded },
+		"observed generation":  func(pod *corev1.Pod) { pod.Status.ObservedGeneration = 3 },
+		"not ready":            func(pod *corev1.Pod) { pod.Status.Conditions[1].Status = corev1.ConditionFalse },
+		"ready since": func(pod *corev1.Pod) {
+			pod.Status.Conditions[1].LastTransitionTime = metav1.NewTime(testkit.Start())
+		},
+		"probed":       func(pod *corev1.Pod) { pod.Status.Conditions[1].LastProbeTime = metav1.NewTime(testkit.Start()) },
+		"status image": status(func(s *corev1.ContainerStatus) { s.Image = "logtail:9" }),
+		"image id":     status(func(s *corev1.ContainerStatus) { s.ImageID = "sha256:9" }),
+		"container id": status(func(s *corev1.ContainerStatus) { s.ContainerID = "containerd://9" }),
+		"restarts":     status(func(s *corev1.ContainerStatus) { s.RestartCount = 9 }),
+		"no status":    func(pod *corev1.Pod) { pod.Status.ContainerStatuses = nil },
+		"waiting": status(func(s *corev1.ContainerStatus) {
+			s.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}
+		}),
+	}
+}
+
+func trimmed(t testing.TB, pod *corev1.Pod) *corev1.Pod {
+	t.Helper()
+	kept, err := TrimPod(pod.DeepCopy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kept.(*corev1.Pod)
+}
+
+// updatedCarrier is a Pod of which every fact has a value.
+func updatedCarrier() *corev1.Pod {
+	pod := testkit.Carrier("web-1", logtail(1))
+	pod.Generation, pod.ResourceVersion = 7, "1001"
+	pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation] = `{"logtail":{"revision":"r","updateTimestamp":"2030-01-01T00:00:00Z",` +
+		`"lastContainerStatuses":{"logtail":{"image":"logtail:0","imageID":"sha256:logtail:0","containerID":"containerd://web-1-logtail-0"}}}}`
+	return pod
+}
+
+func TestTrimPod_keepsEveryFact(t *testing.T) {
+	for name, change := range changes() {
+		t.Run(name, func(t *testing.T) {
+			pod := updatedCarrier()
+			change(pod)
+			want, wantOK := sidecarset.Project(pod, "logtail")
+			got, gotOK := sidecarset.Project(trimmed(t, pod), "logtail")
+			if diff := cmp.Diff(want, got); diff != "" || wantOK != gotOK {
+				t.Errorf("carries %v, trimmed %v (-whole +trimmed):\n%s", wantOK, gotOK, diff)
+			}
+			if diff := cmp.Diff(trimmed(t, pod), trimmed(t, trimmed(t, pod))); diff != "" {
+				t.Errorf("twice is not once:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSameFacts_isFalseForWhateverChangesARecord(t *testing.T) {
+	all, same := changes(), 0
+	for _, first := range slices.Sorted(maps.Keys(all)) {
+		for second, change := range all {
+			old := updatedCarrier()
+			all[first](old)
+			now := old.DeepCopy()
+			if len(now.Spec.Containers) < 2 || len(now.Status.ContainerStatuses) == 0 {
+				continue
+			}
+			change(now)
+			before, beforeOK := sidecarset.Project(old, "logtail")
+			after, afterOK := sidecarset.Project(now, "logtail")
+			changed := beforeOK != afterOK || !cmp.Equal(before, after, cmpopts.EquateEmpty())
+			if !sameFacts(trimmed(t, old), trimmed(t, now)) {
+				continue
+			}
+			same++
+			if changed {
+				t.Errorf("%s, then %s: the record changes and sameFacts does not tell", first, second)
+			}
+		}
+	}
+	if same < 4*len(all)/2 {
+		t.Errorf("only %d changes make no difference: sameFacts tells too much", same)
+	}
+}
+
+func TestTrimPod_whatIsNotAPod(t *testing.T) {
+	if got, err := TrimPod(toolscache.DeletedFinalStateUnknown{Key: "a"}); err != nil || got == nil {
+		t.Errorf("a tombstone: %v, %v", got, err)
+	}
+	if _, err := TrimPod(&corev1.Node{}); err == nil {
+		t.Error("a node is no error")
+	}
+}
+
+// TestTrimPod_size is goal B7: at most 2.5 KB of cache per Pod.
+func TestTrimPod_size(t *testing.T) {
+	const n = 2000
+	size := func(make func(i int) *corev1.Pod) int {
+		pods := [n]*corev1.Pod{}
+		before := heap()
+		for i := range pods {
+			pods[i] = make(i)
+		}
+		after := heap()
+		runtime.KeepAlive(&pods)
+		return int(after-before) / n
+	}
+	whole := func(i int) *corev1.Pod {
+		pod := updatedCarrier()
+		pod.Name = fmt.Sprintf("web-%d", i)
+		for range 10 {
+			pod.ManagedFields = append(pod.ManagedFields, metav1.ManagedFieldsEntry{
+				Manager: "kubelet", Time: &metav1.Time{Time: time.Unix(0, 0)}, FieldsV1: metav1.NewFieldsV1(fmt.Sprintf("%0600d", i)),
+			})
+		}
+		return pod.DeepCopy()
+	}
+	if got := size(whole); got < 8000 {
+		t.Fatalf("a whole pod is %d bytes: not what it is meant to be", got)
+	}
+	if got := size(func(i int) *corev1.Pod { return trimmed(t, whole(i)) }); got > 3500 {
+		t.Errorf("a trimmed pod takes %d bytes", got)
+	} else {
+		t.Logf("a trimmed pod takes %d bytes", got)
+	}
+	if got := size(func(i int) *corev1.Pod {
+		pod := whole(i)
+		delete(pod.Annotations, v1beta1.SidecarSetInjectedListAnnotation)
+		return trimmed(t, pod)
+	}); got > 1600 {
+		t.Errorf("a trimmed pod without sidecars takes %d bytes", got)
+	} else {
+		t.Logf("a trimmed pod without sidecars takes %d bytes", got)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
