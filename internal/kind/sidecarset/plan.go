@@ -160,7 +160,7 @@ func step(obs Observed, p *Pod, why reasons) plan.Step {
 	u := inplace.Update{
 		Set: obs.Set.Name, Hash: obs.Set.Hash, Revision: obs.Set.Revision, Now: obs.Now,
 		Containers: names(obs.Set.Containers),
-		HashJSON:   p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent,
+		HashJSON:   p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent, Settled: p.Settled,
 	}
 	for _, c := range obs.Set.Containers {
 		have := p.sidecar(c.Name)
@@ -180,8 +180,8 @@ func step(obs Observed, p *Pod, why reasons) plan.Step {
 		text = why.unavailable
 	}
 	change := u.Change()
-	if !p.Settled {
-		// What runs now is recorded, to know later when it has been replaced, and it is about to change.
+	if !p.Available() {
+		// The patch records what runs now, to tell later when it has been replaced; here that is about to change.
 		change.ResourceVersion = p.ResourceVersion
 	}
 	return plan.Step{

@@ -23,6 +23,8 @@ type Update struct {
 	// Images that change, and per image (same index) what kubelet reports now.
 	Images []plan.ImageChange
 	Runs   []Report
+	// Settled tells that what runs was made from what the spec names now.
+	Settled bool
 	// HashJSON and StateJSON are the annotations as they are. They passed CheckObject.
 	HashJSON, StateJSON string
 	// StateAbsent tells that there is no state annotation; StateJSON is empty then.
@@ -78,7 +80,7 @@ func modern(entries string) string {
 }
 
 // state writes this set's entry of the in-place update state. containerID and image (the spec's, from which
-// that container was made) are additions to the wire format: they tell a restart with a new tag of the same image
+// that container was made, empty when that cannot be known) are additions to the wire format: they tell a restart with a new tag of the same image
 // from no restart at all, and a return to the old image before kubelet acted from a change under way.
 func (u Update) state(now string) string {
 	entry := object(u.StateJSON, u.Set)
@@ -86,7 +88,11 @@ func (u Update) state(now string) string {
 	for i, image := range u.Images {
 		status := object(last, image.Container)
 		if before := GetText(status, "containerID"); before == "" || before != u.Runs[i].ContainerID {
-			status = Set(status, "image", quote(image.From))
+			madeFrom := ""
+			if u.Settled || u.Runs[i].ContainerID == "" {
+				madeFrom = image.From
+			}
+			status = Set(status, "image", quote(madeFrom))
 		}
 		status = Set(status, "imageID", quote(u.Runs[i].ImageID))
 		status = Set(status, "containerID", quote(u.Runs[i].ContainerID))
@@ -121,7 +127,7 @@ type Report struct {
 //	nothing runs, or kubelet has not looked at the newest spec     no
 //	Update.Change recorded no change of the container              yes
 //	the container that ran before the change still runs            when it was made from the image of the spec
-//	status.image equals spec.image                                 yes
+//	status.image names spec.image                                  yes
 //	spec.image has a digest                                        when imageID has the same digest
 //	nothing ran at the change                                      unless status.image names the image before
 //	another imageID runs than before the change                    yes
@@ -142,19 +148,20 @@ func Settled(specImage string, r Report, stateJSON, set, container string) bool 
 		return true
 	}
 	before := GetText(last, "containerID")
-	if before != "" && before == r.ContainerID {
-		return GetText(last, "image") == specImage
+	same, image := before != "" && before == r.ContainerID, GetText(last, "image")
+	if same && image != "" {
+		return image == specImage
 	}
-	if r.Image == specImage {
+	if names(r.Image, specImage) {
 		return true
 	}
 	if _, digest, ok := strings.Cut(specImage, "@"); ok {
 		return strings.HasSuffix(r.ImageID, digest)
 	}
 	if GetText(last, "imageID") == "" {
-		return !names(r.Image, GetText(last, "image"))
+		return !names(r.Image, image)
 	}
-	return GetText(last, "imageID") != r.ImageID || before != ""
+	return GetText(last, "imageID") != r.ImageID || before != "" && !same
 }
 
 // names tells whether a runtime's name of an image is the spec's, perhaps with the registry written out.

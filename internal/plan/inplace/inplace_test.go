@@ -2,6 +2,7 @@ package inplace
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func update(hashJSON, stateJSON string) Update {
 		Now:      time.Date(2026, 1, 2, 3, 4, 5, 678, time.FixedZone("", 3600)),
 		Images:   []plan.ImageChange{{Container: "logtail", Index: 0, From: "logtail:1", To: "logtail:2"}},
 		Runs:     []Report{{Image: "logtail:1", ImageID: "sha256:1", ContainerID: "containerd://a"}},
-		HashJSON: hashJSON, StateJSON: stateJSON, StateAbsent: stateJSON == "",
+		HashJSON: hashJSON, StateJSON: stateJSON, StateAbsent: stateJSON == "", Settled: true,
 	}
 }
 
@@ -107,10 +108,19 @@ func TestUpdate_remembersWhatTheRunningContainerWasMadeFrom(t *testing.T) {
 	}
 }
 
+func TestUpdate_doesNotGuessWhatAnUnsettledContainerWasMadeFrom(t *testing.T) {
+	u := update(`{"logtail":{"hash":"h1"}}`, "")
+	u.Settled = false
+	if got := u.Change().Annotations[1].To; !strings.Contains(got, `"image":""`) {
+		t.Errorf("state is %s", got)
+	}
+}
+
 func TestSettled_whatKubeletReports(t *testing.T) {
 	state := func(of, last string) string { return `{"` + of + `":{"lastContainerStatuses":{"c":` + last + `}}}` }
 	changed := state("logtail", `{"image":"i:1","imageID":"sha256:1","containerID":"a"}`)
 	pending := state("logtail", `{"image":"i:1","imageID":"","containerID":""}`)
+	unsure := state("logtail", `{"image":"","imageID":"sha256:1","containerID":"a"}`)
 	peers := state("logtail", `{"imageID":"sha256:1"}`)
 	for name, c := range map[string]struct {
 		image  string
@@ -131,6 +141,9 @@ func TestSettled_whatKubeletReports(t *testing.T) {
 		"kubelet has not looked yet":             {"i:2", Report{Image: "i:2", ImageID: "sha256:1", ContainerID: "b", Behind: true}, changed, false},
 		"changed before it ran, the old image":   {"i:2", Report{Image: "docker.io/i:1", ImageID: "sha256:1", ContainerID: "a"}, pending, false},
 		"changed before it ran, the new image":   {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "a"}, pending, true},
+		"of unknown make, the image of the spec": {"i:2", Report{Image: "i:2", ImageID: "sha256:1", ContainerID: "a"}, unsure, true},
+		"of unknown make, another image":         {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "a"}, unsure, false},
+		"of unknown make, replaced":              {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, unsure, true},
 		"OpenKruise's record, the old image":     {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, peers, false},
 		"OpenKruise's record, the new image":     {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "b"}, peers, true},
 		"the digest of the spec":                 {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:2", ContainerID: "b"}, changed, true},

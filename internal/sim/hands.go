@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// do carries steps out one after the other by the rules of engine.Hands: the product's own ledger is told of
+// every write before and after, and what may have been committed starts nothing more.
+func (m *manager) do(snap *snapshot, steps []plan.Step) {
+	w := m.w
+	if len(steps) == 0 || m.dead {
+		m.rest()
+		return
+	}
+	s := steps[0]
+	m.ledger.Sent(s.Unit)
+	w.after(w.between(time.Millisecond, 80*time.Millisecond), func() {
+		if m.dead {
+			return
+		}
+		if w.fault(1) {
+			m.crash()
+			return
+		}
+		o := w.patch(snap, s)
+		w.after(w.between(time.Millisecond, 40*time.Millisecond), func() {
+			if o.Fate == engine.Unknown && w.subject.AssumeLost {
+				o.Fate = engine.Gone
+			}
+			m.ledger.Settled(s.Unit, o, w.clock())
+			if o.Fate == engine.Unknown || o.Fate == engine.Broken || o.Fate == engine.Busy {
+				steps = steps[:1]
+			}
+			m.do(snap, steps[1:])
+		})
+	})
+}
+
+// rest ends a reconcile. Another follows if something came in meanwhile, or when something is due.
+func (m *manager) rest() {
+	m.busy = false
+	if m.dirty {
+		m.dirty = false
+		m.wake(0)
+	}
+	if next := m.ledger.Next(m.w.clock()); next > 0 {
+		m.wake(next)
+	}
+	m.resolve()
+}
+
+// resolve asks the API server itself for the Pods whose last write has an unknown outcome.
+func (m *manager) resolve() {
+	w := m.w
+	if len(m.ledger.Doubts()) == 0 || m.resolving {
+		return
+	}
+	m.resolving = true
+	w.after(w.between(100*time.Millisecond, 2*time.Second), func() {
+		m.resolving = false
+		for _, u := range m.ledger.Doubts() {
+			if m.dead || m.busy || w.fault(20) {
+				continue // a later round asks again
+			}
+			uid, version := "", ""
+			if l := w.pods[u.Name]; l != nil {
+				uid, version = string(l.pod.UID), l.pod.ResourceVersion
+			}
+			m.ledger.Found(u, uid, version)
+			m.wake(0)
+		}
+		if !m.dead && !m.busy {
+			m.resolve()
+		}
+	})
+}
+
+// patch is one call to the API server.
+func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
+	m := snap.m
+	if w.fault(3) {
+		w.tell("manager %d patches %s: the request is lost", m.id, s.Unit.Name)
+		return engine.Outcome{Fate: engine.Unknown}
+	}
+	if w.fault(3) {
+		w.tell("manager %d patches %s: refused", m.id, s.Unit.Name)
+		return engine.Outcome{Fate: engine.Refused, Message: "a policy says no"}
+	}
+	if w.fault(1) {
+		w.tell("manager %d patches %s: too many requests", m.id, s.Unit.Name)
+		return engine.Outcome{Fate: engine.Busy}
+	}
+	l := w.pods[s.Unit.Name]
+	if l == nil {
+		return engine.Outcome{Fate: engine.Gone}
+	}
+	uid, change := w.subject.Patch(s)
+	pod, err := Apply(l.pod, uid, change)
+	if err != nil {
+		w.tell("manager %d patches %s: %v", m.id, s.Unit.Name, err)
+		return engine.Outcome{Fate: engine.Stale, Message: err.Error()}
+	}
+	w.checkPatch(snap, s, l, pod)
+	w.tell("manager %d patches %s: %s", m.id, s.Unit.Name, s.Why)
+	w.commit(l, pod, m)
+	rv := l.last().rv
+	m.wrote[string(pod.UID)] = append(m.wrote[string(pod.UID)], rv)
+	w.after(w.between(50*time.Millisecond, 3*time.Second), func() { w.look(l) })
+	switch {
+	case w.fault(3):
+		w.tell("the answer is lost")
+		return engine.Outcome{Fate: engine.Unknown}
+	case w.fault(2):
+		w.tell("the answer is that the server is broken")
+		return engine.Outcome{Fate: engine.Broken, Message: "internal error"}
+	case w.fault(1):
+		m.crash()
+	}
+	return engine.Outcome{Fate: engine.Done, Version: strconv.Itoa(rv)}
+}

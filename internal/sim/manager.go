@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// Subject is what is put to the test: the product's decisions, and the rules of its hands. Mutants replace
+// parts of it.
+type Subject struct {
+	Plan   func(sidecarset.Observed) plan.Plan
+	Status func(sidecarset.Observed, plan.Plan) v1beta1.SidecarSetStatus
+	// Patch prepares the UID and the change that are sent to the API server.
+	Patch func(s plan.Step) (uid string, change plan.Change)
+	// AssumeLost takes a write whose outcome is unknown for one that did not happen.
+	AssumeLost bool
+}
+
+// Product is the Subject that ships.
+func Product() Subject {
+	return Subject{
+		Plan: sidecarset.Plan, Status: sidecarset.Status,
+		Patch: func(s plan.Step) (string, plan.Change) { return s.Unit.UID, s.Change },
+	}
+}
+
+// manager is one process of the controller: its cache, its ledger, its single worker.
+type manager struct {
+	w    *World
+	id   int
+	dead bool
+
+	set   *v1beta1.SidecarSet
+	setRV int
+	pods  map[string]cached
+	// ledger of own writes: the product's.
+	ledger engine.Ledger
+	// wrote are the versions this process committed, by UID, whether it knows or not.
+	wrote map[string][]int
+
+	busy, dirty, scheduled, resolving bool
+}
+
+type cached struct {
+	rv      int
+	pod     sidecarset.Pod
+	matches bool
+}
+
+// startManager starts a process whose cache lists the truth as it is.
+func (w *World) startManager() *manager {
+	m := &manager{w: w, id: len(w.managers) + 1, pods: map[string]cached{}, wrote: map[string][]int{}}
+	w.managers = append(w.managers, m)
+	w.tell("manager %d starts", m.id)
+	m.seeSet(w.set, w.setRV)
+	for _, l := range w.alive() {
+		m.see(l.pod.Name, l.pod, l.last().rv)
+	}
+	return m
+}
+
+// crash ends a process; what it knew is lost.
+func (m *manager) crash() {
+	if !m.dead {
+		m.dead = true
+		m.w.tell("manager %d dies", m.id)
+		if m.w.leaders() == 0 {
+			m.w.after(m.w.between(time.Second, 5*time.Second), func() { m.w.startManager() })
+		}
+	}
+}
+
+func (w *World) leaders() int {
+	n := 0
+	for _, m := range w.managers {
+		if !m.dead {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *manager) seeSet(set *v1beta1.SidecarSet, rv int) {
+	if rv > m.setRV {
+		m.set, m.setRV = set, rv
+		m.wake(0)
+	}
+}
+
+// see takes a version of a Pod, nil when it is gone, into the cache, unless it has a later one.
+func (m *manager) see(name string, pod *corev1.Pod, rv int) {
+	old := m.pods[name]
+	if m.dead || rv <= old.rv {
+		return
+	}
+	c := cached{rv: rv}
+	if pod != nil {
+		c.pod, c.matches = sidecarset.Project(pod, m.set.Name)
+	}
+	m.pods[name] = c
+	m.wake(0)
+}
+
+// wake has the manager look again; several wishes become one look.
+func (m *manager) wake(d time.Duration) {
+	if m.busy {
+		m.dirty = true
+		return
+	}
+	if d == 0 && m.scheduled {
+		return
+	}
+	m.scheduled = m.scheduled || d == 0
+	m.w.after(d+m.w.between(time.Millisecond, 50*time.Millisecond), m.reconcile)
+}
+
+// observe gathers what the cache and the ledger say, and remembers for the properties which versions these were.
+func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
+	snap := &snapshot{m: m, set: m.set, rvs: map[string]int{}}
+	marks := map[string]engine.Mark{}
+	for _, mark := range m.ledger.Marks(m.shown, m.w.clock()) {
+		marks[mark.Unit.UID] = mark
+	}
+	var pods []sidecarset.Pod
+	for _, name := range m.w.names {
+		c, ok := m.pods[name]
+		if !ok || !c.matches {
+			continue
+		}
+		mark := marks[c.pod.Unit.UID]
+		c.pod.Unseen, c.pod.Refused = mark.Unseen, mark.Refused
+		snap.rvs[c.pod.Unit.UID] = c.rv
+		pods = append(pods, c.pod)
+	}
+	obs, err := sidecarset.Observe(m.set, pods, m.w.clock())
+	return obs, snap, err
+}
+
+// shown is the version at which the cache has a Pod.
+func (m *manager) shown(u plan.Unit) (string, bool) {
+	c := m.pods[u.Name]
+	return strconv.Itoa(c.rv), c.matches && c.pod.Unit.UID == u.UID
+}
+
+// reconcile is the four lines of every controller.
+func (m *manager) reconcile() {
+	m.scheduled = false
+	if m.dead || m.busy {
+		return
+	}
+	obs, snap, err := m.observe()
+	if err != nil {
+		m.w.violate("the simulator works", "observe: %v", err)
+		return
+	}
+	p := m.w.subject.Plan(copied(obs))
+	snap.set, snap.hash, snap.withoutImage = m.set, obs.Set.Hash, obs.Set.HashWithoutImage
+	m.w.checkPlan(snap, obs, p)
+	m.writeStatus(snap, m.w.subject.Status(copied(obs), p))
+	if len(p.Steps) > 0 && !m.dead {
+		m.busy = true
+		m.do(snap, p.Steps)
+		return
+	}
+	m.rest()
+}
+
+// copied lets a mutant change what it is given.
+func copied(obs sidecarset.Observed) sidecarset.Observed {
+	obs.Pods = slices.Clone(obs.Pods)
+	return obs
+}
+
+// writeStatus writes the status if it differs from the one the cache has.
+func (m *manager) writeStatus(snap *snapshot, status v1beta1.SidecarSetStatus) {
+	w := m.w
+	if equality.Semantic.DeepEqual(status, m.set.Status) {
+		return
+	}
+	w.checkStatus(snap, status)
+	if w.fault(2) {
+		m.wake(time.Second)
+		return
+	}
+	w.tell("manager %d writes status %d/%d/%d/%d", m.id, status.MatchedPods, status.UpdatedPods, status.ReadyPods, status.UpdatedReadyPods)
+	next := w.set.DeepCopy()
+	next.Status = status
+	w.writes++
+	w.commitSet(next)
+	if w.fault(1) {
+		m.crash()
+	}
+}

@@ -1,0 +1,174 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// planOf is a Subject whose plans are made from an observation that has been tampered with.
+func planOf(tamper func(*sidecarset.Observed)) Subject {
+	s := Product()
+	s.Plan = func(obs sidecarset.Observed) plan.Plan {
+		tamper(&obs)
+		return sidecarset.Plan(obs)
+	}
+	return s
+}
+
+// statusOf is a Subject whose statuses are.
+func statusOf(tamper func(*sidecarset.Observed)) Subject {
+	s := Product()
+	s.Status = func(obs sidecarset.Observed, p plan.Plan) v1beta1.SidecarSetStatus {
+		tamper(&obs)
+		return sidecarset.Status(obs, p)
+	}
+	return s
+}
+
+// patchOf is a Subject whose hands send something else than the step says.
+func patchOf(patch func(plan.Step) (string, plan.Change)) Subject {
+	s := Product()
+	s.Patch = patch
+	return s
+}
+
+func eachPod(do func(o *sidecarset.Observed, p *sidecarset.Pod)) func(*sidecarset.Observed) {
+	return func(o *sidecarset.Observed) {
+		for i := range o.Pods {
+			do(o, &o.Pods[i])
+		}
+	}
+}
+
+// mutants are wrong on purpose. Each names the property that has to catch it.
+func mutants() map[string]struct {
+	subject Subject
+	caught  string
+} {
+	assumeLost := Product()
+	assumeLost.AssumeLost = true
+	silent := Product()
+	silent.Plan = func(obs sidecarset.Observed) plan.Plan {
+		p := sidecarset.Plan(obs)
+		p.Holds = p.Holds[:max(0, len(p.Holds)-1)]
+		return p
+	}
+	return map[string]struct {
+		subject Subject
+		caught  string
+	}{
+		"ignores the partition":              {planOf(func(o *sidecarset.Observed) { o.Set.Keep = 0 }), "partition"},
+		"keeps a share of the old pods only": {planOf(keepOfOld), "partition"},
+		"partition off by one":               {planOf(func(o *sidecarset.Observed) { o.Set.Keep = max(0, o.Set.Keep-1) }), "partition"},
+		"budget off by one":                  {planOf(func(o *sidecarset.Observed) { o.Set.MaxUnavailable++ }), "budget"},
+		"counts only updated pods as unavailable": {planOf(func(o *sidecarset.Observed) {
+			for i := range o.Pods {
+				if p := &o.Pods[i]; p.Hash != o.Set.Hash && !p.Available() {
+					o.Set.MaxUnavailable++
+				}
+			}
+		}), "budget"},
+		"takes a pod for available while its image changes": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Settled = true })), "budget"},
+		"ignores its own writes":                            {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Unseen = false })), "complete"},
+		"forgets a write whose answer is lost":              {assumeLost, ""},
+		"ignores paused":                                    {planOf(func(o *sidecarset.Observed) { o.Set.Paused = false }), "spec"},
+		"ignores NotUpdate":                                 {planOf(func(o *sidecarset.Observed) { o.Set.NotUpdate = false }), "spec"},
+		"takes what is not selected":                        {planOf(func(o *sidecarset.Observed) { o.Set.Selector = nil }), "spec"},
+		"takes what needs recreation": {planOf(eachPod(func(o *sidecarset.Observed, p *sidecarset.Pod) {
+			p.HashWithoutImage = o.Set.HashWithoutImage
+		})), "spec"},
+		"does not take a pod whose image cannot be pulled": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) {
+			if !p.Settled {
+				p.Refused = "wait until it is ready"
+			}
+		})), "reached"},
+		"rounds maxUnavailable down": {planOf(func(o *sidecarset.Observed) {
+			var percent int
+			if _, err := fmt.Sscanf(o.Set.MaxUnavailableText, "%d%%", &percent); err == nil && strings.HasSuffix(o.Set.MaxUnavailableText, "%") {
+				o.Set.MaxUnavailable = percent * len(o.Pods) / 100
+			}
+		}), "reached"},
+		"does not say why a pod waits": {silent, "complete"},
+		"patches any pod of that name": {patchOf(func(s plan.Step) (string, plan.Change) { return "", s.Change }), "innocent"},
+		"patches whatever the pod has become": {patchOf(func(s plan.Step) (string, plan.Change) {
+			return s.Unit.UID, withoutLock(s.Change)
+		}), ""},
+		"overwrites what is said of other sets": {patchOf(func(s plan.Step) (string, plan.Change) {
+			c := s.Change
+			c.Annotations = append([]plan.AnnotationChange(nil), c.Annotations...)
+			for i := range c.Annotations {
+				c.Annotations[i].To = strings.ReplaceAll(c.Annotations[i].To, "not ours", "ours")
+			}
+			return s.Unit.UID, c
+		}), "innocent"},
+		"counts a write as updated before it is seen": {statusOf(eachPod(func(o *sidecarset.Observed, p *sidecarset.Pod) {
+			if p.Unseen {
+				p.Unseen, p.Hash = false, o.Set.Hash
+			}
+		})), "honest"},
+		"counts a pod as ready while its image changes": {statusOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Settled = true })), "honest"},
+		"says Ready when the partition is not reached":  {statusOf(func(o *sidecarset.Observed) { o.Set.Keep = len(o.Pods) }), "honest"},
+		"writes the time into the status": {func() Subject {
+			s := Product()
+			s.Status = func(obs sidecarset.Observed, p plan.Plan) v1beta1.SidecarSetStatus {
+				st := sidecarset.Status(obs, p)
+				st.Conditions[0].Message += obs.Now.String()
+				return st
+			}
+			return s
+		}(), "quiet"},
+	}
+}
+
+func keepOfOld(o *sidecarset.Observed) {
+	old := 0
+	for i := range o.Pods {
+		if o.Pods[i].Hash != o.Set.Hash {
+			old++
+		}
+	}
+	if len(o.Pods) > 0 {
+		o.Set.Keep = o.Set.Keep * old / len(o.Pods)
+	}
+}
+
+// withoutLock has the API server check nothing but the UID.
+func withoutLock(c plan.Change) plan.Change {
+	c.ResourceVersion = ""
+	annotations := append([]plan.AnnotationChange(nil), c.Annotations...)
+	for i := range annotations {
+		annotations[i].Absent = true
+	}
+	c.Annotations, c.Images = annotations, append([]plan.ImageChange(nil), c.Images...)
+	for i := range c.Images {
+		c.Images[i].From = ""
+	}
+	return c
+}
+
+// TestMutants proves that the simulator can fail: every mutant has to be caught, and by the property that is
+// about what it does wrong (empty: by any).
+func TestMutants(t *testing.T) {
+	for name, m := range mutants() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const most = 2000
+			for seed := range uint64(most) {
+				v := Run(seed, m.subject, false).Violation
+				if v == nil {
+					continue
+				}
+				if property, _, _ := strings.Cut(v.Error(), ":"); m.caught == "" || property == m.caught {
+					t.Logf("caught by seed %d: %v", seed, v)
+					return
+				}
+			}
+			t.Errorf("%d worlds did not catch it", most)
+		})
+	}
+}

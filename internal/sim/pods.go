@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+)
+
+// Namespace is where all Pods of a world live.
+const Namespace = "default"
+
+// AppImage is what the application's own container runs, always.
+const AppImage = "app:1"
+
+// otherSet is a second SidecarSet in every Pod's bookkeeping. Nobody may touch what is said of it.
+const otherSet = `{"hash":"foreign","sidecarSetName":"other","note":"not ours"}`
+
+// NewPod returns a Pod as it is after injection: the set's containers in front, then the application's.
+// It is not scheduled yet.
+func NewPod(set *v1beta1.SidecarSet, name, uid string, labels map[string]string, created time.Time) (*corev1.Pod, error) {
+	hashes, err := revision.Of(&set.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("make pod %s: %w", name, err)
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: Namespace, Name: name, UID: types.UID(uid), Generation: 1,
+			Labels: maps.Clone(labels), CreationTimestamp: metav1.NewTime(created),
+		},
+		Status: corev1.PodStatus{Phase: corev1.PodPending},
+	}
+	var list []string
+	for i := range set.Spec.Containers {
+		c := set.Spec.Containers[i].Container
+		c.Env = append([]corev1.EnvVar{{Name: v1beta1.InjectedEnv, Value: "true"}}, c.Env...)
+		pod.Spec.Containers = append(pod.Spec.Containers, c)
+		list = append(list, c.Name)
+	}
+	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "app", Image: AppImage})
+	entry := func(hash string) string {
+		e, err := json.Marshal(v1beta1.SidecarSetUpgradeSpec{
+			UpdateTimestamp: "2026-01-01T00:00:00Z", SidecarSetHash: hash, SidecarSetName: set.Name, SidecarList: list,
+		})
+		if err != nil {
+			panic("marshal an upgrade spec: " + err.Error())
+		}
+		return fmt.Sprintf(`{%q:%s,"other":%s}`, set.Name, e, otherSet)
+	}
+	pod.Annotations = map[string]string{
+		v1beta1.SidecarSetInjectedListAnnotation:       set.Name + ",other",
+		v1beta1.SidecarSetHashAnnotation:               entry(hashes.Full),
+		v1beta1.SidecarSetHashWithoutImageAnnotation:   entry(hashes.WithoutImage),
+		v1beta1.SidecarSetInPlaceUpdateStateAnnotation: `{"other":` + otherSet + `}`,
+	}
+	return pod, nil
+}
+
+// Apply returns the Pod after a patch, as an API server makes it: only if the Pod has this UID (empty: not
+// checked) and every value the change says it has.
+func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error) {
+	if uid != "" && string(pod.UID) != uid {
+		return nil, fmt.Errorf("uid is %s, not %s", pod.UID, uid)
+	}
+	if change.ResourceVersion != "" && change.ResourceVersion != pod.ResourceVersion {
+		return nil, fmt.Errorf("resourceVersion is %s, not %s", pod.ResourceVersion, change.ResourceVersion)
+	}
+	next := pod.DeepCopy()
+	for _, c := range change.Images {
+		if c.Index >= len(next.Spec.Containers) || next.Spec.Containers[c.Index].Name != c.Container {
+			return nil, fmt.Errorf("container %d is not %s", c.Index, c.Container)
+		}
+		if got := next.Spec.Containers[c.Index].Image; c.From != "" && got != c.From {
+			return nil, fmt.Errorf("image of %s is %s, not %s", c.Container, got, c.From)
+		}
+		next.Spec.Containers[c.Index].Image = c.To
+	}
+	if len(change.Images) > 0 {
+		next.Generation++
+	}
+	for _, c := range change.Annotations {
+		if got, ok := next.Annotations[c.Key]; !c.Absent && (got != c.From || !ok) {
+			return nil, fmt.Errorf("annotation %s has changed", c.Key)
+		}
+		next.Annotations[c.Key] = c.To
+	}
+	return next, nil
+}
+
+// Container is what really runs, behind what the API server is told.
+type Container struct {
+	Image string
+	// Tag is the name the runtime has for the image.
+	Tag      string
+	ID       int
+	Restarts int32
+	// Stopped: kubelet has told it to stop. It is started again, whatever the spec says by then.
+	Stopped bool
+}
+
+// Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at.
+func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.Time) *corev1.Pod {
+	next := pod.DeepCopy()
+	next.Spec.NodeName = "node"
+	next.Status.Phase = corev1.PodRunning
+	next.Status.ObservedGeneration = seen
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	since := metav1.NewTime(now)
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == status {
+			since = c.LastTransitionTime
+		}
+	}
+	next.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: since}}
+	next.Status.ContainerStatuses = nil
+	for i, c := range runs {
+		status := corev1.ContainerStatus{Name: pod.Spec.Containers[i].Name, RestartCount: c.Restarts, Ready: ready}
+		if status.Image = pod.Spec.Containers[i].Image; c.Image != "" {
+			status.Image, status.ImageID = c.reported(), digest(c.Image)
+			status.ContainerID = fmt.Sprintf("sim://%s/%s/%d", pod.UID, status.Name, c.ID)
+		}
+		next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, status)
+	}
+	return next
+}
+
+// Start has the container run an image. A runtime that knows the image's digest under another tag keeps the
+// name it has.
+func (c *Container) Start(image string) {
+	if c.Image == "" || digest(c.Image) != digest(image) {
+		c.Tag = image
+	}
+	c.Image, c.Stopped = image, false
+	c.ID++
+}
+
+// reported is the name a runtime gives an image: some write the registry out.
+func (c *Container) reported() string {
+	if strings.Contains(c.Tag, "3") {
+		return "docker.io/library/" + c.Tag
+	}
+	return c.Tag
+}
+
+// digest is an image's identity: a tag that ends in "-again" names the same image as the tag without.
+func digest(image string) string { return "sha256:" + strings.TrimSuffix(image, "-again") }
+
+// Bad tells whether an image can never be pulled.
+func Bad(image string) bool { return strings.Contains(image, "bad") }

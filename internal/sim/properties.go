@@ -1,0 +1,249 @@
+package sim
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// The properties, and how far each can be true.
+//
+// No controller sees the present. Between its observation and the API server's commit a Pod may become unready
+// by itself, the user may lower a number, another leader may write. "Unavailable never exceeds maxUnavailable"
+// is therefore false of every possible controller. What can be promised, and is checked at the moment of every
+// commit against the API server's truth, is this: of what the process could know, nothing is overlooked. It can
+// know the observation that its plan was made from, and every write of its own, answered or not. With a single
+// leader and nothing changing by itself that is the whole truth.
+//
+//	budget      When an image of a Pod that serves is changed, fewer than maxUnavailable of the matched Pods do
+//	            not serve in truth. Not counted: Pods that stopped serving, by no write of this process, after
+//	            the version it observed. A Pod that was not serving when observed may be taken although it has
+//	            come back since.
+//	partition   After a patch no more than matched − keep Pods have the new version in truth. Not counted: those
+//	            that got it after the version observed and not from this process.
+//	spec        Neither paused nor NotUpdate in the spec observed; the target is that spec's version; the selector
+//	            matches the Pod; the Pod differs in images only.
+//	once        No Pod is patched to the version it has.
+//	innocent    A patch reaches the Pod (UID) that was meant. It changes sidecars' images and two annotations, and
+//	            in these nothing that is said of other sets.
+//	complete    Every Pod observed that has not the newest version, or has a write under way, has exactly one step
+//	            or hold with a reason; no other Pod has one.
+//	honest      No counter of a status is above the truth at the versions observed, less what this process wrote
+//	            since. Ready is True only when what the observed spec asks is true.
+//	reached     When faults and user rest, the spec is reached in bounded time, and the status says so.
+//	quiet       After that nothing is written.
+
+// snapshot is what a plan was made from.
+type snapshot struct {
+	m   *manager
+	set *v1beta1.SidecarSet
+	// rvs are the versions of the matched Pods, by UID.
+	rvs                map[string]int
+	hash, withoutImage string
+}
+
+// known tells whether the process can know what has been so since a version: it observed that version, or wrote
+// the Pod itself since.
+func (s *snapshot) known(uid string, since int) bool {
+	seen, matched := s.rvs[uid]
+	return matched && (since <= seen || slices.ContainsFunc(s.m.wrote[uid], func(rv int) bool { return rv >= since }))
+}
+
+// wroteSince tells whether the process wrote the Pod after the version it observed.
+func (s *snapshot) wroteSince(uid string) bool {
+	return slices.ContainsFunc(s.m.wrote[uid], func(rv int) bool { return rv > s.rvs[uid] })
+}
+
+// since returns from which version on something has been true of a Pod without interruption.
+func (l *life) since(is func(version) bool) int {
+	rv := l.last().rv
+	for i := len(l.versions) - 1; i >= 0 && is(l.versions[i]); i-- {
+		rv = l.versions[i].rv
+	}
+	return rv
+}
+
+// checkPatch checks a patch that the API server is about to commit.
+func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Pod) {
+	if string(l.pod.UID) != step.Unit.UID {
+		w.violate("innocent", "%s is another pod than the one that was meant", step.Unit)
+	}
+	w.checkSpec(s, step, l, next)
+	w.checkInnocent(l.pod, next)
+	if entryHash(next, v1beta1.SidecarSetHashAnnotation, w.set.Name) == l.last().hash {
+		w.violate("once", "%s is patched to the version it has", step.Unit)
+	}
+	w.checkBudget(s, l, next)
+	w.checkPartition(s, l)
+}
+
+func (w *World) checkSpec(s *snapshot, step plan.Step, l *life, next *corev1.Pod) {
+	strategy := s.set.Spec.UpdateStrategy
+	switch {
+	case strategy.Paused:
+		w.violate("spec", "%s is patched while paused", step.Unit)
+	case strategy.Type == v1beta1.NotUpdate:
+		w.violate("spec", "%s is patched although NotUpdate", step.Unit)
+	case !selects(s.set, l.pod.Labels):
+		w.violate("spec", "%s is patched and not selected", step.Unit)
+	case l.last().withoutImage != s.withoutImage:
+		w.violate("spec", "%s differs in more than images", step.Unit)
+	case entryHash(next, v1beta1.SidecarSetHashAnnotation, w.set.Name) != s.hash || step.Target != s.set.Name+"-"+s.hash:
+		w.violate("spec", "%s is patched to another version than the newest", step.Unit)
+	}
+	for i := range s.set.Spec.Containers {
+		if c := &s.set.Spec.Containers[i]; c.Image != next.Spec.Containers[i].Image {
+			w.violate("spec", "%s gets image %s of %s", step.Unit, next.Spec.Containers[i].Image, c.Name)
+		}
+	}
+}
+
+func (w *World) checkInnocent(before, after *corev1.Pod) {
+	if app := len(after.Spec.Containers) - 1; after.Spec.Containers[app].Image != AppImage {
+		w.violate("innocent", "%s: the application's image is %s", before.Name, after.Spec.Containers[app].Image)
+	}
+	for key, value := range before.Annotations {
+		ours := key == v1beta1.SidecarSetHashAnnotation || key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation
+		if now := after.Annotations[key]; ours && !strings.Contains(now, otherSet) || !ours && now != value {
+			w.violate("innocent", "%s: annotation %s is %s", before.Name, key, now)
+		}
+	}
+}
+
+func (w *World) checkBudget(s *snapshot, l *life, next *corev1.Pod) {
+	then, observed := l.at(s.rvs[string(l.pod.UID)])
+	if !l.available() || !observed || !then.available || next.Generation == l.pod.Generation {
+		return
+	}
+	unavailable := 0
+	for _, other := range w.alive() {
+		down := func(v version) bool { return !v.available }
+		if other != l && !other.available() && s.known(string(other.pod.UID), other.since(down)) {
+			unavailable++
+		}
+	}
+	if most := share(s.set.Spec.UpdateStrategy.MaxUnavailable, 1, len(s.rvs)); unavailable >= most {
+		w.violate("budget", "%s serves and is taken while %d of %d do not, maxUnavailable %d", l.pod.Name, unavailable, len(s.rvs), most)
+	}
+}
+
+func (w *World) checkPartition(s *snapshot, l *life) {
+	updated := 1
+	for _, other := range w.alive() {
+		has := func(v version) bool { return v.hash == s.hash }
+		if other != l && has(other.last()) && s.known(string(other.pod.UID), other.since(has)) {
+			updated++
+		}
+	}
+	if keep := kept(s.set, len(s.rvs)); updated > len(s.rvs)-keep {
+		w.violate("partition", "%s would be the %dth of %d with the new version, and %d are to keep the old one", l.pod.Name, updated, len(s.rvs), keep)
+	}
+}
+
+// checkPlan checks that a plan tells of every Pod what becomes of it.
+func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
+	told := map[string]int{}
+	for _, step := range p.Steps {
+		told[step.Unit.UID]++
+		if step.Why == "" || step.Verb != plan.UpdateInPlace {
+			w.violate("complete", "%s has a step without a reason", step.Unit)
+		}
+	}
+	for _, h := range p.Holds {
+		told[h.Unit.UID]++
+		if h.Why == "" || h.Reason == "" {
+			w.violate("complete", "%s has a hold without a reason", h.Unit)
+		}
+	}
+	for i := range obs.Pods {
+		pod := &obs.Pods[i]
+		want := 0
+		if pod.Unseen || pod.Hash != s.hash {
+			want = 1
+		}
+		if told[pod.Unit.UID] != want {
+			w.violate("complete", "%s has %d steps and holds, want %d", pod.Unit, told[pod.Unit.UID], want)
+		}
+	}
+}
+
+// checkStatus checks a status that is about to be written.
+func (w *World) checkStatus(s *snapshot, status v1beta1.SidecarSetStatus) {
+	matched, updated, ready, both, open := int32(len(s.rvs)), int32(0), int32(0), int32(0), int32(0)
+	for _, l := range w.everyone() {
+		uid := string(l.pod.UID)
+		v, ok := l.at(s.rvs[uid])
+		if _, observed := s.rvs[uid]; !ok || !observed {
+			continue
+		}
+		wrote := s.wroteSince(uid)
+		has, serves := v.hash == s.hash && !wrote, v.available && !wrote
+		updated, ready, both = updated+one(has), ready+one(serves), both+one(has && serves)
+		open += one(!has && selects(s.set, l.pod.Labels))
+	}
+	if status.MatchedPods != matched || status.UpdatedPods > updated || status.ReadyPods > ready || status.UpdatedReadyPods > both {
+		w.violate("honest", "status says %d/%d/%d/%d, true is %d/%d/%d/%d", status.MatchedPods, status.UpdatedPods,
+			status.ReadyPods, status.UpdatedReadyPods, matched, updated, ready, both)
+	}
+	wanted := min(matched-int32(kept(s.set, len(s.rvs))), updated+open)
+	if s.set.Spec.UpdateStrategy.Type == v1beta1.NotUpdate {
+		wanted = 0
+	}
+	for _, c := range status.Conditions {
+		if c.Type == v1beta1.ConditionReady && c.Status == metav1.ConditionTrue && (updated < wanted || both < updated) {
+			w.violate("honest", "Ready is True with %d of %d updated and %d of these ready", updated, wanted, both)
+		}
+	}
+}
+
+func one(b bool) int32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func selects(set *v1beta1.SidecarSet, podLabels map[string]string) bool {
+	if set.Spec.UpdateStrategy.Selector == nil {
+		return true
+	}
+	selector, err := metav1.LabelSelectorAsSelector(set.Spec.UpdateStrategy.Selector)
+	return err == nil && selector.Matches(labels.Set(podLabels))
+}
+
+// share is a number or percentage, rounded up, worked out in another way than the product does.
+func share(v *intstr.IntOrString, unset, total int) int {
+	if v == nil {
+		return unset
+	}
+	if v.Type == intstr.Int {
+		return int(v.IntVal)
+	}
+	percent, err := strconv.Atoi(strings.TrimSuffix(v.StrVal, "%"))
+	if err != nil {
+		panic("the user writes percentages: " + v.StrVal)
+	}
+	n := percent * total / 100
+	if n*100 < percent*total {
+		n++
+	}
+	return n
+}
+
+func kept(set *v1beta1.SidecarSet, total int) int {
+	partition := set.Spec.UpdateStrategy.Partition
+	keep := min(share(partition, 0, total), total)
+	if partition != nil && partition.Type == intstr.String && partition.StrVal != "100%" && keep == total && total > 1 {
+		keep--
+	}
+	return keep
+}

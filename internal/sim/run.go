@@ -1,0 +1,300 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// Result is how a world went.
+type Result struct {
+	// Violation is the broken property, nil if none was.
+	Violation error
+	// Trace is everything that happened, one line each, if it was asked for.
+	Trace string
+	// Writes that managers made, and End, the virtual time at which all was quiet.
+	Writes int
+	End    time.Duration
+}
+
+const (
+	troubled = 90 * time.Second
+	settling = 150 * time.Second
+)
+
+// Run lives through the world of one seed.
+func Run(seed uint64, subject Subject, trace bool) Result {
+	w := &World{rng: rand.New(rand.NewPCG(seed, 7)), subject: subject, faults: true, pods: map[string]*life{}}
+	if trace {
+		w.trace = &strings.Builder{}
+	}
+	w.begin()
+	w.runUntil(troubled)
+	w.faults = false
+	w.calm()
+	// The worst: one Pod after the other, each with its slowest restart.
+	w.runUntil(troubled + settling + time.Duration(len(w.alive()))*20*time.Second)
+	w.checkReached()
+	writes := w.writes
+	end := w.now
+	w.runUntil(w.now + time.Hour)
+	if w.writes != writes {
+		w.violate("quiet", "%d writes in an hour in which nothing happened", w.writes-writes)
+	}
+	r := Result{Violation: w.failure, Writes: w.writes, End: end}
+	if trace {
+		r.Trace = w.trace.String()
+	}
+	return r
+}
+
+// begin makes the cluster and what will happen to it.
+func (w *World) begin() {
+	w.rv = 1
+	set := &v1beta1.SidecarSet{ObjectMeta: metav1.ObjectMeta{Name: "logtail", Generation: 1}}
+	set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
+	if w.percent(30) {
+		set.Spec.Containers = append(set.Spec.Containers, v1beta1.SidecarContainer{Container: corev1.Container{Name: "proxy", Image: "proxy:1"}})
+	}
+	set.Spec.UpdateStrategy.MaxUnavailable = w.number(1)
+	set.Spec.UpdateStrategy.Type = v1beta1.RollingUpdate
+	w.commitSet(set)
+	n := 2 + w.rng.IntN(9)
+	if w.percent(10) {
+		n += 25
+	}
+	for i := range n {
+		w.create(fmt.Sprintf("web-%d", i), w.labels())
+	}
+	w.startManager()
+	for range 4 + w.rng.IntN(12) {
+		w.after(w.between(5*time.Second, troubled), w.userActs)
+	}
+	for range w.rng.IntN(n + 6) {
+		w.after(w.between(5*time.Second, troubled), w.podActs)
+	}
+	if w.percent(30) {
+		w.after(w.between(10*time.Second, troubled), w.anotherLeader)
+	}
+}
+
+func (w *World) labels() map[string]string {
+	l := map[string]string{"app": "web"}
+	if w.percent(40) {
+		l["canary"] = "true"
+	}
+	return l
+}
+
+// anotherLeader starts a second manager while the first has not noticed yet that it is not the leader any more.
+func (w *World) anotherLeader() {
+	old := w.managers[len(w.managers)-1]
+	w.startManager()
+	w.after(w.between(time.Second, 15*time.Second), old.crash)
+}
+
+func (w *World) podActs() {
+	lives := w.alive()
+	if len(lives) == 0 {
+		return
+	}
+	l := lives[w.rng.IntN(len(lives))]
+	if w.percent(70) {
+		w.becomeUnready(l)
+	} else {
+		w.crash(l)
+	}
+}
+
+// number is what a user writes: a number or a percentage.
+func (w *World) number(least int) *intstr.IntOrString {
+	v := intstr.FromInt32(int32(least + w.rng.IntN(6)))
+	if w.percent(50) {
+		v = intstr.FromString(fmt.Sprintf("%d%%", []int{1, 10, 25, 50, 75, 99, 100}[w.rng.IntN(7)]))
+	}
+	return &v
+}
+
+func (w *World) image(name string) string {
+	tag := []string{"1", "2", "3", "4", "2-again", "3-again", "bad"}[w.rng.IntN(7)]
+	return name + ":" + tag
+}
+
+// userActs is one change of mind.
+func (w *World) userActs() {
+	switch w.rng.IntN(10) {
+	case 0:
+		w.userReplaces()
+	case 1:
+		if w.percent(30) {
+			w.edit("changes the environment", func(s *v1beta1.SidecarSetSpec) {
+				s.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: fmt.Sprint(w.rng.IntN(2))}}
+			})
+			return
+		}
+		fallthrough
+	case 2, 3, 4:
+		i := w.rng.IntN(len(w.set.Spec.Containers))
+		image := w.image(w.set.Spec.Containers[i].Name)
+		w.edit("sets image "+image, func(s *v1beta1.SidecarSetSpec) { s.Containers[i].Image = image })
+	case 5, 6:
+		w.edit("sets a partition", func(s *v1beta1.SidecarSetSpec) {
+			s.UpdateStrategy.Selector, s.UpdateStrategy.Partition = nil, w.number(0)
+		})
+	case 7:
+		w.edit("sets maxUnavailable", func(s *v1beta1.SidecarSetSpec) { s.UpdateStrategy.MaxUnavailable = w.number(0) })
+	case 8:
+		w.edit("switches paused or NotUpdate", func(s *v1beta1.SidecarSetSpec) {
+			s.UpdateStrategy.Paused = w.percent(40)
+			s.UpdateStrategy.Type = v1beta1.RollingUpdate
+			if w.percent(20) {
+				s.UpdateStrategy.Type = v1beta1.NotUpdate
+			}
+		})
+	case 9:
+		w.edit("sets the selector", func(s *v1beta1.SidecarSetSpec) {
+			s.UpdateStrategy.Partition, s.UpdateStrategy.Selector = nil, nil
+			if w.percent(60) {
+				s.UpdateStrategy.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}
+			}
+		})
+	}
+}
+
+// userReplaces deletes a Pod, and may create one of the same name or of a new one.
+func (w *World) userReplaces() {
+	lives := w.alive()
+	if len(lives) > 1 && w.percent(70) {
+		name := lives[w.rng.IntN(len(lives))].pod.Name
+		w.remove(name)
+		if w.percent(60) {
+			w.create(name, w.labels())
+		}
+		return
+	}
+	w.create(fmt.Sprintf("web-%d", len(w.names)), w.labels())
+}
+
+// edit changes the spec.
+func (w *World) edit(what string, change func(*v1beta1.SidecarSetSpec)) {
+	next := w.set.DeepCopy()
+	change(&next.Spec)
+	next.Generation++
+	s := next.Spec.UpdateStrategy
+	w.tell("user %s: %s partition=%v maxUnavailable=%v paused=%v %s selector=%v",
+		what, next.Spec.Containers[0].Image, s.Partition, s.MaxUnavailable, s.Paused, s.Type, s.Selector)
+	w.lastSet = w.set
+	w.commitSet(next)
+}
+
+// calm lets everything become well that is not the product's business: either all images can be pulled now, or the
+// user lets every Pod have an image that can.
+func (w *World) calm() {
+	w.pullable = w.percent(50)
+	w.tell("faults stop; bad images can be pulled: %v", w.pullable)
+	for _, l := range w.alive() {
+		w.after(w.between(0, 10*time.Second), func() { w.look(l) })
+	}
+	w.edit("means well", func(s *v1beta1.SidecarSetSpec) {
+		s.UpdateStrategy.MaxUnavailable = w.number(1)
+		if !w.pullable {
+			s.UpdateStrategy.Partition, s.UpdateStrategy.Selector, s.UpdateStrategy.Paused = nil, nil, false
+			s.UpdateStrategy.Type = v1beta1.RollingUpdate
+		}
+		for i := range s.Containers {
+			s.Containers[i].Image = strings.Replace(s.Containers[i].Image, "bad", "5", 1)
+		}
+	})
+	_, withoutImage := hashesOf(w.set)
+	for _, l := range w.alive() {
+		if !w.pullable && l.last().withoutImage != withoutImage {
+			w.remove(l.pod.Name)
+			w.create(l.pod.Name, l.pod.Labels)
+		}
+	}
+	if w.leaders() == 0 {
+		return // one is about to start
+	}
+	for _, m := range w.managers {
+		m.relist()
+	}
+}
+
+// relist brings a cache up to date, which a watch that lost events does sooner or later.
+func (m *manager) relist() {
+	w := m.w
+	w.after(w.between(time.Second, 30*time.Second), func() {
+		for _, name := range w.names {
+			if l := w.pods[name]; l != nil {
+				m.see(name, l.pod, l.last().rv)
+			} else {
+				m.see(name, nil, w.rv)
+			}
+		}
+	})
+}
+
+// checkReached checks, when everything had time to happen, that what the spec asks is true and the status says so.
+func (w *World) checkReached() {
+	if w.failure != nil {
+		return
+	}
+	s := &snapshot{set: w.set}
+	hash, withoutImage := hashesOf(w.set)
+	strategy := w.set.Spec.UpdateStrategy
+	total, updated, ready, both, could, must := 0, 0, 0, 0, 0, 0
+	for _, l := range w.alive() {
+		v := l.last()
+		total++
+		switch {
+		case v.hash == hash:
+			updated++
+			both += int(one(v.available))
+		case selects(s.set, l.pod.Labels) && v.withoutImage == withoutImage:
+			could++
+		case selects(s.set, l.pod.Labels):
+			must++
+		}
+		ready += int(one(v.available))
+	}
+	wanted := min(total-kept(w.set, total), updated+could)
+	moving := strategy.Type != v1beta1.NotUpdate && !strategy.Paused
+	if moving && updated < wanted {
+		w.violate("reached", "%d of %d pods are updated, %d could be", updated, total, wanted)
+	}
+	if both < updated {
+		w.violate("reached", "%d updated pods are not ready", updated-both)
+	}
+	st := w.set.Status
+	if int(st.MatchedPods) != total || int(st.UpdatedPods) != updated || int(st.ReadyPods) != ready || int(st.UpdatedReadyPods) != both {
+		w.violate("reached", "status says %d/%d/%d/%d, true is %d/%d/%d/%d", st.MatchedPods, st.UpdatedPods, st.ReadyPods,
+			st.UpdatedReadyPods, total, updated, ready, both)
+	}
+	done := strategy.Type == v1beta1.NotUpdate || updated >= min(total-kept(w.set, total), updated+could+must)
+	w.checkConditions(done)
+}
+
+func (w *World) checkConditions(done bool) {
+	want := map[string]metav1.ConditionStatus{
+		v1beta1.ConditionReady: metav1.ConditionFalse, v1beta1.ConditionProgressing: metav1.ConditionFalse,
+	}
+	if done {
+		want[v1beta1.ConditionReady] = metav1.ConditionTrue
+	}
+	if w.set.Status.ObservedGeneration != w.set.Generation || len(w.set.Status.Conditions) != 3 {
+		w.violate("reached", "status is of generation %d, not %d", w.set.Status.ObservedGeneration, w.set.Generation)
+	}
+	for _, c := range w.set.Status.Conditions {
+		if status, ok := want[c.Type]; ok && c.Status != status {
+			w.violate("reached", "condition %s is %s (%s: %s), want %s", c.Type, c.Status, c.Reason, c.Message, status)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+)
+
+// commit makes a Pod's new version the truth and sends it to every cache. by is the manager that wrote.
+func (w *World) commit(l *life, pod *corev1.Pod, by *manager) {
+	w.rv++
+	pod.ResourceVersion = strconv.Itoa(w.rv)
+	l.pod = pod
+	if by != nil {
+		w.writes++
+	}
+	l.versions = append(l.versions, version{
+		rv: w.rv, available: l.available(), by: by,
+		hash:         entryHash(pod, v1beta1.SidecarSetHashAnnotation, w.set.Name),
+		withoutImage: entryHash(pod, v1beta1.SidecarSetHashWithoutImageAnnotation, w.set.Name),
+	})
+	for _, m := range w.managers {
+		w.deliver(m, pod.Name, pod, w.rv)
+	}
+}
+
+// commitSet makes the SidecarSet's new version the truth.
+func (w *World) commitSet(set *v1beta1.SidecarSet) {
+	w.rv++
+	set.ResourceVersion = strconv.Itoa(w.rv)
+	w.set, w.setRV = set, w.rv
+	for _, m := range w.managers {
+		rv := w.rv
+		w.after(w.lag(), func() { m.seeSet(set, rv) })
+	}
+}
+
+// create adds a Pod. A name that was used before may be used again, with another UID. Admission may not have seen
+// the last change of the spec yet.
+func (w *World) create(name string, labels map[string]string) {
+	w.uids++
+	injected := w.set
+	if w.lastSet != nil && w.fault(40) {
+		injected = w.lastSet
+	}
+	pod, err := NewPod(injected, name, "uid-"+strconv.Itoa(w.uids), labels, w.clock())
+	if err != nil {
+		w.violate("the simulator works", "%v", err)
+		return
+	}
+	l := &life{}
+	w.lives = append(w.lives, l)
+	if _, used := w.pods[name]; !used && !slices.Contains(w.names, name) {
+		w.names = append(w.names, name)
+	}
+	w.pods[name] = l
+	w.tell("user creates %s (%s) with %s", name, pod.UID, pod.Spec.Containers[0].Image)
+	w.commit(l, pod, nil)
+	w.after(w.between(0, 4*time.Second), func() { w.start(l) })
+}
+
+// remove deletes a Pod at once.
+func (w *World) remove(name string) {
+	w.tell("user deletes %s", name)
+	delete(w.pods, name)
+	w.rv++
+	for _, m := range w.managers {
+		w.deliver(m, name, nil, w.rv)
+	}
+}
+
+// alive returns the Pods that are, in order of creation.
+func (w *World) alive() []*life {
+	lives := make([]*life, 0, len(w.names))
+	for _, name := range w.names {
+		if l := w.pods[name]; l != nil {
+			lives = append(lives, l)
+		}
+	}
+	return lives
+}
+
+// everyone returns every Pod that ever was.
+func (w *World) everyone() []*life { return w.lives }
+
+// deliver sends a version to a cache: late, out of order with those of other Pods, twice, or, once in a while,
+// lost until the cache lists again.
+func (w *World) deliver(m *manager, name string, pod *corev1.Pod, rv int) {
+	delay := w.lag()
+	if w.fault(3) {
+		delay = w.between(10*time.Second, 30*time.Second)
+	}
+	w.after(delay, func() { m.see(name, pod, rv) })
+	if w.fault(5) {
+		w.after(w.lag(), func() { m.see(name, pod, rv) })
+	}
+}
+
+// lag is how late a cache learns of something.
+func (w *World) lag() time.Duration {
+	if w.fault(20) {
+		return w.between(time.Second, 8*time.Second)
+	}
+	return w.between(time.Millisecond, 200*time.Millisecond)
+}
+
+// available is the truth of whether a Pod serves and will go on doing so: kubelet calls it ready, has looked at
+// its newest spec, and every container really runs the image that the spec names.
+func (l *life) available() bool { return l.reported && l.seen == l.pod.Generation && l.runsSpec() }
+
+func (l *life) runsSpec() bool {
+	for i := range l.runs {
+		if l.runs[i].Image != l.pod.Spec.Containers[i].Image {
+			return false
+		}
+	}
+	return true
+}
+
+// at returns the truth as it was at a resource version.
+func (l *life) at(rv int) (version, bool) {
+	for i := len(l.versions) - 1; i >= 0; i-- {
+		if l.versions[i].rv <= rv {
+			return l.versions[i], true
+		}
+	}
+	return version{}, false
+}
+
+func (l *life) last() version { return l.versions[len(l.versions)-1] }
+
+// hashesOf returns the newest version's hashes.
+func hashesOf(set *v1beta1.SidecarSet) (full, withoutImage string) {
+	h, err := revision.Of(&set.Spec)
+	if err != nil {
+		panic("hash a spec: " + err.Error())
+	}
+	return h.Full, h.WithoutImage
+}
+
+// entryHash reads what an annotation says of a set, with encoding/json and not with the product's own reader.
+func entryHash(pod *corev1.Pod, annotation, set string) string {
+	var entries map[string]v1beta1.SidecarSetUpgradeSpec
+	if json.Unmarshal([]byte(pod.Annotations[annotation]), &entries) != nil {
+		return "unreadable"
+	}
+	return entries[set].SidecarSetHash
+}

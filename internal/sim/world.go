@@ -1,0 +1,142 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// World is one simulated cluster.
+type World struct {
+	rng    *rand.Rand
+	now    time.Duration
+	events queue
+	seq    int
+
+	// The API server's truth.
+	rv      int
+	set     *v1beta1.SidecarSet
+	setRV   int
+	lastSet *v1beta1.SidecarSet // before the last change of the spec
+	// pullable: all images can be pulled.
+	pullable bool
+	pods     map[string]*life
+	names    []string // of all Pods that ever were, in order of creation
+	lives    []*life
+	uids     int
+	writes   int // of managers
+
+	managers []*manager
+	subject  Subject
+	faults   bool
+	trace    *strings.Builder
+	failure  error
+}
+
+// life is a Pod's truth: the object, what runs in it, and all its versions.
+type life struct {
+	pod *corev1.Pod
+	// runs is what really runs; nil before the first start.
+	runs []Container
+	// ready is what the application says, reported what kubelet does.
+	ready, reported bool
+	// restarting: kubelet replaces a container.
+	restarting bool
+	// crashed: a container has stopped, or was restarted with the image it had.
+	crashed bool
+	// epoch counts kubelet's looks at the spec; what an earlier look began is given up.
+	epoch    int
+	seen     int64
+	versions []version
+}
+
+// version is what the truth was from a resource version on.
+type version struct {
+	rv                 int
+	hash, withoutImage string
+	available          bool
+	// by is the manager whose write this was, nil for anybody else's.
+	by *manager
+}
+
+type event struct {
+	at   time.Duration
+	seq  int
+	what func()
+}
+
+type queue []event
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+}
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Push appends, for container/heap.
+func (q *queue) Push(x any) { *q = append(*q, x.(event)) }
+
+// Pop removes the last, for container/heap.
+func (q *queue) Pop() any {
+	old := *q
+	last := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return last
+}
+
+// after has something happen later.
+func (w *World) after(d time.Duration, what func()) {
+	w.seq++
+	heap.Push(&w.events, event{at: w.now + d, seq: w.seq, what: what})
+}
+
+// runUntil lets everything happen that is due by then, and stops at the first broken property.
+func (w *World) runUntil(end time.Duration) {
+	for len(w.events) > 0 && w.events[0].at <= end && w.failure == nil {
+		e := heap.Pop(&w.events).(event)
+		w.now = e.at
+		e.what()
+	}
+	w.now = max(w.now, end)
+}
+
+// between returns a random time.
+func (w *World) between(low, high time.Duration) time.Duration {
+	return low + time.Duration(w.rng.Int64N(int64(high-low)+1))
+}
+
+func (w *World) percent(p int) bool { return w.rng.IntN(100) < p }
+
+// fault tells whether a fault of this likelihood happens now. Once faults have stopped, none does.
+func (w *World) fault(percent int) bool { return w.faults && w.percent(percent) }
+
+func (w *World) clock() time.Time {
+	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(w.now)
+}
+
+// tell adds a line to the trace.
+func (w *World) tell(format string, args ...any) {
+	if w.trace != nil {
+		fmt.Fprintf(w.trace, "%9.3fs  %s\n", w.now.Seconds(), fmt.Sprintf(format, args...))
+	}
+}
+
+// violate reports a broken property. The first one stops the world.
+func (w *World) violate(property, format string, args ...any) {
+	if w.failure == nil {
+		w.failure = &Violation{Property: property, What: fmt.Sprintf(format, args...)}
+		w.tell("VIOLATED %v", w.failure)
+	}
+}
+
+// Violation is a broken property.
+type Violation struct{ Property, What string }
+
+// Error names the property and what broke it.
+func (v *Violation) Error() string { return v.Property + ": " + v.What }
