@@ -33,7 +33,7 @@ const leaderLease = "kruise-manager"
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,resourceNames=kruise-manager,verbs=get;update
-// +kubebuilder:rbac:groups=events.k8s.io,namespace=kruise-system,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",namespace=kruise-system,resources=events,verbs=create;patch
 
 // Run runs the manager until ctx ends.
 func Run(ctx context.Context, c Config) error {

@@ -170,14 +170,18 @@ func Eventually(ctx context.Context, limit time.Duration, check func(context.Con
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil { // an error of the end itself explains nothing
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", limit, err)
+			return fmt.Errorf("not within %s: %w", limit, last)
 		case <-tick.C:
 		}
 	}
