@@ -1,0 +1,154 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+)
+
+const validSet = `{"apiVersion":"apps.kruise.io/v1beta1","kind":"SidecarSet","metadata":{"name":"a"},` +
+	`"spec":{"selector":{"matchLabels":{"app":"a"}},"containers":[{"name":"c","image":"c:1"}]}}`
+
+// others and coverer stand for the cluster.
+type others struct {
+	sets []sidecarset.Other
+	err  error
+}
+
+func (o others) SidecarSets(context.Context) ([]sidecarset.Other, error) { return o.sets, o.err }
+
+type coverer struct {
+	covered int
+	err     error
+}
+
+func (c *coverer) Cover(context.Context, scope.Scope) error { c.covered++; return c.err }
+
+func ask(t *testing.T, h http.Handler, request admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	t.Helper()
+	request.UID = types.UID("1")
+	body, err := json.Marshal(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: &request,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	h.ServeHTTP(w, r)
+	var answer admissionv1.AdmissionReview
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Response == nil {
+		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	}
+	return answer.Response
+}
+
+func object(text string) runtime.RawExtension { return runtime.RawExtension{Raw: []byte(text)} }
+
+func TestValidateSidecarSets_answers(t *testing.T) {
+	yes := true
+	broken := strings.Replace(validSet, `"c:1"`, `"c: 1"`, 1)
+	deleting := strings.Replace(broken, `"name":"a"}`, `"name":"a","deletionTimestamp":"2026-01-01T00:00:00Z"}`, 1)
+	tests := map[string]struct {
+		request     admissionv1.AdmissionRequest
+		sets        others
+		cover       error
+		wantCode    int32
+		wantMessage string
+		wantCauses  []metav1.StatusCause
+		wantCovered int
+	}{
+		"valid":       {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet)}, wantCode: 200, wantCovered: 1},
+		"dry run":     {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet), DryRun: &yes}, wantCode: 200},
+		"update":      {request: admissionv1.AdmissionRequest{Operation: "UPDATE", Object: object(validSet), OldObject: object(validSet)}, wantCode: 200, wantCovered: 1},
+		"delete":      {request: admissionv1.AdmissionRequest{Operation: "DELETE", OldObject: object(validSet)}, wantCode: 200},
+		"going away":  {request: admissionv1.AdmissionRequest{Operation: "UPDATE", Object: object(deleting), OldObject: object(deleting)}, wantCode: 200},
+		"unreadable":  {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(`{"apiVersion":"apps.kruise.io/v1beta1","spec":[]}`)}, wantCode: 422, wantMessage: "read SidecarSet"},
+		"other kind":  {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(`{"apiVersion":"v1"}`)}, wantCode: 422, wantMessage: `apiVersion "v1" of a SidecarSet is not known`},
+		"cannot list": {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet)}, sets: others{err: errors.New("not synced")}, wantCode: 503, wantMessage: "list the other SidecarSets: not synced"},
+		"cannot widen": {
+			request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet)}, cover: errors.New("no watch"),
+			wantCode: 503, wantMessage: "no watch", wantCovered: 1,
+		},
+		"invalid": {
+			request: admissionv1.AdmissionRequest{Operation: "CREATE", Name: "a", Object: object(broken)}, wantCode: 422,
+			wantMessage: `SidecarSet.apps.kruise.io "a" is invalid: spec.containers[0].image: Invalid value: "c: 1": must not contain white space`,
+			wantCauses: []metav1.StatusCause{{
+				Type: metav1.CauseTypeFieldValueInvalid, Field: "spec.containers[0].image", Message: `Invalid value: "c: 1": must not contain white space`,
+			}},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			pods := &coverer{err: test.cover}
+			got := ask(t, ValidateSidecarSets(test.sets, pods, NewAdmitted()), test.request)
+			if got.Result.Code != test.wantCode || got.Allowed != (test.wantCode == 200) || !strings.Contains(got.Result.Message, test.wantMessage) {
+				t.Errorf("allowed %t with code %d: %s", got.Allowed, got.Result.Code, got.Result.Message)
+			}
+			if test.wantCauses != nil {
+				if diff := gocmp.Diff(test.wantCauses, got.Result.Details.Causes); diff != "" {
+					t.Errorf("causes (-want +got):\n%s", diff)
+				}
+			}
+			if pods.covered != test.wantCovered {
+				t.Errorf("covered %d times, want %d", pods.covered, test.wantCovered)
+			}
+		})
+	}
+}
+
+func TestStampSidecarSets_changesOnlyTheHashes(t *testing.T) {
+	stamped := func(annotations string) string {
+		return strings.Replace(validSet, `"name":"a"}`, `"name":"a","annotations":{`+annotations+`}}`, 1)
+	}
+	first := string(ask(t, StampSidecarSets(), admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet)}).Patch)
+	var operations []struct {
+		Op, Path string
+		Value    map[string]string
+	}
+	if err := json.Unmarshal([]byte(first), &operations); err != nil || len(operations) != 1 || operations[0].Path != "/metadata/annotations" {
+		t.Fatalf("first patch is %s (%v)", first, err)
+	}
+	full, without := operations[0].Value["kruise.io/sidecarset-hash"], operations[0].Value["kruise.io/sidecarset-hash-without-image"]
+	if full == "" || without == "" || full == without {
+		t.Fatalf("hashes are %q and %q", full, without)
+	}
+	both := `"kruise.io/sidecarset-hash":"` + full + `","kruise.io/sidecarset-hash-without-image":"` + without + `"`
+	v1alpha1 := strings.Replace(validSet, "v1beta1", "v1alpha1", 1)
+	tests := map[string]struct{ object, want string }{
+		"with other annotations": {
+			stamped(`"x":"y"`),
+			`[{"op":"add","path":"/metadata/annotations/kruise.io~1sidecarset-hash","value":"` + full + `"},` +
+				`{"op":"add","path":"/metadata/annotations/kruise.io~1sidecarset-hash-without-image","value":"` + without + `"}]`,
+		},
+		"already stamped": {stamped(both), ""},
+		"another image": {
+			stamped(strings.Replace(both, full, "old", 1)),
+			`[{"op":"add","path":"/metadata/annotations/kruise.io~1sidecarset-hash","value":"` + full + `"}]`,
+		},
+		"v1alpha1, the same hashes":                 {v1alpha1, first},
+		"what is unreadable is left for the schema": {`{"apiVersion":"apps.kruise.io/v1beta1","spec":[]}`, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := ask(t, StampSidecarSets(), admissionv1.AdmissionRequest{Operation: "UPDATE", Object: object(test.object)})
+			if diff := gocmp.Diff(test.want, string(got.Patch)); diff != "" || !got.Allowed {
+				t.Errorf("allowed %t, patch (-want +got):\n%s", got.Allowed, diff)
+			}
+		})
+	}
+}
