@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -29,7 +28,7 @@ const (
 // cache is what the records need of the informers.
 type cache interface {
 	// Pod returns a Pod by namespace/name, nil if there is none. It is not to be changed.
-	Pod(key string) *corev1.Pod
+	Pod(key string) *keptPod
 	// Carrying returns the keys of the Pods whose list of injected SidecarSets has the name.
 	Carrying(set string) []string
 	// NamespaceLabels returns a namespace's labels, nil if there is none.
@@ -177,16 +176,4 @@ func (r *records) inbox(set string) *inbox {
 		r.sets[set] = in
 	}
 	return in
-}
-
-// carried returns the SidecarSets that a Pod carries: the names in its list of injected ones.
-func carried(pod *corev1.Pod) []string {
-	if pod == nil {
-		return nil
-	}
-	list := pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation]
-	if list == "" {
-		return nil
-	}
-	return strings.Split(list, ",")
 }

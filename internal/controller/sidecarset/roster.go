@@ -1,8 +1,6 @@
 package sidecarset
 
 import (
-	"unique"
-
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -79,20 +77,9 @@ func (r *roster) read(key string) (sidecarset.Pod, bool) {
 	if r.scope.Namespaces != nil {
 		namespaceLabels = r.cache.NamespaceLabels(pod.Namespace)
 	}
-	record, member := sidecarset.Member(pod, r.set, r.scope, namespaceLabels)
-	intern(&record.Hash, &record.HashWithoutImage)
-	for i := range record.Sidecars {
-		intern(&record.Sidecars[i].Name, &record.Sidecars[i].Image)
-	}
+	record, member := sidecarset.Member(pod.pod(), r.set, r.scope, namespaceLabels)
+	record.Hash, record.HashWithoutImage = one(record.Hash), one(record.HashWithoutImage)
 	return record, member
-}
-
-// intern makes equal strings the same string, so that comparing them does not read them. A look compares the
-// version and the images of every record with the set's: for 10,000 Pods that is half of its cost.
-func intern(strings ...*string) {
-	for _, s := range strings {
-		*s = unique.Make(*s).Value()
-	}
 }
 
 // remove takes a record out; the last one takes its place.

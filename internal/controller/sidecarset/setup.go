@@ -101,14 +101,14 @@ func newInformers(mgr manager.Manager) (*informers, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = pods.AddIndexers(toolscache.Indexers{bySidecarSet: func(object any) ([]string, error) {
-		return carried(last[corev1.Pod](object)), nil
-	}})
-	if err != nil {
+	if err := pods.AddIndexers(toolscache.Indexers{bySidecarSet: bySets}); err != nil {
 		return nil, fmt.Errorf("index pods by SidecarSet: %w", err)
 	}
 	return &informers{pods: pods, namespaces: namespaces}, nil
 }
+
+// bySets is the index function of bySidecarSet.
+func bySets(object any) ([]string, error) { return last[keptPod](object).sets(), nil }
 
 // informerOf returns the informer behind the manager's cache: records read its store directly, because a cache
 // read through the client copies every Pod.
@@ -125,12 +125,12 @@ func informerOf(mgr manager.Manager, object client.Object) (toolscache.SharedInd
 }
 
 // Pod implements cache.
-func (i *informers) Pod(key string) *corev1.Pod {
+func (i *informers) Pod(key string) *keptPod {
 	object, _, err := i.pods.GetStore().GetByKey(key)
 	if err != nil {
 		return nil
 	}
-	return last[corev1.Pod](object)
+	return last[keptPod](object)
 }
 
 // Carrying implements cache.

@@ -4,118 +4,189 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
-// TrimPod is the cache's transform for Pods: it keeps what the records are made of and drops the rest, so that a
-// Pod that carries sidecars takes about 2 KB of the cache and any other Pod its name. It changes the Pod it is
-// given, as transforms do, and doing it twice is doing it once.
-func TrimPod(object any) (any, error) {
-	if _, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
-		return object, nil
-	}
-	pod, ok := object.(*corev1.Pod)
-	if !ok {
-		return nil, fmt.Errorf("trim a pod: got a %T", object)
-	}
-	kept := corev1.Pod{ObjectMeta: metav1.ObjectMeta{
-		Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
-	}}
-	if pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation] != "" {
-		trimCarrier(pod, &kept)
-	}
-	*pod = kept
-	return pod, nil
+// keptPod is what the cache keeps of a Pod: what the records are made of. A corev1.Pod takes 1.3 KB before it
+// says anything, and 4 KB with two containers; this takes 0.3 KB of a Pod without sidecars and 2 KB of one with
+// them. It is not changed once it is in the cache.
+type keptPod struct {
+	// ObjectMeta without annotations and managed fields; of a Pod without sidecars the name, UID and
+	// resourceVersion only.
+	metav1.ObjectMeta
+	// carrier is nil for a Pod without sidecars.
+	*carrier
 }
 
-func trimCarrier(pod, kept *corev1.Pod) {
-	kept.Labels = pod.Labels
-	kept.Annotations = map[string]string{}
-	for _, key := range keptAnnotations() {
-		if value, ok := pod.Annotations[key]; ok {
-			kept.Annotations[key] = value
-		}
+// carrier is what is kept of a Pod that carries sidecars.
+type carrier struct {
+	// The bookkeeping annotations.
+	injected, hash, withoutImage, state string
+	hasState                            bool
+
+	node               string
+	phase              corev1.PodPhase
+	observedGeneration int64
+	ready              corev1.ConditionStatus
+	readySince         metav1.Time
+	containers         []keptContainer
+	statuses           []keptStatus
+}
+
+type keptContainer struct {
+	name, image string
+	// injected is the value of the environment variable IS_INJECTED.
+	injected string
+}
+
+type keptStatus struct {
+	name, image, imageID, containerID string
+	restarts                          int32
+}
+
+// TrimPod is the cache's transform for Pods: it replaces a Pod by what is kept of it. What reads Pods through the
+// manager's cache instead of the records gets an error that says so.
+func TrimPod(object any) (any, error) {
+	switch pod := object.(type) {
+	case *corev1.Pod:
+		return trim(pod), nil
+	case *keptPod, toolscache.DeletedFinalStateUnknown:
+		return object, nil
 	}
+	return nil, fmt.Errorf("trim a pod: got a %T", object)
+}
+
+func trim(pod *corev1.Pod) *keptPod {
+	kept := &keptPod{ObjectMeta: metav1.ObjectMeta{
+		Name: pod.Name, Namespace: one(pod.Namespace), UID: pod.UID, ResourceVersion: pod.ResourceVersion,
+	}}
+	injected := pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation]
+	if injected == "" {
+		return kept
+	}
+	kept.Labels, kept.Generation = pod.Labels, pod.Generation
 	kept.CreationTimestamp, kept.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
-	kept.Generation, kept.Status.ObservedGeneration = pod.Generation, pod.Status.ObservedGeneration
-	kept.Spec.NodeName = pod.Spec.NodeName
-	kept.Spec.Containers = make([]corev1.Container, len(pod.Spec.Containers))
-	for i := range pod.Spec.Containers {
-		kept.Spec.Containers[i] = trimContainer(&pod.Spec.Containers[i])
+	state, hasState := pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation]
+	kept.carrier = &carrier{
+		injected:           one(injected),
+		hash:               pod.Annotations[v1beta1.SidecarSetHashAnnotation],
+		withoutImage:       pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation],
+		state:              state,
+		hasState:           hasState,
+		node:               one(pod.Spec.NodeName),
+		phase:              pod.Status.Phase,
+		observedGeneration: pod.Status.ObservedGeneration,
+		containers:         make([]keptContainer, len(pod.Spec.Containers)),
+		statuses:           make([]keptStatus, len(pod.Status.ContainerStatuses)),
 	}
-	kept.Status.Phase = pod.Status.Phase
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-			kept.Status.Conditions = []corev1.PodCondition{{
-				Type: c.Type, Status: c.Status, LastTransitionTime: c.LastTransitionTime,
-			}}
+			kept.ready, kept.readySince = c.Status, c.LastTransitionTime
 		}
 	}
-	if len(pod.Status.ContainerStatuses) > 0 {
-		kept.Status.ContainerStatuses = make([]corev1.ContainerStatus, len(pod.Status.ContainerStatuses))
+	for i := range pod.Spec.Containers {
+		kept.containers[i] = trimContainer(&pod.Spec.Containers[i])
 	}
 	for i := range pod.Status.ContainerStatuses {
 		s := &pod.Status.ContainerStatuses[i]
-		kept.Status.ContainerStatuses[i] = corev1.ContainerStatus{
-			Name: s.Name, Image: s.Image, ImageID: s.ImageID, ContainerID: s.ContainerID,
-			Ready: s.Ready, RestartCount: s.RestartCount,
-		}
+		kept.statuses[i] = keptStatus{one(s.Name), one(s.Image), one(s.ImageID), s.ContainerID, s.RestartCount}
 	}
+	return kept
 }
 
-// trimContainer keeps a container's name and image, and the mark that it was injected.
-func trimContainer(c *corev1.Container) corev1.Container {
-	kept := corev1.Container{Name: c.Name, Image: c.Image}
+func trimContainer(c *corev1.Container) keptContainer {
+	kept := keptContainer{name: one(c.Name), image: one(c.Image)}
 	for i := range c.Env {
 		if c.Env[i].Name == v1beta1.InjectedEnv {
-			kept.Env = []corev1.EnvVar{{Name: v1beta1.InjectedEnv, Value: c.Env[i].Value}}
+			kept.injected = one(c.Env[i].Value)
 		}
 	}
 	return kept
 }
 
-func keptAnnotations() [4]string {
-	return [...]string{
-		v1beta1.SidecarSetInjectedListAnnotation,
-		v1beta1.SidecarSetHashAnnotation,
-		v1beta1.SidecarSetHashWithoutImageAnnotation,
-		v1beta1.SidecarSetInPlaceUpdateStateAnnotation,
+// one returns the same string for equal strings: most Pods have most of theirs in common.
+func one(s string) string { return unique.Make(s).Value() }
+
+// pod returns the Pod as far as it was kept: it has everything that sidecarset.Project reads.
+func (k *keptPod) pod() *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: k.ObjectMeta}
+	if k.carrier == nil {
+		return pod
 	}
+	pod.Annotations = map[string]string{
+		v1beta1.SidecarSetInjectedListAnnotation:     k.injected,
+		v1beta1.SidecarSetHashAnnotation:             k.hash,
+		v1beta1.SidecarSetHashWithoutImageAnnotation: k.withoutImage,
+	}
+	if k.hasState {
+		pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation] = k.state
+	}
+	pod.Spec.NodeName = k.node
+	pod.Spec.Containers = make([]corev1.Container, len(k.containers))
+	for i, c := range k.containers {
+		pod.Spec.Containers[i].Name, pod.Spec.Containers[i].Image = c.name, c.image
+		if c.injected != "" {
+			pod.Spec.Containers[i].Env = []corev1.EnvVar{{Name: v1beta1.InjectedEnv, Value: c.injected}}
+		}
+	}
+	pod.Status.Phase, pod.Status.ObservedGeneration = k.phase, k.observedGeneration
+	if k.ready != "" {
+		pod.Status.Conditions = []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: k.ready, LastTransitionTime: k.readySince},
+		}
+	}
+	pod.Status.ContainerStatuses = make([]corev1.ContainerStatus, len(k.statuses))
+	for i, s := range k.statuses {
+		pod.Status.ContainerStatuses[i] = corev1.ContainerStatus{
+			Name: s.name, Image: s.image, ImageID: s.imageID, ContainerID: s.containerID, RestartCount: s.restarts,
+		}
+	}
+	return pod
 }
 
-// sameFacts tells whether two trimmed versions of a Pod make the same records. It decodes nothing.
-func sameFacts(a, b *corev1.Pod) bool {
-	return a.UID == b.UID &&
-		(a.DeletionTimestamp == nil) == (b.DeletionTimestamp == nil) &&
-		a.Generation == b.Generation &&
-		a.Spec.NodeName == b.Spec.NodeName &&
-		maps.Equal(a.Annotations, b.Annotations) &&
-		maps.Equal(a.Labels, b.Labels) &&
-		slices.EqualFunc(a.Spec.Containers, b.Spec.Containers, func(a, b corev1.Container) bool {
-			return a.Name == b.Name && a.Image == b.Image
-		}) &&
-		sameStatus(a, b)
+// sets returns the SidecarSets that the Pod carries: the names in its list of injected ones.
+func (k *keptPod) sets() []string {
+	if k == nil || k.carrier == nil {
+		return nil
+	}
+	return strings.Split(k.injected, ",")
 }
 
-// sameStatus tells whether kubelet reports the same of two trimmed versions of a Pod, as far as it matters.
-func sameStatus(a, b *corev1.Pod) bool {
-	return a.Status.Phase == b.Status.Phase &&
-		a.Status.ObservedGeneration == b.Status.ObservedGeneration &&
-		slices.EqualFunc(a.Status.Conditions, b.Status.Conditions, func(a, b corev1.PodCondition) bool {
-			return a.Status == b.Status && a.LastTransitionTime.Equal(&b.LastTransitionTime)
-		}) &&
-		slices.EqualFunc(a.Status.ContainerStatuses, b.Status.ContainerStatuses, func(a, b corev1.ContainerStatus) bool {
-			return a.Name == b.Name && a.Image == b.Image && a.ImageID == b.ImageID &&
-				a.ContainerID == b.ContainerID && a.RestartCount == b.RestartCount
-		})
+// sameFacts tells whether two versions of a Pod make the same records.
+func sameFacts(a, b *keptPod) bool {
+	if a.UID != b.UID || (a.DeletionTimestamp == nil) != (b.DeletionTimestamp == nil) || a.Generation != b.Generation {
+		return false
+	}
+	if a.carrier == nil || b.carrier == nil {
+		return a.carrier == b.carrier
+	}
+	return a.injected == b.injected && a.hash == b.hash && a.withoutImage == b.withoutImage &&
+		a.state == b.state && a.hasState == b.hasState && a.node == b.node &&
+		maps.Equal(a.Labels, b.Labels) && slices.Equal(a.containers, b.containers) && sameStatus(a, b)
 }
 
-// ready tells whether a trimmed Pod's Ready condition is True.
-func ready(pod *corev1.Pod) bool {
-	return len(pod.Status.Conditions) > 0 && pod.Status.Conditions[0].Status == corev1.ConditionTrue
+// sameStatus tells whether kubelet reports the same of two versions of a carrier, as far as it matters.
+func sameStatus(a, b *keptPod) bool {
+	return a.phase == b.phase && a.observedGeneration == b.observedGeneration &&
+		a.ready == b.ready && a.readySince.Equal(&b.readySince) && slices.Equal(a.statuses, b.statuses)
+}
+
+// GetObjectKind and DeepCopyObject make it a runtime.Object, so that the manager's cache can say what it holds.
+
+// GetObjectKind implements runtime.Object.
+func (k *keptPod) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject implements runtime.Object.
+func (k *keptPod) DeepCopyObject() runtime.Object {
+	c := *k
+	return &c
 }

@@ -19,16 +19,16 @@ type queue interface {
 // podChanged leaves a changed Pod for the next look at each SidecarSet that it carries or carried, and schedules
 // that look. now is nil when the Pod was deleted, old when it is new. Heartbeats and other changes that make no
 // difference to a record schedule nothing, unless a write of ours to this Pod is still to be seen.
-func (r *Reconciler) podChanged(q queue, old, now *corev1.Pod) {
+func (r *Reconciler) podChanged(q queue, old, now *keptPod) {
 	pod := now
 	if pod == nil {
 		pod = old
 	}
 	same := old != nil && now != nil && sameFacts(old, now)
 	prompt := letsGoOn(old, now)
-	sets := carried(now)
+	sets := now.sets()
 	if old != nil && !same {
-		for _, set := range carried(old) {
+		for _, set := range old.sets() {
 			if !slices.Contains(sets, set) {
 				sets = append(sets, set)
 			}
@@ -46,14 +46,14 @@ func (r *Reconciler) podChanged(q queue, old, now *corev1.Pod) {
 
 // letsGoOn tells whether a change may let a plan go on: a Pod went away, or kubelet reports something new of one
 // that is ready.
-func letsGoOn(old, now *corev1.Pod) bool {
+func letsGoOn(old, now *keptPod) bool {
 	switch {
 	case now == nil || now.DeletionTimestamp != nil:
 		return true
-	case old == nil:
+	case old == nil || old.carrier == nil || now.carrier == nil:
 		return false
 	}
-	return ready(now) && (!sameStatus(old, now) || old.UID != now.UID)
+	return now.ready == corev1.ConditionTrue && (!sameStatus(old, now) || old.UID != now.UID)
 }
 
 // namespaceChanged has the sets that select namespaces by label look again at the Pods of one.
@@ -73,10 +73,10 @@ func requestFor(set string) reconcile.Request {
 // podHandler tells a Reconciler of Pod events.
 func (r *Reconciler) podHandler(q queue) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { r.podChanged(q, nil, last[corev1.Pod](object)) },
-		UpdateFunc: func(old, now any) { r.podChanged(q, last[corev1.Pod](old), last[corev1.Pod](now)) },
+		AddFunc:    func(object any) { r.podChanged(q, nil, last[keptPod](object)) },
+		UpdateFunc: func(old, now any) { r.podChanged(q, last[keptPod](old), last[keptPod](now)) },
 		DeleteFunc: func(object any) {
-			if pod := last[corev1.Pod](object); pod != nil {
+			if pod := last[keptPod](object); pod != nil {
 				r.podChanged(q, pod, nil)
 			}
 		},

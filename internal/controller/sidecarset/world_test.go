@@ -28,7 +28,7 @@ type world struct {
 	api     *testkit.API
 	server  *testkit.Failing
 	kubelet *testkit.Kubelet
-	cache   *testkit.Cache
+	cache   *testkit.Cache[keptPod]
 	// namespaces holds labels by name.
 	namespaces map[string]labels.Set
 	sets       map[string]*v1beta1.SidecarSet
@@ -76,9 +76,9 @@ func newWorld(t testing.TB, pods ...*corev1.Pod) *world {
 // start starts the manager, with an empty cache and no memory.
 func (w *world) start() {
 	w.due = map[string]time.Time{}
-	w.cache = testkit.NewCache(w.api)
-	w.cache.Trim, w.cache.ListKey = TrimPod, v1beta1.SidecarSetInjectedListAnnotation
-	w.cache.Handle = func(old, now *corev1.Pod) { w.r.podChanged(w, old, now) }
+	w.cache = testkit.NewCache[keptPod](w.api)
+	w.cache.Trim, w.cache.Lists = TrimPod, (*keptPod).sets
+	w.cache.Handle = func(old, now *keptPod) { w.r.podChanged(w, old, now) }
 	w.r = newReconciler(w, w.server, newRecords(w), w, 4, func() time.Time { return w.now })
 	w.api.Events()
 	for _, pod := range w.api.Pods() {
@@ -110,7 +110,7 @@ func (w *world) Get(_ context.Context, key client.ObjectKey, object client.Objec
 }
 
 // Pod, Carrying and NamespaceLabels implement cache.
-func (w *world) Pod(key string) *corev1.Pod             { return w.cache.Pod(key) }
+func (w *world) Pod(key string) *keptPod                { return w.cache.Pod(key) }
 func (w *world) Carrying(set string) []string           { return w.cache.Carrying(set) }
 func (w *world) NamespaceLabels(name string) labels.Set { return w.namespaces[name] }
 
