@@ -64,9 +64,9 @@ func explain(s *Set, w rollout.Window, taking int, n counts) reasons {
 	r.holds[paused] = "updateStrategy.paused is true"
 	r.holds[needsRecreation] = "fields other than the image changed; recreate the pod to get them"
 	r.holds[notSelected] = "updateStrategy.selector does not match the pod"
-	seen := w.Updated - n[waitsForCache]
+	seen, asked := w.Updated-n[waitsForCache], w.Total-s.Keep
 	r.holds[keptByPartition] = fmt.Sprintf("partition %s keeps %d of %d pods at their version; %d of %d updated%s",
-		s.Partition, s.Keep, w.Total, seen, w.Total-s.Keep, underway(n[waitsForCache]+taking))
+		s.Partition, min(s.Keep, w.Total-seen), w.Total, seen, max(seen, asked), underway(n[waitsForCache]+taking))
 	r.holds[waitsForBudget] = budgetText(s, w, max(0, taking-n[free]))
 	return r
 }

@@ -89,7 +89,7 @@ func progress(s *Set, t tally) string {
 		return text + "; updateStrategy.type is NotUpdate"
 	case s.Selector != nil:
 		return text + "; updateStrategy.selector selects the pods to update"
-	case s.Keep > 0:
+	case s.Keep > 0 && t.updated <= t.matched-s.Keep:
 		return fmt.Sprintf("%s; partition %s keeps %d at their version", text, s.Partition, s.Keep)
 	}
 	return text
@@ -108,9 +108,12 @@ func readyCondition(s *Set, t tally) metav1.Condition {
 		c.Reason = "Paused"
 	case t.moving:
 		c.Reason = "Updating"
-	default:
+	case t.recreate > 0:
 		c.Reason = string(NeedsRecreation)
 		c.Message += fmt.Sprintf("; %d must be recreated, fields other than the image changed", t.recreate)
+	default:
+		c.Reason = string(UnreadableAnnotation)
+		c.Message += "; the others' annotations cannot be read"
 	}
 	return c
 }
@@ -126,7 +129,7 @@ func progressing(s *Set, t tally) metav1.Condition {
 	case s.Paused:
 		c.Reason = "Paused"
 	default:
-		c.Reason = string(NeedsRecreation)
+		c.Reason = "Stuck"
 	}
 	return c
 }

@@ -1,0 +1,242 @@
+package sidecarset_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/sim"
+)
+
+var update = flag.Bool("update", false, "rewrite the stories in testdata/seq")
+
+// TestStories plays every story in testdata/seq. A story is a txtar file: the section "world" says what there is,
+// the name of every other section is something that happens, and its text is the plan that follows, which is then
+// carried out. To tell a new one, write the section names and run with -update.
+//
+// In a world: "10 pods web", with "labelled canary=true" if wanted, and settings as in "user sets …".
+// What may happen is listed in (*story).happens.
+func TestStories(t *testing.T) {
+	files, err := filepath.Glob("testdata/seq/*.txtar")
+	if err != nil || len(files) < 15 {
+		t.Fatalf("%d stories, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(data))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(string(data), got); diff != "" && !*update {
+				t.Errorf("the story has changed (-update rewrites it):\n%s", diff)
+			}
+		})
+	}
+}
+
+// play tells a story again, with the plans as they are.
+func play(t *testing.T, text string) string {
+	t.Helper()
+	s := &story{set: &v1beta1.SidecarSet{}, versions: map[string]string{}}
+	s.set.Name, s.set.Generation = "logtail", 1
+	s.set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	s.set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
+	var told strings.Builder
+	section, body := "", ""
+	end := func() {
+		switch {
+		case section == "":
+			told.WriteString(body)
+		case section == "world":
+			s.make(t, body)
+			fmt.Fprintf(&told, "-- world --\n%s", body)
+		default:
+			s.now += 10 * time.Second
+			s.happens(t, section)
+			fmt.Fprintf(&told, "-- %s --\n%s", section, s.round(t))
+		}
+	}
+	for line := range strings.Lines(text) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "-- "); ok && strings.HasSuffix(name, " --") {
+			end()
+			section, body = strings.TrimSuffix(name, " --"), ""
+			continue
+		}
+		body += line
+	}
+	end()
+	return told.String()
+}
+
+type story struct {
+	now      time.Duration
+	set      *v1beta1.SidecarSet
+	pods     []*pod
+	made     int
+	versions map[string]string // revision to v1, v2, …
+	blind    bool              // the cache has stopped
+}
+
+type pod struct {
+	*corev1.Pod
+	runs            []sim.Container
+	ready           bool
+	unseen, refused string // the Pod's version before our write; what the API server says
+}
+
+func (s *story) clock() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(s.now) }
+
+// make reads the world.
+func (s *story) make(t *testing.T, body string) {
+	t.Helper()
+	for line := range strings.Lines(body) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) >= 3 && words[1] == "pods":
+			n, err := strconv.Atoi(words[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			labels := map[string]string{"app": "web"}
+			for _, l := range words[3:] {
+				if key, value, ok := strings.Cut(l, "="); ok {
+					labels[key] = value
+				}
+			}
+			for range n {
+				s.create(t, words[2], labels)
+			}
+		case len(words) == 2:
+			s.sets(t, words[0], words[1])
+		case len(words) > 0:
+			t.Fatalf("world: %q", line)
+		}
+	}
+}
+
+func (s *story) create(t *testing.T, prefix string, labels map[string]string) {
+	t.Helper()
+	name := prefix + "-" + strconv.Itoa(s.made)
+	s.made++
+	s.now += time.Second
+	p, err := sim.NewPod(s.set, name, "uid-"+strconv.Itoa(s.made), maps.Clone(labels), s.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.pods = append(s.pods, &pod{Pod: p})
+	s.restart(s.pods[len(s.pods)-1])
+}
+
+// restart has kubelet bring a Pod to what its spec says, unless an image cannot be pulled.
+func (s *story) restart(p *pod) {
+	if p.runs == nil {
+		p.runs = make([]sim.Container, len(p.Spec.Containers))
+	}
+	p.ready = true
+	for i := range p.runs {
+		image := p.Spec.Containers[i].Image
+		switch {
+		case sim.Bad(image):
+			p.ready = false
+		case p.runs[i].Image != image:
+			p.runs[i].Start(image)
+		}
+	}
+	s.report(p)
+}
+
+func (s *story) report(p *pod) {
+	p.Pod = sim.Report(p.Pod, p.runs, p.ready, p.Generation, s.clock())
+}
+
+// round plans, tells the plan and the status, and carries the plan out.
+func (s *story) round(t *testing.T) string {
+	t.Helper()
+	var records []sidecarset.Pod
+	byName := map[string]*pod{}
+	for _, p := range s.pods {
+		r, ok := sidecarset.Project(p.Pod, s.set.Name)
+		if !ok {
+			continue
+		}
+		r.Unseen, r.Refused = p.unseen != "", p.refused
+		records = append(records, r)
+		byName[p.Name] = p
+	}
+	obs, err := sidecarset.Observe(s.set, records, s.clock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.versions[obs.Set.Revision] == "" {
+		s.versions[obs.Set.Revision] = "v" + strconv.Itoa(len(s.versions)+1)
+	}
+	p := sidecarset.Plan(obs)
+	s.set.Status = sidecarset.Status(obs, p)
+	told := s.tellPlan(p) + tellStatus(s.set.Status)
+	for _, step := range p.Steps {
+		s.apply(t, byName[step.Unit.Name], step)
+	}
+	return told
+}
+
+// apply carries a step out. In a blind story the Pod's new version is not seen.
+func (s *story) apply(t *testing.T, p *pod, step plan.Step) {
+	t.Helper()
+	next, err := sim.Apply(p.Pod, step.Unit.UID, step.Change)
+	if err != nil {
+		t.Fatalf("%s: %v", step.Unit, err)
+	}
+	p.Pod = next
+	if s.blind {
+		p.unseen = "yes"
+	}
+}
+
+// sets changes the spec.
+func (s *story) sets(t *testing.T, what, value string) {
+	t.Helper()
+	strategy := &s.set.Spec.UpdateStrategy
+	number := intstr.Parse(value)
+	switch what {
+	case "image":
+		s.set.Spec.Containers[0].Image = value
+	case "env":
+		s.set.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: value}}
+	case "partition":
+		strategy.Partition = &number
+	case "maxUnavailable":
+		strategy.MaxUnavailable = &number
+	case "paused":
+		strategy.Paused = value == "true"
+	case "type":
+		strategy.Type = v1beta1.SidecarSetUpdateStrategyType(value)
+	case "selector":
+		key, label, ok := strings.Cut(value, "=")
+		if strategy.Selector = nil; ok {
+			strategy.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{key: label}}
+		}
+	default:
+		t.Fatalf("user sets %s?", what)
+	}
+	s.set.Generation++
+}

@@ -1,0 +1,144 @@
+package sidecarset_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// happens does what a section's name says:
+//
+//	user sets image|env|partition|maxUnavailable|paused|type|selector VALUE
+//	user deletes POD                    user creates N pods PREFIX
+//	kubelet restarts POD…|all           POD… becomes ready|unready
+//	somebody patches POD to IMAGE
+//	the cache stops|catches up          the API server refuses|accepts POD…
+//	nothing happens
+func (s *story) happens(t *testing.T, what string) {
+	t.Helper()
+	words := strings.Fields(what)
+	first := words[0] + " " + words[1]
+	switch {
+	case first == "user sets":
+		s.sets(t, words[2], words[3])
+	case first == "user deletes":
+		s.pods = slices.DeleteFunc(s.pods, func(p *pod) bool { return slices.Contains(words[2:], p.Name) })
+	case first == "user creates":
+		n, _ := strconv.Atoi(words[2])
+		for range n {
+			s.create(t, words[4], map[string]string{"app": "web"})
+		}
+	case first == "kubelet restarts":
+		s.each(t, words[2:], s.restart)
+	case words[len(words)-2] == "becomes":
+		s.each(t, words[:len(words)-2], func(p *pod) { p.ready = words[len(words)-1] == "ready"; s.report(p) })
+	case first == "somebody patches":
+		s.each(t, words[2:3], func(p *pod) { p.Spec.Containers[0].Image = words[4]; p.Generation++ })
+	case what == "the cache stops":
+		s.blind = true
+	case what == "the cache catches up":
+		s.blind = false
+		s.each(t, []string{"all"}, func(p *pod) { p.unseen = "" })
+	case strings.HasPrefix(what, "the API server refuses "):
+		s.each(t, words[4:], func(p *pod) { p.refused = "a policy says no" })
+	case strings.HasPrefix(what, "the API server accepts "):
+		s.each(t, words[4:], func(p *pod) { p.refused = "" })
+	case what != "nothing happens":
+		t.Fatalf("%q is not a thing that happens", what)
+	}
+}
+
+// each finds Pods by name; "all" are all.
+func (s *story) each(t *testing.T, names []string, do func(*pod)) {
+	t.Helper()
+	found := 0
+	for _, p := range s.pods {
+		if names[0] == "all" || slices.Contains(names, p.Name) {
+			found++
+			do(p)
+		}
+	}
+	if found == 0 || names[0] != "all" && found != len(names) {
+		t.Fatalf("there is no pod among %q", names)
+	}
+}
+
+// tellPlan words a plan: Pods with the same reason share a line.
+func (s *story) tellPlan(p plan.Plan) string {
+	var lines []string
+	pods := map[string][]string{}
+	add := func(verb, why, name string) {
+		key := verb + "|" + why
+		if pods[key] == nil {
+			lines = append(lines, key)
+		}
+		pods[key] = append(pods[key], name)
+	}
+	for _, step := range p.Steps {
+		add("take", step.Why, step.Unit.Name)
+	}
+	for _, h := range p.Holds {
+		add("hold", string(h.Reason)+": "+h.Why, h.Unit.Name)
+	}
+	var told strings.Builder
+	for _, key := range lines {
+		verb, why, _ := strings.Cut(key, "|")
+		for revision, version := range s.versions {
+			why = strings.ReplaceAll(why, revision, version)
+		}
+		fmt.Fprintf(&told, "%s %s\n     %s\n", verb, short(pods[key]), why)
+	}
+	if told.Len() == 0 {
+		return "nothing to do\n"
+	}
+	return told.String()
+}
+
+// short writes web-3 web-4 web-5 as web-3…web-5 and counts them.
+func short(names []string) string {
+	var parts []string
+	for i := 0; i < len(names); {
+		j, step := i, 0
+		for j+1 < len(names) {
+			d := number(names[j+1]) - number(names[j])
+			if d != 1 && d != -1 || step != 0 && d != step {
+				break
+			}
+			j, step = j+1, d
+		}
+		if j-i < 2 {
+			j = i
+			parts = append(parts, names[i])
+		} else {
+			parts = append(parts, names[i]+"…"+names[j])
+		}
+		i = j + 1
+	}
+	text := strings.Join(parts, " ")
+	if len(names) > 1 {
+		text += fmt.Sprintf(" (%d pods)", len(names))
+	}
+	return text
+}
+
+func number(name string) int {
+	n, _ := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+	return n
+}
+
+func tellStatus(s v1beta1.SidecarSetStatus) string {
+	told := fmt.Sprintf("status: %d matched, %d updated, %d ready, %d both\n", s.MatchedPods, s.UpdatedPods, s.ReadyPods, s.UpdatedReadyPods)
+	for _, c := range s.Conditions {
+		if c.Type == v1beta1.ConditionReady {
+			told += fmt.Sprintf("     Ready %s %s: %s\n", c.Status, c.Reason, c.Message)
+		} else {
+			told += fmt.Sprintf("     %s %s %s\n", c.Type, c.Status, c.Reason)
+		}
+	}
+	return told
+}
