@@ -141,8 +141,25 @@ func (r *Registration) Cover(ctx context.Context, s scope.Scope) error {
 	r.await(s)
 	ctx, cancel := context.WithTimeout(ctx, coverTimeout)
 	defer cancel()
-	tried, widened := "", false
-	err := wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+	widened, err := r.widen(ctx, s)
+	if err != nil {
+		return fmt.Errorf("make sure that the webhook is called for the Pods of this SidecarSet: %w", err)
+	}
+	if !widened || r.options.Settle == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(r.options.Settle):
+		return nil
+	}
+}
+
+// widen returns when the condition, as read, covers a scope. It tells whether it did not at first.
+func (r *Registration) widen(ctx context.Context, s scope.Scope) (widened bool, err error) {
+	tried := ""
+	err = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		config, err := r.mutating(ctx)
 		if err != nil {
 			return false, err
@@ -159,18 +176,7 @@ func (r *Registration) Cover(ctx context.Context, s scope.Scope) error {
 		}
 		return false, nil
 	})
-	if err != nil {
-		return fmt.Errorf("make sure that the webhook is called for the Pods of this SidecarSet: %w", err)
-	}
-	if !widened || r.options.Settle == 0 {
-		return nil
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(r.options.Settle):
-		return nil
-	}
+	return widened, err
 }
 
 // await keeps a scope in the condition until its SidecarSet must have become visible or have failed.

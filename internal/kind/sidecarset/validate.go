@@ -2,6 +2,7 @@ package sidecarset
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -146,15 +147,17 @@ func numbersAreValid(s subject) field.ErrorList {
 }
 
 func numberIsValid(at *field.Path, n *intstr.IntOrString) field.ErrorList {
-	if n == nil {
-		return nil
-	}
-	percent, hasSign := strings.CutSuffix(n.StrVal, "%")
-	digits := percent != "" && len(percent) <= 3 && !strings.ContainsFunc(percent, func(r rune) bool { return r < '0' || r > '9' })
-	if n.Type == intstr.Int && n.IntVal >= 0 || n.Type == intstr.String && hasSign && digits && (len(percent) < 3 || percent == "100") {
+	if n == nil || n.Type == intstr.Int && n.IntVal >= 0 || n.Type == intstr.String && isPercent(n.StrVal) {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(at, n.String(), "must be a whole number not below 0, or a percentage from 0% to 100%")}
+}
+
+// isPercent accepts 0% to 100%, as the schema does: ^(100|[0-9]{1,2})%$.
+func isPercent(text string) bool {
+	digits, hasSign := strings.CutSuffix(text, "%")
+	number, err := strconv.ParseUint(digits, 10, 16)
+	return hasSign && err == nil && number <= 100 && (len(digits) <= 2 || digits == "100")
 }
 
 func partitionOrSelector(s subject) field.ErrorList {

@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,14 +11,15 @@ import (
 )
 
 const (
-	// MaxConditionLines and MaxConditionBytes bound a match condition. The API server evaluates it for every
-	// Pod that is created and gives it a cost budget of 250,000: 16 KiB cost less than a quarter of it.
-	MaxConditionLines = 64
-	MaxConditionBytes = 16 * 1024
-
-	// ConditionAll and ConditionNone are the conditions that every Pod and no Pod meets.
-	ConditionAll  = "true"
+	// ConditionAll is the condition that every Pod meets.
+	ConditionAll = "true"
+	// ConditionNone is the condition that no Pod meets.
 	ConditionNone = "false"
+
+	// maxConditionLines and maxConditionBytes bound a condition. The API server evaluates it for every Pod that
+	// is created and gives it a cost budget of 250,000: 16 KiB cost less than a quarter of it.
+	maxConditionLines = 64
+	maxConditionBytes = 16 * 1024
 
 	lineBreak = "\n|| "
 )
@@ -73,7 +75,7 @@ func Widen(condition string, s Scope) string {
 	}
 	lines := append(strings.Split(condition, lineBreak), line)
 	slices.Sort(lines)
-	if text := strings.Join(lines, lineBreak); len(lines) <= 2*MaxConditionLines && len(text) <= 2*MaxConditionBytes {
+	if text := strings.Join(lines, lineBreak); len(lines) <= 2*maxConditionLines && len(text) <= 2*maxConditionBytes {
 		return text
 	}
 	return ConditionAll
@@ -84,7 +86,7 @@ func join(lines []string) (string, bool) {
 	slices.Sort(lines)
 	lines = slices.Compact(lines)
 	text := strings.Join(lines, lineBreak)
-	ok := lines[0] != "" && len(lines) <= MaxConditionLines && len(text) <= MaxConditionBytes
+	ok := lines[0] != "" && len(lines) <= maxConditionLines && len(text) <= maxConditionBytes
 	return text, ok
 }
 
@@ -272,18 +274,15 @@ func requirements(s labels.Selector) []labels.Requirement {
 
 // quote writes a CEL string. Everything but what label keys and values consist of is escaped.
 func quote(s string) string {
-	const hex = "0123456789abcdef"
 	var b strings.Builder
-	b.WriteByte('\'')
 	for _, c := range []byte(s) {
-		if c == '-' || c == '_' || c == '.' || c == '/' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
+		if strings.IndexByte(plain, c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}
-		b.WriteString(`\x`)
-		b.WriteByte(hex[c>>4])
-		b.WriteByte(hex[c&15])
+		fmt.Fprintf(&b, `\x%02x`, c)
 	}
-	b.WriteByte('\'')
-	return b.String()
+	return "'" + b.String() + "'"
 }
+
+const plain = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_./"
