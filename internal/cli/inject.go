@@ -140,4 +140,7 @@ type input struct {
 	sets       []*inject.Set // in the order of the files
 	index      scope.Index[*inject.Set]
 	namespaces map[string]map[string]string
+
+	decode Decode
+	seen   map[string]string // where each SidecarSet stands
 }

@@ -103,23 +103,9 @@ func flatten(d document) []document {
 
 // sort tells Pods, SidecarSets and Namespaces apart and refuses the rest.
 func sort(documents []document, decode Decode) (*input, error) {
-	given := &input{namespaces: map[string]map[string]string{}}
-	seen := map[string]string{}
+	given := &input{namespaces: map[string]map[string]string{}, decode: decode, seen: map[string]string{}}
 	for _, d := range documents {
-		var err error
-		switch kind, group := d.kind(), d.group(); {
-		case kind == "Pod" && group == "":
-			err = given.addPod(d)
-		case kind == "Namespace" && group == "":
-			err = given.addNamespace(d)
-		case kind == "SidecarSet" && group == v1beta1.GroupName:
-			err = given.addSet(d, decode, seen)
-		case kind == "":
-			err = errors.New("kind: required")
-		default:
-			err = fmt.Errorf("kind: %s of %q cannot be injected: sidecars are injected into Pods when they are created; give the Pod", kind, d.value.Get("apiVersion").Text())
-		}
-		if err != nil {
+		if err := given.add(d); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.at, err)
 		}
 	}
@@ -127,6 +113,21 @@ func sort(documents []document, decode Decode) (*input, error) {
 		return nil, errors.New("the files hold no Pod")
 	}
 	return given, nil
+}
+
+func (g *input) add(d document) error {
+	switch d.group() + "/" + d.kind() {
+	case "/Pod":
+		return g.addPod(d)
+	case "/Namespace":
+		return g.addNamespace(d)
+	case v1beta1.GroupName + "/SidecarSet":
+		return g.addSet(d)
+	}
+	if d.kind() == "" {
+		return errors.New("kind: required")
+	}
+	return fmt.Errorf("kind: %s of %q cannot be injected: sidecars are injected into Pods when they are created; give the Pod", d.kind(), d.value.Get("apiVersion").Text())
 }
 
 // addPod checks the types of the fields we know; fields we do not know are the API server's business.
@@ -148,15 +149,15 @@ func (g *input) addNamespace(d document) error {
 	return nil
 }
 
-func (g *input) addSet(d document, decode Decode, seen map[string]string) error {
-	set, err := decode(d.value)
+func (g *input) addSet(d document) error {
+	set, err := g.decode(d.value)
 	if err != nil {
 		return err
 	}
-	if other, twice := seen[set.Name]; twice {
+	if other, twice := g.seen[set.Name]; twice {
 		return fmt.Errorf("metadata.name: SidecarSet %s stands in %s already", set.Name, other)
 	}
-	seen[set.Name] = d.at
+	g.seen[set.Name] = d.at
 	// Whether two sets go together is asked of the Pod that gets both: a file may hold sets that never meet.
 	if errs := sidecarset.Validate(set, nil, nil); len(errs) > 0 {
 		return fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())

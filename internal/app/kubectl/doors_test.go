@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,43 +81,52 @@ func TestGoldens_throughBothDoors(t *testing.T) {
 	}
 	for _, g := range all {
 		t.Run(strings.TrimSuffix(filepath.Base(g.path), ".txtar"), func(t *testing.T) {
-			in := g.input(t)
-			out, failure := throughCommandLine(in)
 			if wantError, ok := g.file("error.txt"); ok {
-				wantError = strings.TrimSpace(wantError)
-				if !strings.HasSuffix(strings.TrimSpace(failure), wantError) {
-					t.Errorf("command line says\n%s\nwant it to end with\n%s", failure, wantError)
-				}
-				_, refusal := throughWebhook(t, in)
-				if want := "sidecars cannot be injected: " + wantError; refusal != want {
-					t.Errorf("webhook says\n%s\nwant\n%s", refusal, want)
-				}
+				refusedByBoth(t, g.input(t), strings.TrimSpace(wantError))
 				return
 			}
-			if failure != "" {
-				t.Fatalf("command line: %s", failure)
-			}
-			if *update {
-				g.set("want.yaml", out)
-				if err := os.WriteFile(g.path, txtar.Format(g.archive), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, _ := g.file("want.yaml")
-			if diff := cmp.Diff(want, out); diff != "" {
-				t.Errorf("command line (-want +got):\n%s", diff)
-			}
-			pods, refusal := throughWebhook(t, in)
-			if refusal != "" {
-				t.Fatalf("webhook refuses: %s", refusal)
-			}
-			if diff := cmp.Diff(out, pods); diff != "" {
-				t.Errorf("the doors disagree (-command line +webhook):\n%s", diff)
-			}
-			if again, failure := throughCommandLine(setsOf(in) + out); failure != "" || again != out {
-				t.Errorf("injecting again is not the same: %s\n%s", failure, cmp.Diff(out, again))
-			}
+			injectedByBoth(t, g)
 		})
+	}
+}
+
+func refusedByBoth(t *testing.T, in, want string) {
+	t.Helper()
+	if _, failure := throughCommandLine(in); !strings.HasSuffix(strings.TrimSpace(failure), want) {
+		t.Errorf("command line says\n%s\nwant it to end with\n%s", failure, want)
+	}
+	want = "sidecars cannot be injected: " + want
+	if _, refusal := throughWebhook(t, in); refusal != want {
+		t.Errorf("webhook says\n%s\nwant\n%s", refusal, want)
+	}
+}
+
+func injectedByBoth(t *testing.T, g golden) {
+	t.Helper()
+	in := g.input(t)
+	out, failure := throughCommandLine(in)
+	if failure != "" {
+		t.Fatalf("command line: %s", failure)
+	}
+	if *update {
+		g.set("want.yaml", out)
+		if err := os.WriteFile(g.path, txtar.Format(g.archive), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _ := g.file("want.yaml")
+	if diff := cmp.Diff(want, out); diff != "" {
+		t.Errorf("command line (-want +got):\n%s", diff)
+	}
+	pods, refusal := throughWebhook(t, in)
+	if refusal != "" {
+		t.Fatalf("webhook refuses: %s", refusal)
+	}
+	if diff := cmp.Diff(out, pods); diff != "" {
+		t.Errorf("the doors disagree (-command line +webhook):\n%s", diff)
+	}
+	if again, failure := throughCommandLine(setsOf(in) + out); failure != "" || again != out {
+		t.Errorf("injecting again is not the same: %s\n%s", failure, cmp.Diff(out, again))
 	}
 }
 
@@ -128,7 +138,7 @@ func load(t *testing.T) []golden {
 	}
 	var all []golden
 	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil && info.IsDir() && strings.Contains(" fuzz rapid ", " "+filepath.Base(path)+" ") {
+		if info, err := os.Stat(path); err == nil && info.IsDir() && slices.Contains([]string{"fuzz", "rapid"}, filepath.Base(path)) {
 			continue // what the fuzzers found; they read it themselves
 		}
 		if !strings.HasSuffix(path, ".txtar") {
@@ -141,7 +151,7 @@ func load(t *testing.T) []golden {
 		}
 		g := golden{path, archive}
 		for _, f := range archive.Files {
-			if !strings.Contains(" in.yaml want.yaml error.txt uses ", " "+f.Name+" ") {
+			if !slices.Contains([]string{"in.yaml", "want.yaml", "error.txt", "uses"}, f.Name) {
 				t.Errorf("%s: nothing reads its file %s", path, f.Name)
 			}
 		}

@@ -177,57 +177,51 @@ func sidecars(set string) []string {
 // adds to keep their elements in their order, anything else is the same.
 func survives(t tb, path string, before, after any, replaced []string) {
 	t.Helper()
-	switch grows := before.(type) {
-	case map[string]any:
-		if path == "" || path == "/metadata" || path == "/metadata/annotations" || path == "/spec" {
-			held, _ := after.(map[string]any)
-			for key, value := range grows {
-				if path == "/metadata/annotations" && strings.HasPrefix(key, "kruise.io/sidecarset-") {
-					continue
-				}
+	object, isObject := before.(map[string]any)
+	list, isList := before.([]any)
+	switch kind := grows(path); {
+	case kind == "object" && isObject:
+		held, _ := after.(map[string]any)
+		for key, value := range object {
+			if !strings.HasPrefix(key, "kruise.io/sidecarset-") {
 				survives(t, path+"/"+key, value, held[key], replaced)
 			}
-			return
 		}
-	case []any:
-		if slices.Contains([]string{"/spec/containers", "/spec/initContainers", "/spec/volumes", "/spec/imagePullSecrets"}, path) {
-			rest, _ := after.([]any)
-			for _, element := range grows {
-				if named, ok := element.(map[string]any); ok && strings.HasSuffix(path, "ontainers") {
-					if name, ok := named["name"].(string); ok && slices.Contains(replaced, name) {
-						continue
-					}
-				}
-				i := slices.IndexFunc(rest, func(e any) bool { return reflect.DeepEqual(e, element) })
-				if i < 0 {
-					t.Fatalf("%s lost %v", path, element)
-				}
-				rest = rest[i+1:]
-			}
-			return
-		}
-	default:
-		if slices.Contains([]string{"/metadata", "/metadata/annotations", "/spec/initContainers", "/spec/volumes", "/spec/imagePullSecrets"}, path) {
-			return // not the type it must be: the API server would not have let it come here
-		}
-	}
-	if mistyped(path, before) {
-		return
-	}
-	if !reflect.DeepEqual(before, after) {
+	case kind == "list" && isList:
+		keeps(t, path, list, after, replaced)
+	case kind != "" && path != "":
+		// Not the type that it must be; the API server would not have let it come here. It is replaced, as null is.
+	case !reflect.DeepEqual(before, after):
 		t.Fatalf("%s was %v, is %v", path, before, after)
 	}
 }
 
-// mistyped tells an object where a list must be, or the other way round, which is replaced like null.
-func mistyped(path string, v any) bool {
-	switch v.(type) {
-	case map[string]any:
-		return slices.Contains([]string{"/spec/initContainers", "/spec/volumes", "/spec/imagePullSecrets"}, path)
-	case []any:
-		return path == "/metadata" || path == "/metadata/annotations"
+// grows tells what injection adds to.
+func grows(path string) string {
+	switch path {
+	case "", "/metadata", "/metadata/annotations", "/spec":
+		return "object"
+	case "/spec/containers", "/spec/initContainers", "/spec/volumes", "/spec/imagePullSecrets":
+		return "list"
 	}
-	return false
+	return ""
+}
+
+// keeps checks that a list still has its elements, but for the containers that are replaced.
+func keeps(t tb, path string, before []any, after any, replaced []string) {
+	t.Helper()
+	rest, _ := after.([]any)
+	for _, element := range before {
+		named, _ := element.(map[string]any)
+		if name, _ := named["name"].(string); strings.HasSuffix(path, "ontainers") && slices.Contains(replaced, name) {
+			continue
+		}
+		i := slices.IndexFunc(rest, func(e any) bool { return reflect.DeepEqual(e, element) })
+		if i < 0 {
+			t.Fatalf("%s lost %v", path, element)
+		}
+		rest = rest[i+1:]
+	}
 }
 
 func decode(t tb, doc []byte) any {

@@ -51,7 +51,7 @@ func (o *operations) place(list string, present []string, p *pod, sidecars []*co
 		}
 	}
 	if len(present) == 0 {
-		all := append(before, after...)
+		all := slices.Concat(before, after)
 		o.create(list, len(all), func(i int) { o.buf = all[i].append(o.buf, p) })
 		return
 	}

@@ -11,18 +11,27 @@ func (s Scope) Why(podLabels labels.Set, namespace string, namespaceLabels label
 	if s.Pods == nil || s.Pods.Empty() {
 		return "its selector is empty, which selects nothing"
 	}
-	if requirements, _ := s.Pods.Requirements(); !s.Pods.Matches(podLabels) {
-		for i := range requirements {
-			if !requirements[i].Matches(podLabels) {
-				return fmt.Sprintf("its selector asks for %s, %s", requirements[i].String(), found("the pod", podLabels, requirements[i].Key()))
-			}
+	if !s.Pods.Matches(podLabels) {
+		return whyNotPod(s.Pods, podLabels)
+	}
+	if !s.matchesNamespace(nameLabel(namespace), namespaceLabels) {
+		return whyNotNamespace(s.Namespaces, namespace, namespaceLabels)
+	}
+	return ""
+}
+
+func whyNotPod(pods labels.Selector, podLabels labels.Set) string {
+	requirements, _ := pods.Requirements()
+	for i := range requirements {
+		if r := &requirements[i]; !r.Matches(podLabels) {
+			return fmt.Sprintf("its selector asks for %s, %s", r, found("the pod", podLabels, r.Key()))
 		}
-		return "its selector selects nothing"
 	}
-	if s.matchesNamespace(nameLabel(namespace), namespaceLabels) {
-		return ""
-	}
-	requirements, _ := s.Namespaces.Requirements()
+	return "its selector selects nothing"
+}
+
+func whyNotNamespace(namespaces labels.Selector, namespace string, namespaceLabels labels.Set) string {
+	requirements, _ := namespaces.Requirements()
 	for i := range requirements {
 		r := &requirements[i]
 		switch {

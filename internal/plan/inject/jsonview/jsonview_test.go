@@ -11,8 +11,10 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
 )
 
-func TestValue_reads(t *testing.T) {
-	v := parse(t, ` {"a" : "x", "A":"other", "n":null, "l":[1, {"b":[2]} ,"c,]" , true], "e\u0061":"q\"\\", "":{}, "a": "y"} `)
+const sample = ` {"a" : "x", "A":"other", "n":null, "l":[1, {"b":[2]} ,"c,]" , true], "e\u0061":"q\"\\", "":{}, "a": "y"} `
+
+func TestValue_readsFields(t *testing.T) {
+	v := parse(t, sample)
 	if got := v.Get("a").Text(); got != "y" {
 		t.Errorf("the last a = %q, want y", got)
 	}
@@ -25,6 +27,10 @@ func TestValue_reads(t *testing.T) {
 	if v.Get("n").Present() || v.Get("none").Present() || !v.Get("").Present() {
 		t.Error("Present must tell null and none from the rest")
 	}
+}
+
+func TestValue_walks(t *testing.T) {
+	v := parse(t, sample)
 	var elements []string
 	for e := range v.Get("l").Elements() {
 		elements = append(elements, string(e))
