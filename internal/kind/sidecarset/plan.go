@@ -40,14 +40,7 @@ func Plan(obs Observed) plan.Plan {
 	}
 	taken := choose(obs, verdicts, window, counts)
 	why := explain(&obs.Set, window, len(taken), counts)
-	p := plan.Plan{Holds: holds(obs.Pods, verdicts, why)}
-	if len(taken) > 0 {
-		p.Steps = make([]plan.Step, len(taken))
-	}
-	for i, t := range taken {
-		p.Steps[i] = step(obs, &obs.Pods[t], why)
-	}
-	return p
+	return plan.Plan{Steps: steps(obs, taken, why), Holds: holds(obs.Pods, verdicts, why)}
 }
 
 // verdict says what becomes of a Pod in this plan.
@@ -155,14 +148,27 @@ func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) []int3
 	return candidates[:most]
 }
 
-// step is the update of one Pod.
-func step(obs Observed, p *Pod, why reasons) plan.Step {
-	u := inplace.Update{
-		Set: obs.Set.Name, Hash: obs.Set.Hash, Revision: obs.Set.Revision, Now: obs.Now,
-		Containers: names(obs.Set.Containers),
-		HashJSON:   p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent, Settled: p.Settled,
+// steps are the updates of the Pods that are taken.
+func steps(obs Observed, taken []int32, why reasons) []plan.Step {
+	if len(taken) == 0 {
+		return nil
 	}
-	for _, c := range obs.Set.Containers {
+	names := make([]string, len(obs.Set.Containers))
+	for i := range names {
+		names[i] = obs.Set.Containers[i].Name
+	}
+	version := inplace.VersionOf(obs.Set.Name, obs.Set.Hash, obs.Set.Revision, names, obs.Now)
+	list := make([]plan.Step, len(taken))
+	for i, t := range taken {
+		list[i] = step(&obs.Set, &obs.Pods[t], version, why)
+	}
+	return list
+}
+
+// step is the update of one Pod.
+func step(s *Set, p *Pod, version inplace.Version, why reasons) plan.Step {
+	u := inplace.Pod{HashJSON: p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent, Settled: p.Settled}
+	for _, c := range s.Containers {
 		have := p.sidecar(c.Name)
 		if have.Image == c.Image {
 			continue
@@ -179,22 +185,12 @@ func step(obs Observed, p *Pod, why reasons) plan.Step {
 	case !p.Available():
 		text = why.unavailable
 	}
-	change := u.Change()
+	change := version.Change(u)
 	if !p.Available() {
 		// The patch records what runs now, to tell later when it has been replaced; here that is about to change.
 		change.ResourceVersion = p.ResourceVersion
 	}
-	return plan.Step{
-		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: change, Why: text,
-	}
-}
-
-func names(containers []Container) []string {
-	list := make([]string, len(containers))
-	for i := range containers {
-		list[i] = containers[i].Name
-	}
-	return list
+	return plan.Step{Verb: plan.UpdateInPlace, Unit: p.Unit, Target: s.Revision, Change: change, Why: text}
 }
 
 // holds returns a hold for every Pod that is held.

@@ -77,8 +77,8 @@ func (p *Pod) readAnnotations(annotations map[string]string, set string) (sideca
 			return ""
 		}
 	}
-	p.Hash, sidecarList = inplace.Version(p.HashJSON, set)
-	p.HashWithoutImage, _ = inplace.Version(withoutImage, set)
+	p.Hash, sidecarList = inplace.HashOf(p.HashJSON, set)
+	p.HashWithoutImage, _ = inplace.HashOf(withoutImage, set)
 	return sidecarList
 }
 

@@ -1,12 +1,11 @@
 // Package inplace answers what the one patch of an in-place update writes to a Pod, and whether kubelet has
 // carried out the last one.
 //
-// It does not decide which Pods are updated. Start at Update.Change. The annotations it writes are
+// It does not decide which Pods are updated. Start at Version.Change. The annotations it writes are
 // OpenKruise's wire format, documented at their names in api/apps/v1beta1.
 package inplace
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -14,12 +13,28 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
-// Update is one SidecarSet's update of one Pod.
-type Update struct {
-	// Set, Hash and Revision name the version, Containers its containers.
-	Set, Hash, Revision string
-	Containers          []string
-	Now                 time.Time
+// Version is the version of a SidecarSet that Pods are updated to.
+type Version struct {
+	name string
+	// JSON texts
+	set, hash, revision, containers, now string
+}
+
+// VersionOf returns a set's version and the moment at which Pods are told to take it.
+func VersionOf(set, hash, revision string, containers []string, now time.Time) Version {
+	quoted := make([]string, len(containers))
+	for i, c := range containers {
+		quoted[i] = quote(c)
+	}
+	return Version{
+		name: set, set: quote(set), hash: quote(hash), revision: quote(revision),
+		containers: "[" + strings.Join(quoted, ",") + "]",
+		now:        quote(now.UTC().Format(time.RFC3339)),
+	}
+}
+
+// Pod is what an update needs of one Pod.
+type Pod struct {
 	// Images that change, and per image (same index) what kubelet reports now.
 	Images []plan.ImageChange
 	Runs   []Report
@@ -34,31 +49,26 @@ type Update struct {
 // Change returns the content of the patch: the images that differ, and the two annotations that say which
 // version the Pod has and what it ran before. What the annotations say of other sets, and fields of ours that
 // are not known here, stay as they are.
-func (u Update) Change() plan.Change {
-	now := u.Now.UTC().Format(time.RFC3339)
+func (v Version) Change(p Pod) plan.Change {
 	return plan.Change{
-		Images: u.Images,
+		Images: p.Images,
 		Annotations: []plan.AnnotationChange{
-			{Key: v1beta1.SidecarSetHashAnnotation, From: u.HashJSON, To: u.hash(now)},
-			{Key: v1beta1.SidecarSetInPlaceUpdateStateAnnotation, From: u.StateJSON, Absent: u.StateAbsent, To: u.state(now)},
+			{Key: v1beta1.SidecarSetHashAnnotation, From: p.HashJSON, To: v.hashOf(p)},
+			{Key: v1beta1.SidecarSetInPlaceUpdateStateAnnotation, From: p.StateJSON, Absent: p.StateAbsent, To: v.stateOf(p)},
 		},
 	}
 }
 
-// hash writes this set's entry of the hash annotation. A map of the legacy form (name to hash) becomes one of
+// hashOf writes this set's entry of the hash annotation. A map of the legacy form (name to hash) becomes one of
 // the present form as a whole: readers of either form do not expect a mixture.
-func (u Update) hash(now string) string {
-	entries := modern(u.HashJSON)
-	entry := Set(object(entries, u.Set), "updateTimestamp", quote(now))
-	entry = Set(entry, "hash", quote(u.Hash))
-	entry = Set(entry, "sidecarSetName", quote(u.Set))
-	list, err := json.Marshal(u.Containers)
-	if err != nil {
-		panic("marshal strings: " + err.Error())
-	}
-	entry = Set(entry, "sidecarList", string(list))
-	entry = Set(entry, "controllerRevision", quote(u.Revision))
-	return Set(entries, u.Set, entry)
+func (v Version) hashOf(p Pod) string {
+	entries := modern(p.HashJSON)
+	entry := Set(object(entries, v.name), "updateTimestamp", v.now)
+	entry = Set(entry, "hash", v.hash)
+	entry = Set(entry, "sidecarSetName", v.set)
+	entry = Set(entry, "sidecarList", v.containers)
+	entry = Set(entry, "controllerRevision", v.revision)
+	return Set(entries, v.name, entry)
 }
 
 // modern replaces every member that is a string, a legacy hash, by an entry that says the same.
@@ -79,29 +89,29 @@ func modern(entries string) string {
 	return b.String() + entries[done:]
 }
 
-// state writes this set's entry of the in-place update state. containerID and image (the spec's, from which
+// stateOf writes this set's entry of the in-place update state. containerID and image (the spec's, from which
 // that container was made, empty when that cannot be known) are additions to the wire format: they tell a restart with a new tag of the same image
 // from no restart at all, and a return to the old image before kubelet acted from a change under way.
-func (u Update) state(now string) string {
-	entry := object(u.StateJSON, u.Set)
+func (v Version) stateOf(p Pod) string {
+	entry := object(p.StateJSON, v.name)
 	last := object(entry, "lastContainerStatuses")
-	for i, image := range u.Images {
+	for i, image := range p.Images {
 		status := object(last, image.Container)
-		if before := GetText(status, "containerID"); before == "" || before != u.Runs[i].ContainerID {
+		if before := GetText(status, "containerID"); before == "" || before != p.Runs[i].ContainerID {
 			madeFrom := ""
-			if u.Settled || u.Runs[i].ContainerID == "" {
+			if p.Settled || p.Runs[i].ContainerID == "" {
 				madeFrom = image.From
 			}
 			status = Set(status, "image", quote(madeFrom))
 		}
-		status = Set(status, "imageID", quote(u.Runs[i].ImageID))
-		status = Set(status, "containerID", quote(u.Runs[i].ContainerID))
+		status = Set(status, "imageID", quote(p.Runs[i].ImageID))
+		status = Set(status, "containerID", quote(p.Runs[i].ContainerID))
 		last = Set(last, image.Container, status)
 	}
-	entry = Set(entry, "revision", quote(u.Hash))
-	entry = Set(entry, "updateTimestamp", quote(now))
+	entry = Set(entry, "revision", v.hash)
+	entry = Set(entry, "updateTimestamp", v.now)
 	entry = Set(entry, "lastContainerStatuses", last)
-	return Set(u.StateJSON, u.Set, entry)
+	return Set(p.StateJSON, v.name, entry)
 }
 
 // object returns the member that is an object, or an empty one.
@@ -125,7 +135,7 @@ type Report struct {
 // spec's, also under that of an older tag of the same digest, so the name alone cannot tell:
 //
 //	nothing runs, or kubelet has not looked at the newest spec     no
-//	Update.Change recorded no change of the container              yes
+//	Version.Change recorded no change of the container              yes
 //	the container that ran before the change still runs            when it was made from the image of the spec
 //	status.image names spec.image                                  yes
 //	spec.image has a digest                                        when imageID has the same digest
@@ -169,10 +179,10 @@ func names(reported, image string) bool {
 	return reported == image || strings.HasSuffix(reported, "/"+image)
 }
 
-// Version returns the hash that a hash annotation names for a set, and the JSON list of the set's containers
+// HashOf returns the hash that a hash annotation names for a set, and the JSON list of the set's containers
 // where it says so. It reads both forms: a map of entries, and the legacy map of hashes. The annotation passed
 // CheckObject.
-func Version(annotation, set string) (hash, sidecarList string) {
+func HashOf(annotation, set string) (hash, sidecarList string) {
 	entry, _ := Get(annotation, set)
 	if legacy, ok := Text(entry); ok {
 		return legacy, ""

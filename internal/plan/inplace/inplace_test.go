@@ -11,17 +11,20 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
-func update(hashJSON, stateJSON string) Update {
-	return Update{
-		Set: "logtail", Hash: "h2", Revision: "logtail-h2", Containers: []string{"logtail", "agent"},
-		Now:      time.Date(2026, 1, 2, 3, 4, 5, 678, time.FixedZone("", 3600)),
+func version() Version {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 678, time.FixedZone("", 3600))
+	return VersionOf("logtail", "h2", "logtail-h2", []string{"logtail", "agent"}, now)
+}
+
+func pod(hashJSON, stateJSON string) Pod {
+	return Pod{
 		Images:   []plan.ImageChange{{Container: "logtail", Index: 0, From: "logtail:1", To: "logtail:2"}},
 		Runs:     []Report{{Image: "logtail:1", ImageID: "sha256:1", ContainerID: "containerd://a"}},
 		HashJSON: hashJSON, StateJSON: stateJSON, StateAbsent: stateJSON == "", Settled: true,
 	}
 }
 
-func TestUpdate_annotations(t *testing.T) {
+func TestChange_annotations(t *testing.T) {
 	const (
 		ours  = `{"updateTimestamp":"2026-01-02T02:04:05Z","hash":"h2","sidecarSetName":"logtail","sidecarList":["logtail","agent"],"controllerRevision":"logtail-h2"}`
 		state = `{"lastContainerStatuses":{"logtail":{"imageID":"sha256:1","containerID":"containerd://a","image":"logtail:1"}},"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z"}`
@@ -65,7 +68,7 @@ func TestUpdate_annotations(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := update(c.hash, c.state).Change()
+			got := version().Change(pod(c.hash, c.state))
 			if diff := cmp.Diff(decode(t, c.wantHash), decode(t, got.Annotations[0].To)); diff != "" {
 				t.Errorf("hash annotation: %s\n%s", diff, got.Annotations[0].To)
 			}
@@ -75,15 +78,15 @@ func TestUpdate_annotations(t *testing.T) {
 			if name == "other sets stay, to the letter" && (got.Annotations[0].To != c.wantHash) {
 				t.Errorf("hash annotation is\n%s\nwant\n%s", got.Annotations[0].To, c.wantHash)
 			}
-			if hash, list := Version(got.Annotations[0].To, "logtail"); hash != "h2" || list != `["logtail","agent"]` {
-				t.Errorf("Version of the result = %q, %q", hash, list)
+			if hash, list := HashOf(got.Annotations[0].To, "logtail"); hash != "h2" || list != `["logtail","agent"]` {
+				t.Errorf("HashOf the result = %q, %q", hash, list)
 			}
 		})
 	}
 }
 
-func TestUpdate_carriesTheValuesItWasDecidedOn(t *testing.T) {
-	got := update(`{"logtail":{"hash":"h1"}}`, "").Change()
+func TestChange_carriesTheValuesItWasDecidedOn(t *testing.T) {
+	got := version().Change(pod(`{"logtail":{"hash":"h1"}}`, ""))
 	if got.Annotations[0].From != `{"logtail":{"hash":"h1"}}` || got.Annotations[0].Absent {
 		t.Errorf("hash annotation: %+v", got.Annotations[0])
 	}
@@ -95,23 +98,23 @@ func TestUpdate_carriesTheValuesItWasDecidedOn(t *testing.T) {
 	}
 }
 
-func TestUpdate_remembersWhatTheRunningContainerWasMadeFrom(t *testing.T) {
-	u := update(`{"logtail":{"hash":"h1"}}`, "")
-	u.StateJSON = u.Change().Annotations[1].To
-	u.Images = []plan.ImageChange{{Container: "logtail", From: "logtail:2", To: "logtail:1"}}
-	back := u.Change().Annotations[1].To
-	if !Settled("logtail:1", u.Runs[0], back, "logtail", "logtail") {
+func TestChange_remembersWhatTheRunningContainerWasMadeFrom(t *testing.T) {
+	p := pod(`{"logtail":{"hash":"h1"}}`, "")
+	p.StateJSON = version().Change(p).Annotations[1].To
+	p.Images = []plan.ImageChange{{Container: "logtail", From: "logtail:2", To: "logtail:1"}}
+	back := version().Change(p).Annotations[1].To
+	if !Settled("logtail:1", p.Runs[0], back, "logtail", "logtail") {
 		t.Errorf("a return to the image that still runs is not settled: %s", back)
 	}
-	if Settled("logtail:2", u.Runs[0], back, "logtail", "logtail") {
+	if Settled("logtail:2", p.Runs[0], back, "logtail", "logtail") {
 		t.Errorf("an image that never ran is settled: %s", back)
 	}
 }
 
-func TestUpdate_doesNotGuessWhatAnUnsettledContainerWasMadeFrom(t *testing.T) {
-	u := update(`{"logtail":{"hash":"h1"}}`, "")
-	u.Settled = false
-	if got := u.Change().Annotations[1].To; !strings.Contains(got, `"image":""`) {
+func TestChange_doesNotGuessWhatAnUnsettledContainerWasMadeFrom(t *testing.T) {
+	p := pod(`{"logtail":{"hash":"h1"}}`, "")
+	p.Settled = false
+	if got := version().Change(p).Annotations[1].To; !strings.Contains(got, `"image":""`) {
 		t.Errorf("state is %s", got)
 	}
 }
@@ -157,7 +160,7 @@ func TestSettled_whatKubeletReports(t *testing.T) {
 	}
 }
 
-func TestVersion_readsBothForms(t *testing.T) {
+func TestHashOf_readsBothForms(t *testing.T) {
 	for annotation, want := range map[string][2]string{
 		`{"logtail":{"hash":"h1","sidecarList":["a"]}}`: {"h1", `["a"]`},
 		`{"logtail":"h1"}`:          {"h1", ""},
@@ -166,15 +169,15 @@ func TestVersion_readsBothForms(t *testing.T) {
 		`{"x":{"logtail":"wrong"}}`: {"", ""},
 		`{}`:                        {"", ""},
 	} {
-		if hash, list := Version(annotation, "logtail"); hash != want[0] || list != want[1] {
-			t.Errorf("Version(%s) = %q, %q; want %q", annotation, hash, list, want)
+		if hash, list := HashOf(annotation, "logtail"); hash != want[0] || list != want[1] {
+			t.Errorf("HashOf(%s) = %q, %q; want %q", annotation, hash, list, want)
 		}
 	}
 }
 
-func TestVersion_allocatesNothing(t *testing.T) {
+func TestHashOf_allocatesNothing(t *testing.T) {
 	annotation := `{"a":{"hash":"x","sidecarList":["a"]},"logtail":{"hash":"h1","sidecarList":["logtail"]}}`
-	if n := testing.AllocsPerRun(100, func() { Version(annotation, "logtail") }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { HashOf(annotation, "logtail") }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
@@ -211,7 +214,7 @@ func FuzzSet(f *testing.F) {
 		if diff := cmp.Diff(normal(t, want), normal(t, again)); diff != "" {
 			t.Fatalf("Set(%q, %q) = %q: %s", object, key, got, diff)
 		}
-		if err := CheckObject(update(object, object).Change().Annotations[1].To); err != nil {
+		if err := CheckObject(version().Change(pod(object, object)).Annotations[1].To); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -147,10 +147,16 @@ func skipWord(s string, i int) int {
 	return len(s)
 }
 
+// quote returns a string as JSON.
 func quote(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic("marshal a string: " + err.Error())
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			b, err := json.Marshal(s)
+			if err != nil {
+				panic("marshal a string: " + err.Error())
+			}
+			return string(b)
+		}
 	}
-	return string(b)
+	return `"` + s + `"`
 }
