@@ -180,6 +180,9 @@ func (p *pods) imageChange(t *testing.T) {
 	for _, pod := range stop() {
 		gap = gap || condition(pod, corev1.PodReady).Status == corev1.ConditionFalse && !status(pod, "app").Ready
 	}
+	if c := condition(after, corev1.PodReady); c.Reason != "" || c.Message != "" {
+		t.Errorf("the Ready condition is True and still says %q: %q", c.Reason, c.Message)
+	}
 	if !gap {
 		t.Error("nobody could see that the pod was not ready during the restart gap")
 	}

@@ -84,10 +84,10 @@ func (c Config) Kubeconfig(user string) string { return c.Dir.PKIFile(user + ".k
 func etcdArgs(c Config) []string {
 	client, peer := fmt.Sprintf("https://127.0.0.1:%d", c.Ports.Etcd), fmt.Sprintf("https://127.0.0.1:%d", c.Ports.EtcdPeer)
 	return []string{
-		"--name=default", "--data-dir=" + c.Dir.Etcd(),
+		"--name=devcluster", "--data-dir=" + c.Dir.Etcd(),
 		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer,
-		"--initial-cluster=default=" + peer,
+		"--initial-cluster=devcluster=" + peer,
 		// With TLS other users of the machine cannot read the cluster's Secrets.
 		"--cert-file=" + c.Dir.PKIFile("etcd.crt"), "--key-file=" + c.Dir.PKIFile("etcd.key"),
 		"--client-cert-auth=true", "--trusted-ca-file=" + c.Dir.PKIFile("etcd-ca.crt"),
@@ -133,6 +133,8 @@ func apiServerArgs(c Config) []string {
 		// Load tests must meet the cluster, not its default limits of 400 and 200.
 		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000",
 		"--event-ttl=30m",
+		// Without it the server waits, until it is killed, for watches to end by themselves.
+		"--shutdown-watch-termination-grace-period=1s",
 		"--profiling=false",
 		fmt.Sprintf("--v=%d", c.Verbosity),
 	}

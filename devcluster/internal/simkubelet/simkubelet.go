@@ -20,7 +20,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
@@ -139,7 +142,7 @@ func (k *kubelet) watchPods(ctx context.Context, background *sync.WaitGroup) cac
 		}
 	}
 	store, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.NewListWatchFromClient(k.client.CoreV1().RESTClient(), "pods", corev1.NamespaceAll, fields.OneTermNotEqualSelector("spec.nodeName", "")),
+		ListerWatcher: k.boundPods(),
 		ObjectType:    &corev1.Pod{},
 		Transform:     trim,
 		Handler: cache.ResourceEventHandlerFuncs{
@@ -156,6 +159,22 @@ func (k *kubelet) watchPods(ctx context.Context, background *sync.WaitGroup) cac
 	k.pods = store
 	background.Go(func() { informer.RunWithContext(ctx) })
 	return informer.HasSynced
+}
+
+// boundPods lists and watches the pods that are bound to any node.
+func (k *kubelet) boundPods() cache.ListerWatcher {
+	bound := fields.OneTermNotEqualSelector("spec.nodeName", "").String()
+	pods := k.client.CoreV1().Pods(corev1.NamespaceAll)
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = bound
+			return pods.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = bound
+			return pods.Watch(ctx, o)
+		},
+	}, k.client)
 }
 
 // work takes turns until the queue is shut down.

@@ -74,6 +74,7 @@ func (k *kubelet) turn(ctx context.Context, key string) (time.Time, error) {
 	rec := k.recordOf(key, pod)
 	pod = rec.newest(pod)
 	unmet := k.configs.unmet(pod, key)
+
 	out := podlife.Next(podlife.Input{
 		Pod: pod, Memory: rec.memory, Behaviour: k.behaviourOf(rec, pod), Unmet: unmet,
 		Now: k.now(), PodIP: rec.ip, HostIP: k.nodes[pod.Spec.NodeName],
@@ -210,15 +211,30 @@ func (k *kubelet) writeStatus(ctx context.Context, rec *record, pod *corev1.Pod,
 	return nil
 }
 
-// ownStatus is the part of a status that belongs to the kubelet.
-func ownStatus(status *corev1.PodStatus) *corev1.PodStatus {
-	own := *status
-	own.Conditions = nil
+// statusPatch is the part of a status that belongs to the kubelet.
+type statusPatch struct {
+	*corev1.PodStatus
+	Conditions []conditionPatch `json:"conditions"` // in place of PodStatus's
+}
+
+// conditionPatch is a condition that is written with all its fields: they are
+// merged into the old ones, and what was left out would stay.
+type conditionPatch struct {
+	Type               corev1.PodConditionType `json:"type"`
+	Status             corev1.ConditionStatus  `json:"status"`
+	Reason             string                  `json:"reason"`
+	Message            string                  `json:"message"`
+	LastTransitionTime metav1.Time             `json:"lastTransitionTime"`
+	ObservedGeneration int64                   `json:"observedGeneration"`
+}
+
+func ownStatus(status *corev1.PodStatus) statusPatch {
+	own := statusPatch{PodStatus: status}
 	for _, c := range status.Conditions {
 		switch c.Type {
 		case corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady:
-			own.Conditions = append(own.Conditions, c)
+			own.Conditions = append(own.Conditions, conditionPatch{c.Type, c.Status, c.Reason, c.Message, c.LastTransitionTime, c.ObservedGeneration})
 		}
 	}
-	return &own
+	return own
 }
