@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // maxNote is a little less than the 1024 bytes that the API server accepts.
@@ -25,8 +26,13 @@ type Recorder interface {
 	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
 }
 
-// Say records an event about an object.
-func Say(r Recorder, about runtime.Object, e Event) {
+// Say records an event about an owner. It leaves the owner's resourceVersion out, so that a status write in between
+// does not make the next event a new one.
+func Say(r Recorder, owner Owner, e Event) {
+	about := &corev1.ObjectReference{
+		APIVersion: owner.Resource.GroupVersion().String(), Kind: owner.Kind,
+		Namespace: owner.Namespace, Name: owner.Name, UID: types.UID(owner.UID),
+	}
 	related := &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ControllerRevision", Name: e.Revision}
 	note := e.Note
 	if len(note) > maxNote {

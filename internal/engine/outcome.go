@@ -14,20 +14,20 @@ import (
 type Fate uint8
 
 const (
-	// Done: the API server acknowledged it.
+	// Done says that the API server acknowledged it.
 	Done Fate = iota
-	// Gone: the unit is not there any more.
+	// Gone says that the unit is not there any more.
 	Gone
-	// Stale: the unit is not as it was observed; nothing was written.
+	// Stale says that the unit is not as it was observed; nothing was written.
 	Stale
-	// Refused: the API server does not accept this write to this unit; nothing was written. Others may go on.
+	// Refused says that the API server does not accept this write to this unit; nothing was written. Others may go on.
 	Refused
-	// Busy: the API server asks to wait; nothing was written. Nothing else is started.
+	// Busy says that the API server asks to wait; nothing was written. Nothing else is started.
 	Busy
-	// Broken: the API server failed on this very write, which may have been committed. Nothing else is started,
+	// Broken says that the API server failed on this very write, which may have been committed. Nothing else is started,
 	// and the unit waits before it is tried again, so that it cannot block the others for ever.
 	Broken
-	// Unknown: no answer, so it may have been committed. Nothing else is started.
+	// Unknown says that there is no answer, so it may have been committed. Nothing else is started.
 	Unknown
 )
 
@@ -59,19 +59,30 @@ func Judge(version string, err error) Outcome {
 	if s.Details != nil {
 		o.RetryAfter = time.Duration(s.Details.RetryAfterSeconds) * time.Second
 	}
-	switch {
-	case s.Code == http.StatusNotFound || s.Code == http.StatusGone:
-		o.Fate = Gone
-	case s.Code == http.StatusConflict || patchDoesNotApply(s):
-		o.Fate = Stale
-	case s.Code == http.StatusTooManyRequests:
-		o.Fate = Busy
-	case s.Code == http.StatusInternalServerError:
-		o.Fate = Broken
-	case s.Code >= 400 && s.Code < 500 && s.Code != http.StatusUnauthorized && s.Code != http.StatusRequestTimeout:
-		o.Fate = Refused
-	}
+	o.Fate = fateOf(s)
 	return o
+}
+
+func fateOf(s metav1.Status) Fate {
+	switch s.Code {
+	case http.StatusNotFound, http.StatusGone:
+		return Gone
+	case http.StatusConflict:
+		return Stale
+	case http.StatusTooManyRequests:
+		return Busy
+	case http.StatusInternalServerError:
+		return Broken
+	case http.StatusUnauthorized, http.StatusRequestTimeout:
+		return Unknown
+	}
+	switch {
+	case patchDoesNotApply(s):
+		return Stale
+	case s.Code >= 400 && s.Code < 500:
+		return Refused
+	}
+	return Unknown
 }
 
 // patchDoesNotApply tells a test that failed from a Pod that does not validate: both are answered 422, but the

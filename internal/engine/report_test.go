@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -116,7 +115,7 @@ func TestEvents_fitIntoWhatTheServerAccepts(t *testing.T) {
 	}
 	var note string
 	rec := recorder(func(text string) { note = text })
-	Say(rec, &corev1.Pod{}, RefusedPods([]Refusal{{Message: string(long)}}, "r-1"))
+	Say(rec, Owner{}, RefusedPods([]Refusal{{Message: string(long)}}, "r-1"))
 	if len(note) > 1024 || len(note) < 1000 {
 		t.Errorf("a note of %d bytes", len(note))
 	}

@@ -113,14 +113,14 @@ func soonest(durations ...time.Duration) (least time.Duration) {
 func (r *Reconciler) tell(obs observation, p plan.Plan, did engine.Did) {
 	revision := obs.Set.Revision
 	if n := len(did.Done); n > 0 {
-		engine.Say(r.recorder, obs.set, engine.PodsUpgraded(n, revision))
+		engine.Say(r.recorder, obs.Owner, engine.PodsUpgraded(n, revision))
 	}
 	if len(did.Refused) > 0 {
-		engine.Say(r.recorder, obs.set, engine.RefusedPods(did.Refused, revision))
+		engine.Say(r.recorder, obs.Owner, engine.RefusedPods(did.Refused, revision))
 	}
 	now := notUpgradable{generation: obs.Set.Generation, pods: sidecarset.NotUpgradable(p)}
 	if r.changed(obs.Set.Name, now) && now.pods > 0 {
-		engine.Say(r.recorder, obs.set, engine.NotUpgradablePods(now.pods, revision))
+		engine.Say(r.recorder, obs.Owner, engine.NotUpgradablePods(now.pods, revision))
 	}
 }
 

@@ -43,7 +43,7 @@ func counters(s v1beta1.SidecarSetStatus) [4]int32 {
 	return [...]int32{s.MatchedPods, s.UpdatedPods, s.ReadyPods, s.UpdatedReadyPods}
 }
 
-func condition(s v1beta1.SidecarSetStatus, kind string) string {
+func conditionOf(s v1beta1.SidecarSetStatus, kind string) string {
 	for _, c := range s.Conditions {
 		if c.Type == kind {
 			return string(c.Status) + " " + c.Reason
@@ -76,7 +76,7 @@ func TestReconcile_rollsEveryPodWithOneWriteEach(t *testing.T) {
 	if got, want := counters(s), [4]int32{20, 20, 20, 20}; got != want || s.ObservedGeneration != 2 {
 		t.Errorf("status of generation %d: counters %v, want %v", s.ObservedGeneration, got, want)
 	}
-	if got := condition(s, v1beta1.ConditionReady); got != "True Reached" {
+	if got := conditionOf(s, v1beta1.ConditionReady); got != "True Reached" {
 		t.Errorf("Ready is %q", got)
 	}
 	if len(w.events) == 0 || !strings.Contains(w.events[0], "PodsUpgraded: updated 3 pods in place to logtail-") {
@@ -120,7 +120,7 @@ func TestReconcile_partitionHoldsAndPausedStops(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"logtail:1": 8, "logtail:2": 2}, w.images()); diff != "" {
 		t.Errorf("paused (-want +got):\n%s", diff)
 	}
-	if got := condition(w.status(), v1beta1.ConditionPaused); got != "True PausedBySpec" {
+	if got := conditionOf(w.status(), v1beta1.ConditionPaused); got != "True PausedBySpec" {
 		t.Errorf("Paused is %q", got)
 	}
 }

@@ -29,17 +29,25 @@ type keptPod struct {
 
 // carrier is what is kept of a Pod that carries sidecars.
 type carrier struct {
-	// The bookkeeping annotations.
+	bookkeeping
+	condition
+	containers []keptContainer
+	statuses   []keptStatus
+}
+
+// bookkeeping is what annotations say, and where the Pod is.
+type bookkeeping struct {
 	injected, hash, withoutImage, state string
 	hasState                            bool
+	node                                string
+}
 
-	node               string
+// condition is what kubelet reports of the Pod as a whole.
+type condition struct {
 	phase              corev1.PodPhase
 	observedGeneration int64
 	ready              corev1.ConditionStatus
-	readySince         metav1.Time
-	containers         []keptContainer
-	statuses           []keptStatus
+	readySince         int64 // seconds since 1970
 }
 
 type keptContainer struct {
@@ -77,20 +85,21 @@ func trim(pod *corev1.Pod) *keptPod {
 	kept.CreationTimestamp, kept.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
 	state, hasState := pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation]
 	kept.carrier = &carrier{
-		injected:           one(injected),
-		hash:               pod.Annotations[v1beta1.SidecarSetHashAnnotation],
-		withoutImage:       pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation],
-		state:              state,
-		hasState:           hasState,
-		node:               one(pod.Spec.NodeName),
-		phase:              pod.Status.Phase,
-		observedGeneration: pod.Status.ObservedGeneration,
-		containers:         make([]keptContainer, len(pod.Spec.Containers)),
-		statuses:           make([]keptStatus, len(pod.Status.ContainerStatuses)),
+		bookkeeping: bookkeeping{
+			injected:     one(injected),
+			hash:         pod.Annotations[v1beta1.SidecarSetHashAnnotation],
+			withoutImage: pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation],
+			state:        state,
+			hasState:     hasState,
+			node:         one(pod.Spec.NodeName),
+		},
+		condition:  condition{phase: pod.Status.Phase, observedGeneration: pod.Status.ObservedGeneration},
+		containers: make([]keptContainer, len(pod.Spec.Containers)),
+		statuses:   make([]keptStatus, len(pod.Status.ContainerStatuses)),
 	}
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-			kept.ready, kept.readySince = c.Status, c.LastTransitionTime
+			kept.ready, kept.readySince = c.Status, c.LastTransitionTime.Unix()
 		}
 	}
 	for i := range pod.Spec.Containers {
@@ -141,7 +150,7 @@ func (k *keptPod) pod() *corev1.Pod {
 	pod.Status.Phase, pod.Status.ObservedGeneration = k.phase, k.observedGeneration
 	if k.ready != "" {
 		pod.Status.Conditions = []corev1.PodCondition{
-			{Type: corev1.PodReady, Status: k.ready, LastTransitionTime: k.readySince},
+			{Type: corev1.PodReady, Status: k.ready, LastTransitionTime: metav1.Unix(k.readySince, 0)},
 		}
 	}
 	pod.Status.ContainerStatuses = make([]corev1.ContainerStatus, len(k.statuses))
@@ -169,20 +178,16 @@ func sameFacts(a, b *keptPod) bool {
 	if a.carrier == nil || b.carrier == nil {
 		return a.carrier == b.carrier
 	}
-	return a.injected == b.injected && a.hash == b.hash && a.withoutImage == b.withoutImage &&
-		a.state == b.state && a.hasState == b.hasState && a.node == b.node &&
-		maps.Equal(a.Labels, b.Labels) && slices.Equal(a.containers, b.containers) && sameStatus(a, b)
+	return a.bookkeeping == b.bookkeeping && maps.Equal(a.Labels, b.Labels) &&
+		slices.Equal(a.containers, b.containers) && sameStatus(a, b)
 }
 
 // sameStatus tells whether kubelet reports the same of two versions of a carrier, as far as it matters.
 func sameStatus(a, b *keptPod) bool {
-	return a.phase == b.phase && a.observedGeneration == b.observedGeneration &&
-		a.ready == b.ready && a.readySince.Equal(&b.readySince) && slices.Equal(a.statuses, b.statuses)
+	return a.condition == b.condition && slices.Equal(a.statuses, b.statuses)
 }
 
-// GetObjectKind and DeepCopyObject make it a runtime.Object, so that the manager's cache can say what it holds.
-
-// GetObjectKind implements runtime.Object.
+// GetObjectKind implements runtime.Object, so that the manager's cache can say what it holds.
 func (k *keptPod) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
 
 // DeepCopyObject implements runtime.Object.

@@ -20,21 +20,15 @@ type queue interface {
 // that look. now is nil when the Pod was deleted, old when it is new. Heartbeats and other changes that make no
 // difference to a record schedule nothing, unless a write of ours to this Pod is still to be seen.
 func (r *Reconciler) podChanged(q queue, old, now *keptPod) {
-	pod := now
-	if pod == nil {
+	pod, same := now, false
+	switch {
+	case now == nil:
 		pod = old
+	case old != nil:
+		same = sameFacts(old, now)
 	}
-	same := old != nil && now != nil && sameFacts(old, now)
 	prompt := letsGoOn(old, now)
-	sets := now.sets()
-	if old != nil && !same {
-		for _, set := range old.sets() {
-			if !slices.Contains(sets, set) {
-				sets = append(sets, set)
-			}
-		}
-	}
-	for _, set := range sets {
+	for _, set := range union(now.sets(), old.sets()) {
 		if same && !r.hands.Awaits(ownerNamed(set), string(pod.UID)) {
 			continue
 		}
@@ -42,6 +36,16 @@ func (r *Reconciler) podChanged(q queue, old, now *keptPod) {
 			q.AddAfter(requestFor(set), wait)
 		}
 	}
+}
+
+// union adds to a list what it lacks of another.
+func union(list, other []string) []string {
+	for _, s := range other {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // letsGoOn tells whether a change may let a plan go on: a Pod went away, or kubelet reports something new of one

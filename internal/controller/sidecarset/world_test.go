@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -248,15 +247,6 @@ func withImage(set *v1beta1.SidecarSet, image string) *v1beta1.SidecarSet {
 	set = set.DeepCopy()
 	set.Spec.Containers[0].Image = image
 	return set
-}
-
-func hashOf(t testing.TB, set *v1beta1.SidecarSet) string {
-	t.Helper()
-	hashes, err := revision.Of(&set.Spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return hashes.Full
 }
 
 func logtail(maxUnavailable int) *v1beta1.SidecarSet {
