@@ -19,9 +19,10 @@ type Rules[T metav1.Object] struct {
 	Kind schema.GroupKind
 	// Decode reads an object of any version that the webhook is registered for.
 	Decode func(raw []byte) (T, error)
-	// Default returns what to change in the object as it was sent. A webhook with Default refuses nothing:
-	// what it cannot read it leaves for the schema to refuse, which says it better.
-	Default func(obj T) ([]jsonpatch.Operation, error)
+	// Default returns what to change in the object as it was sent (raw; obj is the same as the hub version). A
+	// webhook with Default refuses nothing: what it cannot read it leaves for the schema to refuse, which says
+	// it better.
+	Default func(raw []byte, obj T) ([]jsonpatch.Operation, error)
 	// Validate lists everything that is wrong. old is nil at creation. The error is ours, not the user's.
 	Validate func(ctx context.Context, obj, old T) (field.ErrorList, error)
 	// Prepare makes the cluster ready for an object that is right. It is not called for dry runs.
@@ -43,7 +44,7 @@ func (r Rules[T]) handle(ctx context.Context, req admit.Request) admit.Response 
 		if err != nil {
 			return admit.Allowed("")
 		}
-		return r.defaulted(obj)
+		return r.defaulted(req.Object.Raw, obj)
 	}
 	if err != nil {
 		return r.refused(req, field.ErrorList{field.Invalid(nil, req.Name, err.Error())})
@@ -54,8 +55,8 @@ func (r Rules[T]) handle(ctx context.Context, req admit.Request) admit.Response 
 	return r.validated(ctx, req, obj)
 }
 
-func (r Rules[T]) defaulted(obj T) admit.Response {
-	changes, err := r.Default(obj)
+func (r Rules[T]) defaulted(raw []byte, obj T) admit.Response {
+	changes, err := r.Default(raw, obj)
 	if err != nil {
 		return admit.Allowed("")
 	}

@@ -2,11 +2,13 @@ package webhook
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 
 	jsonpatch "gomodules.xyz/jsonpatch/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -69,7 +71,12 @@ func sidecarSetKind() schema.GroupKind {
 	return schema.GroupKind{Group: v1beta1.GroupName, Kind: "SidecarSet"}
 }
 
-func stamps(set *v1beta1.SidecarSet) ([]jsonpatch.Operation, error) {
+// stamps are added to the annotations that were sent; conversion to the hub may have added others.
+func stamps(raw []byte, set *v1beta1.SidecarSet) ([]jsonpatch.Operation, error) {
+	var sent metav1.PartialObjectMetadata
+	if err := json.Unmarshal(raw, &sent); err != nil {
+		return nil, fmt.Errorf("read annotations: %w", err)
+	}
 	hashes, err := revision.Of(&set.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("hash SidecarSet %s: %w", set.Name, err)
@@ -78,12 +85,12 @@ func stamps(set *v1beta1.SidecarSet) ([]jsonpatch.Operation, error) {
 		{v1beta1.SidecarSetHashAnnotation, hashes.Full},
 		{v1beta1.SidecarSetHashWithoutImageAnnotation, hashes.WithoutImage},
 	}
-	if len(set.Annotations) == 0 {
+	if len(sent.Annotations) == 0 {
 		return []jsonpatch.Operation{jsonpatch.NewOperation("add", "/metadata/annotations", map[string]string{want[0][0]: want[0][1], want[1][0]: want[1][1]})}, nil
 	}
 	var changes []jsonpatch.Operation
 	for _, w := range want {
-		if set.Annotations[w[0]] != w[1] {
+		if sent.Annotations[w[0]] != w[1] {
 			changes = append(changes, jsonpatch.NewOperation("add", "/metadata/annotations/"+pointer(w[0]), w[1]))
 		}
 	}

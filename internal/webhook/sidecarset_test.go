@@ -129,7 +129,9 @@ func TestStampSidecarSets_changesOnlyTheHashes(t *testing.T) {
 	}
 	both := `"kruise.io/sidecarset-hash":"` + full + `","kruise.io/sidecarset-hash-without-image":"` + without + `"`
 	v1alpha1 := strings.Replace(validSet, "v1beta1", "v1alpha1", 1)
+	bound := strings.Replace(v1alpha1, `"spec":{`, `"spec":{"namespace":"ns-1",`, 1)
 	tests := map[string]struct{ object, want string }{
+		"v1alpha1, with what conversion keeps in an annotation": {bound, first},
 		"with other annotations": {
 			stamped(`"x":"y"`),
 			`[{"op":"add","path":"/metadata/annotations/kruise.io~1sidecarset-hash","value":"` + full + `"},` +
