@@ -106,7 +106,7 @@ func (w *World) report(l *life, what string) {
 	w.tell(what, l.pod.Name)
 	plain := !l.crashed && !l.runsSpec() && l.runs[0].Image != ""
 	for i := range l.runs {
-		plain = plain && !(!w.pullable && Bad(l.pod.Spec.Containers[i].Image))
+		plain = plain && (w.pullable || !Bad(l.pod.Spec.Containers[i].Image))
 	}
 	l.reported = l.ready && (!l.restarting || plain && w.percent(50))
 	w.commit(l, Report(l.pod, l.runs, l.reported, l.seen, w.clock()), nil)

@@ -76,24 +76,38 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 	}
 	next := pod.DeepCopy()
 	for _, c := range change.Images {
-		if c.Index >= len(next.Spec.Containers) || next.Spec.Containers[c.Index].Name != c.Container {
-			return nil, fmt.Errorf("container %d is not %s", c.Index, c.Container)
+		if err := applyImage(next, c); err != nil {
+			return nil, err
 		}
-		if got := next.Spec.Containers[c.Index].Image; c.From != "" && got != c.From {
-			return nil, fmt.Errorf("image of %s is %s, not %s", c.Container, got, c.From)
-		}
-		next.Spec.Containers[c.Index].Image = c.To
 	}
 	if len(change.Images) > 0 {
 		next.Generation++
 	}
 	for _, c := range change.Annotations {
-		if got, ok := next.Annotations[c.Key]; !c.Absent && (got != c.From || !ok) {
-			return nil, fmt.Errorf("annotation %s has changed", c.Key)
+		if err := applyAnnotation(next, c); err != nil {
+			return nil, err
 		}
-		next.Annotations[c.Key] = c.To
 	}
 	return next, nil
+}
+
+func applyAnnotation(pod *corev1.Pod, c plan.AnnotationChange) error {
+	if got, ok := pod.Annotations[c.Key]; !c.Absent && (got != c.From || !ok) {
+		return fmt.Errorf("annotation %s has changed", c.Key)
+	}
+	pod.Annotations[c.Key] = c.To
+	return nil
+}
+
+func applyImage(pod *corev1.Pod, c plan.ImageChange) error {
+	if c.Index >= len(pod.Spec.Containers) || pod.Spec.Containers[c.Index].Name != c.Container {
+		return fmt.Errorf("container %d is not %s", c.Index, c.Container)
+	}
+	if got := pod.Spec.Containers[c.Index].Image; c.From != "" && got != c.From {
+		return fmt.Errorf("image of %s is %s, not %s", c.Container, got, c.From)
+	}
+	pod.Spec.Containers[c.Index].Image = c.To
+	return nil
 }
 
 // Container is what really runs, behind what the API server is told.

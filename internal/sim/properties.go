@@ -176,10 +176,13 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	}
 }
 
-// checkStatus checks a status that is about to be written.
-func (w *World) checkStatus(s *snapshot, status v1beta1.SidecarSetStatus) {
-	matched, updated, ready, both, open := int32(len(s.rvs)), int32(0), int32(0), int32(0), int32(0)
-	for _, l := range w.everyone() {
+// truth is what a status may claim.
+type truth struct{ matched, updated, ready, both, wanted int32 }
+
+// truthOf counts what was true at the versions observed, less what the process wrote since.
+func (w *World) truthOf(s *snapshot) truth {
+	n, open := truth{matched: int32(len(s.rvs))}, int32(0)
+	for _, l := range w.lives {
 		uid := string(l.pod.UID)
 		v, ok := l.at(s.rvs[uid])
 		if _, observed := s.rvs[uid]; !ok || !observed {
@@ -187,20 +190,25 @@ func (w *World) checkStatus(s *snapshot, status v1beta1.SidecarSetStatus) {
 		}
 		wrote := s.wroteSince(uid)
 		has, serves := v.hash == s.hash && !wrote, v.available && !wrote
-		updated, ready, both = updated+one(has), ready+one(serves), both+one(has && serves)
+		n.updated, n.ready, n.both = n.updated+one(has), n.ready+one(serves), n.both+one(has && serves)
 		open += one(!has && selects(s.set, l.pod.Labels))
 	}
-	if status.MatchedPods != matched || status.UpdatedPods > updated || status.ReadyPods > ready || status.UpdatedReadyPods > both {
-		w.violate("honest", "status says %d/%d/%d/%d, true is %d/%d/%d/%d", status.MatchedPods, status.UpdatedPods,
-			status.ReadyPods, status.UpdatedReadyPods, matched, updated, ready, both)
+	if s.set.Spec.UpdateStrategy.Type != v1beta1.NotUpdate {
+		n.wanted = min(n.matched-int32(kept(s.set, len(s.rvs))), n.updated+open)
 	}
-	wanted := min(matched-int32(kept(s.set, len(s.rvs))), updated+open)
-	if s.set.Spec.UpdateStrategy.Type == v1beta1.NotUpdate {
-		wanted = 0
+	return n
+}
+
+// checkStatus checks a status that is about to be written.
+func (w *World) checkStatus(s *snapshot, status v1beta1.SidecarSetStatus) {
+	n := w.truthOf(s)
+	if status.MatchedPods != n.matched || status.UpdatedPods > n.updated || status.ReadyPods > n.ready || status.UpdatedReadyPods > n.both {
+		w.violate("honest", "status says %d/%d/%d/%d, true is %d/%d/%d/%d", status.MatchedPods, status.UpdatedPods,
+			status.ReadyPods, status.UpdatedReadyPods, n.matched, n.updated, n.ready, n.both)
 	}
 	for _, c := range status.Conditions {
-		if c.Type == v1beta1.ConditionReady && c.Status == metav1.ConditionTrue && (updated < wanted || both < updated) {
-			w.violate("honest", "Ready is True with %d of %d updated and %d of these ready", updated, wanted, both)
+		if c.Type == v1beta1.ConditionReady && c.Status == metav1.ConditionTrue && (n.updated < n.wanted || n.both < n.updated) {
+			w.violate("honest", "Ready is True with %d of %d updated and %d of these ready", n.updated, n.wanted, n.both)
 		}
 	}
 }

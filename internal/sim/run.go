@@ -247,39 +247,36 @@ func (w *World) checkReached() {
 	if w.failure != nil {
 		return
 	}
-	s := &snapshot{set: w.set}
-	hash, withoutImage := hashesOf(w.set)
+	n, could, must := w.present()
 	strategy := w.set.Spec.UpdateStrategy
-	total, updated, ready, both, could, must := 0, 0, 0, 0, 0, 0
-	for _, l := range w.alive() {
-		v := l.last()
-		total++
-		switch {
-		case v.hash == hash:
-			updated++
-			both += int(one(v.available))
-		case selects(s.set, l.pod.Labels) && v.withoutImage == withoutImage:
-			could++
-		case selects(s.set, l.pod.Labels):
-			must++
-		}
-		ready += int(one(v.available))
+	asked := n.matched - int32(kept(w.set, int(n.matched)))
+	if moving := strategy.Type != v1beta1.NotUpdate && !strategy.Paused; moving && n.updated < min(asked, n.updated+could) {
+		w.violate("reached", "%d of %d pods are updated, %d could be", n.updated, n.matched, min(asked, n.updated+could))
 	}
-	wanted := min(total-kept(w.set, total), updated+could)
-	moving := strategy.Type != v1beta1.NotUpdate && !strategy.Paused
-	if moving && updated < wanted {
-		w.violate("reached", "%d of %d pods are updated, %d could be", updated, total, wanted)
-	}
-	if both < updated {
-		w.violate("reached", "%d updated pods are not ready", updated-both)
+	if n.both < n.updated {
+		w.violate("reached", "%d updated pods are not ready", n.updated-n.both)
 	}
 	st := w.set.Status
-	if int(st.MatchedPods) != total || int(st.UpdatedPods) != updated || int(st.ReadyPods) != ready || int(st.UpdatedReadyPods) != both {
-		w.violate("reached", "status says %d/%d/%d/%d, true is %d/%d/%d/%d", st.MatchedPods, st.UpdatedPods, st.ReadyPods,
-			st.UpdatedReadyPods, total, updated, ready, both)
+	if told := (truth{matched: st.MatchedPods, updated: st.UpdatedPods, ready: st.ReadyPods, both: st.UpdatedReadyPods}); told != n {
+		w.violate("reached", "status says %+v, true is %+v", told, n)
 	}
-	done := strategy.Type == v1beta1.NotUpdate || updated >= min(total-kept(w.set, total), updated+could+must)
-	w.checkConditions(done)
+	w.checkConditions(strategy.Type == v1beta1.NotUpdate || n.updated >= min(asked, n.updated+could+must))
+}
+
+// present counts the Pods as they are, those that could be updated, and those that must be recreated for it.
+func (w *World) present() (n truth, could, must int32) {
+	hash, withoutImage := hashesOf(w.set)
+	for _, l := range w.alive() {
+		v := l.last()
+		has, selected := v.hash == hash, selects(w.set, l.pod.Labels)
+		n.matched++
+		n.updated += one(has)
+		n.ready += one(v.available)
+		n.both += one(has && v.available)
+		could += one(!has && selected && v.withoutImage == withoutImage)
+		must += one(!has && selected && v.withoutImage != withoutImage)
+	}
+	return n, could, must
 }
 
 func (w *World) checkConditions(done bool) {

@@ -86,9 +86,6 @@ func (w *World) alive() []*life {
 	return lives
 }
 
-// everyone returns every Pod that ever was.
-func (w *World) everyone() []*life { return w.lives }
-
 // deliver sends a version to a cache: late, out of order with those of other Pods, twice, or, once in a while,
 // lost until the cache lists again.
 func (w *World) deliver(m *manager, name string, pod *corev1.Pod, rv int) {

@@ -79,6 +79,19 @@ func judge(s *Set, p *Pod) verdict {
 		return notUpdate
 	case s.Paused:
 		return paused
+	}
+	if v := obstacle(s, p); v != free {
+		return v
+	}
+	if !p.Available() || !changesImage(s, p) {
+		return free
+	}
+	return costly
+}
+
+// obstacle says what of the Pod itself keeps it from being updated; free if nothing does.
+func obstacle(s *Set, p *Pod) verdict {
+	switch {
 	case p.Unreadable != "":
 		return unreadable
 	case needsNewPod(s, p):
@@ -87,11 +100,8 @@ func judge(s *Set, p *Pod) verdict {
 		return notSelected
 	case p.Refused != "":
 		return refused
-	case !p.Available() || !changesImage(s, p):
-		return free
-	default:
-		return costly
 	}
+	return free
 }
 
 // needsNewPod tells whether more than images differ, which no patch of a running Pod can change.

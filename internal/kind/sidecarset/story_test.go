@@ -22,7 +22,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/sim"
 )
 
-var update = flag.Bool("update", false, "rewrite the stories in testdata/seq")
+var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") //nolint:gochecknoglobals // a flag of the test binary
 
 // TestStories plays every story in testdata/seq. A story is a txtar file: the section "world" says what there is,
 // the name of every other section is something that happens, and its text is the plan that follows, which is then
@@ -64,10 +64,10 @@ func play(t *testing.T, text string) string {
 	var told strings.Builder
 	section, body := "", ""
 	end := func() {
-		switch {
-		case section == "":
+		switch section {
+		case "":
 			told.WriteString(body)
-		case section == "world":
+		case "world":
 			s.make(t, body)
 			fmt.Fprintf(&told, "-- world --\n%s", body)
 		default:

@@ -154,21 +154,21 @@ func Settled(specImage string, r Report, stateJSON, set, container string) bool 
 	entry, _ := Get(stateJSON, set)
 	statuses, _ := Get(entry, "lastContainerStatuses")
 	last, changed := Get(statuses, container)
-	if !changed {
-		return true
-	}
+	return !changed || carriedOut(specImage, r, last)
+}
+
+// carriedOut is Settled for a container whose last change was recorded.
+func carriedOut(specImage string, r Report, last string) bool {
 	before := GetText(last, "containerID")
 	same, image := before != "" && before == r.ContainerID, GetText(last, "image")
-	if same && image != "" {
+	switch {
+	case same && image != "":
 		return image == specImage
-	}
-	if names(r.Image, specImage) {
+	case names(r.Image, specImage):
 		return true
-	}
-	if _, digest, ok := strings.Cut(specImage, "@"); ok {
-		return strings.HasSuffix(r.ImageID, digest)
-	}
-	if GetText(last, "imageID") == "" {
+	case strings.Contains(specImage, "@"):
+		return strings.HasSuffix(r.ImageID, specImage[strings.IndexByte(specImage, '@')+1:])
+	case GetText(last, "imageID") == "":
 		return !names(r.Image, image)
 	}
 	return GetText(last, "imageID") != r.ImageID || before != "" && !same
