@@ -28,9 +28,8 @@ type Hashes struct {
 	Full string
 	// WithoutImage leaves the images out: Pods that differ in it cannot be upgraded in place.
 	//
-	// It covers the pull policy, which in a running Pod cannot change, also when the policy comes from the
-	// image: from app:1 to app:latest the default goes from IfNotPresent to Always, so that this is more than
-	// a change of the image. A policy that is written out is not affected.
+	// A pull policy that is the default of its image is left out too: a running Pod keeps the policy that it
+	// has, and from app:1 to app:latest the default goes from IfNotPresent to Always, which nobody asked for.
 	WithoutImage string
 }
 
@@ -47,6 +46,9 @@ func Of(spec *v1beta1.SidecarSetSpec) (Hashes, error) {
 		return Hashes{}, err
 	}
 	for i := range containers {
+		if c := &containers[i]; c.ImagePullPolicy == pullPolicy(c.Image) {
+			c.ImagePullPolicy = ""
+		}
 		containers[i].Image = ""
 	}
 	withoutImage, err := hash(containers)

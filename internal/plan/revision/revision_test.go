@@ -84,13 +84,13 @@ func TestOf_whatChangesWhich(t *testing.T) {
 	}{
 		"nothing": {change: func(*v1beta1.SidecarSetSpec) {}},
 		"image":   {change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Image = "logtail:2" }, full: true},
-		"image, to another default pull policy": {
-			change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Image = "logtail" }, full: true, withoutImage: true,
+		"image, to another default pull policy, which running pods do not get": {
+			change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Image = "logtail" }, full: true,
 		},
-		"image, to a tag with another default, policy written out": {change: func(s *v1beta1.SidecarSetSpec) {
+		"image, to a tag with another default, and a policy that is not the default": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.Containers[0].Image = "logtail"
 			s.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
-		}, full: true},
+		}, full: true, withoutImage: true},
 		"env": {change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Env[0].Name = "X" }, full: true, withoutImage: true},
 		"probe": {
 			change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].LivenessProbe.PeriodSeconds = 11 }, full: true, withoutImage: true,
@@ -143,7 +143,7 @@ func TestOf_isShortAndSafe(t *testing.T) {
 
 // The hashes are stored in Pods: another value means that every running sidecar is upgraded once more.
 func TestOf_isStableOverReleases(t *testing.T) {
-	want := revision.Hashes{Full: "d9dz579w7f4c55vb", WithoutImage: "846w264zwxc97z4d"}
+	want := revision.Hashes{Full: "d9dz579w7f4c55vb", WithoutImage: "9cwv68cxz54wb9v2"}
 	if got := of(t, terse); got != want {
 		t.Errorf("Of() = %v, want %v", got, want)
 	}
