@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,8 +132,8 @@ func leading() <-chan struct{} {
 	return c
 }
 
-func line(app string) string {
-	return "object.metadata.?labels[?'app'].orValue('') in ['" + app + "']"
+func line(apps ...string) string {
+	return "object.metadata.?labels[?'app'].orValue('') in ['" + strings.Join(apps, "', '") + "']"
 }
 
 func TestRegistration_tellsHowItIsReached(t *testing.T) {
@@ -208,7 +209,7 @@ func TestRegistration_widensAtOnceAndNarrowsLater(t *testing.T) {
 	other.visible = leader.visible
 
 	other.look(t)
-	if want := line("a") + "\n|| " + line("b"); w.condition(t) != want {
+	if want := line("a", "b"); w.condition(t) != want {
 		t.Fatalf("condition is\n%s\nwant\n%s", w.condition(t), want)
 	}
 	leader.look(t)
@@ -219,7 +220,7 @@ func TestRegistration_widensAtOnceAndNarrowsLater(t *testing.T) {
 	other.look(t)
 	w.now = w.now.Add(narrowAfter)
 	other.look(t)
-	if want := line("a") + "\n|| " + line("b"); w.condition(t) != want {
+	if want := line("a", "b"); w.condition(t) != want {
 		t.Fatalf("who does not lead narrowed the condition to\n%s", w.condition(t))
 	}
 	leader.look(t)

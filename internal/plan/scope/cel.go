@@ -26,10 +26,11 @@ const (
 
 // MatchCondition returns a CEL expression for the match condition of a Pod webhook: true for every Pod that
 // one of the Scopes can select, and for as few others as the bounds allow. The same Scopes give the same
-// text in whatever order they come. It is one line per alternative, and the lines are as narrow as possible:
+// text in whatever order they come. It is one line per alternative (those that differ only in a label's value
+// are one line), and the lines are as narrow as possible:
 //
 //	exact    everything that the selectors say of Pod labels and of namespace names
-//	anchors  per set, the one label (with its values) or the namespaces that a Pod must have; grouped by key
+//	anchors  per set, the one label (with its values) or the namespaces that a Pod must have
 //	keys     per set, the key of a label that a Pod must have
 //	all      "true", also when a set has no such key
 //
@@ -73,8 +74,7 @@ func Widen(condition string, s Scope) string {
 	if condition == ConditionNone || condition == "" {
 		return line
 	}
-	lines := append(strings.Split(condition, lineBreak), line)
-	slices.Sort(lines)
+	lines := merged(append(strings.Split(condition, lineBreak), line))
 	if text := strings.Join(lines, lineBreak); len(lines) <= 2*maxConditionLines && len(text) <= 2*maxConditionBytes {
 		return text
 	}
@@ -83,8 +83,7 @@ func Widen(condition string, s Scope) string {
 
 // join makes the condition of a level, unless it breaks the bounds or has a set that this level cannot tell.
 func join(lines []string) (string, bool) {
-	slices.Sort(lines)
-	lines = slices.Compact(lines)
+	lines = merged(lines)
 	text := strings.Join(lines, lineBreak)
 	ok := lines[0] != "" && len(lines) <= maxConditionLines && len(text) <= maxConditionBytes
 	return text, ok
@@ -98,20 +97,14 @@ func exact(scopes []Scope) []string {
 	return lines
 }
 
-// anchors gives one line per key, with the values that all the sets ask for.
 func anchors(scopes []Scope) []string {
 	var lines []string
-	byTerm := map[string][]string{}
 	for _, s := range scopes {
-		possible := groups(s)
-		if len(possible) == 0 {
-			lines = append(lines, firstOr(keyLines(s), ""))
+		if possible := groups(s); len(possible) > 0 {
+			lines = append(lines, possible[0].String())
 			continue
 		}
-		byTerm[possible[0].term] = append(byTerm[possible[0].term], possible[0].values...)
-	}
-	for term, values := range byTerm {
-		lines = append(lines, group{term, values}.String())
+		lines = append(lines, firstOr(keyLines(s), ""))
 	}
 	return lines
 }
@@ -167,7 +160,7 @@ func has(key string) string {
 // factor says one requirement. present is the CEL for "there is such a label", empty if there always is.
 func factor(term, present string, r *labels.Requirement) []string {
 	values := valuesOf(r)
-	in := group{term, values}.String()
+	in := newGroup(term, r).String()
 	mayBeAbsent := present != "" && slices.Contains(values, "")
 	switch r.Operator() {
 	case selection.In, selection.Equals, selection.DoubleEquals:
@@ -195,33 +188,61 @@ func nonEmpty(f string) []string {
 	return []string{f}
 }
 
-// group is a term and the values that it may have.
+// group is a term and the values that it may have, quoted.
 type group struct {
 	term   string
 	values []string
+}
+
+func newGroup(term string, r *labels.Requirement) group {
+	g := group{term: term}
+	for _, v := range valuesOf(r) {
+		g.values = append(g.values, quote(v))
+	}
+	return g
+}
+
+// parseGroup reads what String wrote. Quoted values contain neither brackets nor commas.
+func parseGroup(line string) (group, bool) {
+	term, rest, isGroup := strings.Cut(line, " in [")
+	list, closed := strings.CutSuffix(rest, "]")
+	if !isGroup || !closed || strings.HasPrefix(line, "(") || strings.HasPrefix(line, "!") {
+		return group{}, false
+	}
+	return group{term, strings.Split(list, ", ")}, true
 }
 
 // String writes the group as CEL, sorted.
 func (g group) String() string {
 	values := slices.Clone(g.values)
 	slices.Sort(values)
-	values = slices.Compact(values)
-	for i := range values {
-		values[i] = quote(values[i])
-	}
-	return g.term + " in [" + strings.Join(values, ", ") + "]"
+	return g.term + " in [" + strings.Join(slices.Compact(values), ", ") + "]"
 }
 
-// within tells whether a line is a group of the same term that has all the values. Label values contain
-// neither quotes nor commas, and quote escapes both for what is no label value.
+// within tells whether a line is a group of the same term that has all the values.
 func (g group) within(line string) bool {
-	rest, isGroup := strings.CutPrefix(line, g.term+" in [")
-	rest, closed := strings.CutSuffix(rest, "]")
-	if !isGroup || !closed {
-		return false
+	other, ok := parseGroup(line)
+	return ok && other.term == g.term &&
+		!slices.ContainsFunc(g.values, func(v string) bool { return !slices.Contains(other.values, v) })
+}
+
+// merged makes one line of all groups with the same term, which means the same, and sorts the lines.
+func merged(lines []string) []string {
+	byTerm := map[string]group{}
+	var all []string
+	for _, line := range lines {
+		g, ok := parseGroup(line)
+		if !ok {
+			all = append(all, line)
+			continue
+		}
+		byTerm[g.term] = group{g.term, append(byTerm[g.term].values, g.values...)}
 	}
-	have := strings.Split(rest, ", ")
-	return !slices.ContainsFunc(g.values, func(v string) bool { return !slices.Contains(have, quote(v)) })
+	for _, g := range byTerm {
+		all = append(all, g.String())
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // groups lists what a Pod must have to be selected, the narrowest (fewest values) first, labels before
@@ -230,13 +251,13 @@ func groups(s Scope) []group {
 	var all []group
 	for _, r := range requirements(s.Pods) {
 		if asksForValues(&r) {
-			all = append(all, group{label(r.Key()), valuesOf(&r)})
+			all = append(all, newGroup(label(r.Key()), &r))
 		}
 	}
 	slices.SortStableFunc(all, func(a, b group) int { return len(a.values) - len(b.values) })
 	for _, r := range requirements(s.Namespaces) {
 		if r.Key() == corev1.LabelMetadataName && asksForValues(&r) {
-			all = append(all, group{namespaceTerm, valuesOf(&r)})
+			all = append(all, newGroup(namespaceTerm, &r))
 		}
 	}
 	return all

@@ -70,6 +70,10 @@ func TestMatchCondition_text(t *testing.T) {
 			}}},
 			want: "false",
 		},
+		"two values of one key are one line": {
+			sets: []v1beta1.SidecarSetSpec{labelled("a", "2"), labelled("a", "1"), labelled("a", "1", "b", "1")},
+			want: "(object.metadata.?labels[?'a'].orValue('') in ['1'] && object.metadata.?labels[?'b'].orValue('') in ['1'])\n|| object.metadata.?labels[?'a'].orValue('') in ['1', '2']",
+		},
 		"100 applications are one line": {
 			sets: many(100, func(i int) v1beta1.SidecarSetSpec { return labelled("app", fmt.Sprintf("app-%02d", i)) }),
 			want: "object.metadata.?labels[?'app'].orValue('') in [" + enumerate(100, "'app-%02d'") + "]",
@@ -83,7 +87,7 @@ func TestMatchCondition_text(t *testing.T) {
 			want: "true",
 		},
 		"one of many sets asks for nothing": {
-			sets: append(many(100, func(i int) v1beta1.SidecarSetSpec { return labelled("app", fmt.Sprint(i)) }),
+			sets: append(many(100, func(i int) v1beta1.SidecarSetSpec { return labelled(fmt.Sprint("key-", i), "x") }),
 				v1beta1.SidecarSetSpec{Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "x", Operator: "DoesNotExist"}}}}),
 			want: "true",
 		},
