@@ -99,6 +99,14 @@ func TestReconcile_writesStatusAtMostOncePerSecond(t *testing.T) {
 	if got, want := counters(w.status()), [4]int32{30, 30, 30, 30}; got != want {
 		t.Errorf("the last status is %v, want %v", got, want)
 	}
+	before = w.api.Calls().PatchStatus
+	for range 3 { // the cache never shows what was written: our own memory does
+		w.now = w.now.Add(2 * time.Second)
+		w.look(set.Name)
+	}
+	if got := w.api.Calls().PatchStatus - before; got != 0 {
+		t.Errorf("%d status writes with nothing to say", got)
+	}
 }
 
 func TestReconcile_partitionHoldsAndPausedStops(t *testing.T) {
@@ -207,9 +215,12 @@ func TestReconcile_podsThatGoAndComeWithTheSameName(t *testing.T) {
 	w.run()
 	again := testkit.Carrier("web-00001", set)
 	again.UID = "another"
+	w.api.Delete("default/web-00000")
+	w.run()
 	w.api.Delete("default/web-00001")
 	w.api.Put(again)
 	w.api.Delete("default/web-00002")
+	w.api.Put(testkit.Carrier("web-00003", set))
 	w.run()
 	if got, want := counters(w.status()), [4]int32{2, 2, 2, 2}; got != want {
 		t.Errorf("counters %v, want %v", got, want)

@@ -97,9 +97,13 @@ func TestReconcile_staleCache(t *testing.T) {
 	key := "default/web-00000"
 	w.api.Change(key, func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "logtail:other" })
 	w.apply(withImage(set, "logtail:2"))
+	clear(w.due)
 	w.look(set.Name)
 	if calls := w.api.Calls(); calls.PatchPod != 1 || w.patches[key] != 0 {
 		t.Fatalf("calls %+v, %d changes", calls, w.patches[key])
+	}
+	if len(w.due) != 1 {
+		t.Error("no further look is scheduled")
 	}
 	w.look(set.Name)
 	if calls := w.api.Calls(); calls.PatchPod != 1 || calls.LookAtPod != 1 {

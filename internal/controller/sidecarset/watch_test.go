@@ -1,0 +1,107 @@
+package sidecarset
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/internal/testkit"
+)
+
+func TestLetsGoOn(t *testing.T) {
+	notReady := func(pod *corev1.Pod) *corev1.Pod {
+		pod.Status.Conditions[1].Status = corev1.ConditionFalse
+		return pod
+	}
+	tests := map[string]struct {
+		old, now *corev1.Pod
+		want     bool
+	}{
+		"a new pod":         {nil, updatedCarrier(), false},
+		"a pod is gone":     {updatedCarrier(), nil, true},
+		"became ready":      {notReady(updatedCarrier()), updatedCarrier(), true},
+		"became not ready":  {updatedCarrier(), notReady(updatedCarrier()), false},
+		"was only patched":  {updatedCarrier(), after(updatedCarrier(), "image"), false},
+		"runs a new image":  {updatedCarrier(), after(updatedCarrier(), "container id"), true},
+		"is being deleted":  {updatedCarrier(), after(updatedCarrier(), "deleting"), true},
+		"label changed":     {updatedCarrier(), after(updatedCarrier(), "label"), false},
+		"carries no longer": {updatedCarrier(), testkit.Carrier("web-1"), false},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := letsGoOn(trimmedOrNil(t, tc.old), trimmedOrNil(t, tc.now)); got != tc.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func after(pod *corev1.Pod, change string) *corev1.Pod {
+	changes()[change](pod)
+	return pod
+}
+
+func trimmedOrNil(t *testing.T, pod *corev1.Pod) *keptPod {
+	t.Helper()
+	if pod == nil {
+		return nil
+	}
+	return trimmed(t, pod)
+}
+
+func TestPodChanged_promptnessFollowsFromTheChange(t *testing.T) {
+	set := logtail(1)
+	w := newWorld(t, carriers(2, set)...)
+	w.apply(set)
+	w.run()
+	w.now = w.now.Add(time.Hour)
+	dueAfter := func(change func(*corev1.Pod)) time.Duration {
+		t.Helper()
+		w.api.Change("default/web-00000", change)
+		w.cache.Deliver(-1)
+		at, ok := w.due[set.Name]
+		if !ok {
+			t.Fatal("no look is scheduled")
+		}
+		return at.Sub(w.now)
+	}
+	if got := dueAfter(func(pod *corev1.Pod) { pod.Status.Conditions[1].Status = corev1.ConditionFalse }); got != lazyLook {
+		t.Errorf("a pod that became not ready is looked at after %s, want %s", got, lazyLook)
+	}
+	if got := dueAfter(func(pod *corev1.Pod) { pod.Status.Conditions[1].Status = corev1.ConditionTrue }); got != 0 {
+		t.Errorf("a pod that became ready is looked at after %s, want at once", got)
+	}
+	w.run()
+	w.now = w.now.Add(time.Millisecond)
+	if got, want := dueAfter(func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].RestartCount++ }), lookInterval/2; got < want || got > lookInterval+time.Millisecond {
+		t.Errorf("the second look begins after %s, want about %s", got, lookInterval)
+	}
+}
+
+// TestPodChanged_heartbeatThatEndsADoubt: a live look found a version that only a heartbeat made. It changes no
+// record, and must make a look all the same.
+func TestPodChanged_heartbeatThatEndsADoubt(t *testing.T) {
+	set := logtail(1)
+	w := newWorld(t, carriers(1, set)...)
+	w.apply(set)
+	w.run()
+	w.server = testkit.NewFailing(w.api, 1, testkit.Timeout)
+	w.r = newReconciler(w, w.server, newRecords(w), w, 1, func() time.Time { return w.now })
+	w.apply(withImage(set, "logtail:2"))
+	w.api.Change("default/web-00000", func(pod *corev1.Pod) {
+		pod.Status.Conditions[1].LastProbeTime = metav1.NewTime(w.now)
+	})
+	w.look(set.Name) // times out
+	w.look(set.Name) // asks the API server
+	if calls := w.api.Calls(); calls.LookAtPod != 1 || calls.PatchPod != 0 {
+		t.Fatalf("calls %+v", calls)
+	}
+	clear(w.due)
+	w.run()
+	if diff := cmp.Diff(map[string]int{"logtail:2": 1}, w.images()); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+}
