@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,17 +21,47 @@ import (
 // patience is how long a test waits for anything before it fails.
 const patience = 30 * time.Second
 
-// program builds the launcher once per test binary and returns its path.
+// programEnv is where TestMain leaves the path of the launcher it built.
+const programEnv = "DEVCLUSTER_E2E_PROGRAM"
+
+// TestMain builds the launcher, and the heavy binary if there is none yet.
+func TestMain(m *testing.M) {
+	if os.Getenv("DEVCLUSTER_E2E") == "" {
+		os.Exit(m.Run()) // the tests skip themselves
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "devcluster-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "devcluster")
+	build := exec.Command("go", "build", "-o", program, "../cmd/devcluster")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	for _, cmd := range []*exec.Cmd{build, exec.Command(program, "build")} {
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, cmd.Args, err)
+			return 1
+		}
+	}
+	if err := os.Setenv(programEnv, program); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// program is the launcher.
 func program(t *testing.T) string {
 	t.Helper()
-	if os.Getenv("DEVCLUSTER_E2E") == "" {
+	path := os.Getenv(programEnv)
+	if path == "" {
 		t.Skip("DEVCLUSTER_E2E is not set: tests against a real cluster are skipped")
-	}
-	path := filepath.Join(t.TempDir(), "devcluster")
-	build := exec.Command("go", "build", "-o", path, "../cmd/devcluster")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the launcher: %v\n%s", err, out)
 	}
 	return path
 }

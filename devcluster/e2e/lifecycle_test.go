@@ -271,3 +271,27 @@ func sockets(t *testing.T, pid int) map[string]bool {
 	}
 	return inodes
 }
+
+// TestKubeBinary_byName: links named as the components are what controller-runtime's
+// envtest wants in KUBEBUILDER_ASSETS.
+func TestKubeBinary_byName(t *testing.T) {
+	out, err := exec.Command(program(t), "build").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, assets := strings.TrimSpace(string(out)), t.TempDir()
+	for name, want := range map[string]string{"kube-apiserver": "Kubernetes v1.", "etcd": "etcd Version: 3."} {
+		link := filepath.Join(assets, name)
+		if err := os.Symlink(binary, link); err != nil {
+			t.Fatal(err)
+		}
+		for _, cmd := range []*exec.Cmd{exec.Command(link, "--version"), exec.Command(binary, name, "--version")} {
+			if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), want) {
+				t.Errorf("%v: %v\n%s", cmd.Args, err, out)
+			}
+		}
+	}
+	if out, err := exec.Command(binary, "nonsense").CombinedOutput(); err == nil || !strings.Contains(string(out), "kube-scheduler") {
+		t.Errorf("nonsense: %v\n%s", err, out)
+	}
+}
