@@ -47,27 +47,34 @@ func (a *app) down(ctx context.Context, deleteData bool) error {
 		a.say("The cluster is stopped, its data is deleted.")
 		return nil
 	}
-	lock, err := dir.Lock()
-	if err != nil {
-		return fmt.Errorf("%w; is a `devcluster up` at work?", err)
-	}
-	defer lock.Close()
-	if err := clean(dir); err != nil {
+	deleted, err := tidy(dir, deleteData || last.Ephemeral && last.State != control.Stopped)
+	switch {
+	case err != nil:
 		return err
-	}
-	if deleteData || last.Ephemeral && last.State != control.Stopped {
-		if err := dir.Delete(); err != nil {
-			return err
-		}
+	case deleted:
 		a.say("The cluster is stopped, its data is deleted.")
-		return nil
-	}
-	if stopped {
+	case stopped:
 		a.say("The cluster is stopped; its data is kept in %s.", dir)
-	} else {
+	default:
 		a.say("The cluster was not running.")
 	}
 	return nil
+}
+
+// tidy cleans up after a supervisor that has ended, and deletes the data if told to.
+func tidy(dir clusterdir.Dir, deleteData bool) (deleted bool, err error) {
+	lock, err := dir.Lock()
+	if err != nil {
+		return false, fmt.Errorf("%w; is a `devcluster up` at work?", err)
+	}
+	defer lock.Close()
+	if err := clean(dir); err != nil {
+		return false, err
+	}
+	if !deleteData {
+		return false, nil
+	}
+	return true, dir.Delete()
 }
 
 // stop asks the supervisor to shut down and waits for its end. It reports

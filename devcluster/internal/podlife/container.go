@@ -97,27 +97,14 @@ func (c *subject) step() {
 func (c *subject) stepWaiting() {
 	switch c.Reason {
 	case errImagePull, pullBackOff:
-		if !c.set.PullFails(c.spec.Image) {
-			c.start()
-			return
-		}
-		if c.Reason == errImagePull && c.due() {
-			c.Reason, c.Message = pullBackOff, fmt.Sprintf("Back-off pulling image %q", c.spec.Image)
-			c.pod.tell(false, "BackOff", c.Message)
-		}
+		c.stepPulling()
 	case configError:
-		if message := c.pod.Unmet[c.spec.Name]; message == "" {
+		c.Message = c.pod.Unmet[c.spec.Name]
+		if c.Message == "" {
 			c.start()
-		} else {
-			c.Message = message
 		}
 	case crashLoop:
-		if c.Image != c.spec.Image { // the back-off was for the other image
-			c.Due, c.Crashes = c.pod.Now, 0
-		}
-		if c.due() {
-			c.start()
-		}
+		c.stepExited()
 	default:
 		c.Reason, c.Message = creating, ""
 		if c.Due.IsZero() {
@@ -126,6 +113,17 @@ func (c *subject) stepWaiting() {
 		if c.due() {
 			c.start()
 		}
+	}
+}
+
+func (c *subject) stepPulling() {
+	if !c.set.PullFails(c.spec.Image) {
+		c.start()
+		return
+	}
+	if c.Reason == errImagePull && c.due() {
+		c.Reason, c.Message = pullBackOff, fmt.Sprintf("Back-off pulling image %q", c.spec.Image)
+		c.pod.tell(false, "BackOff", c.Message)
 	}
 }
 
@@ -231,11 +229,12 @@ func resized(old, now corev1.ResourceList, name corev1.ResourceName) bool {
 	return !equality.Semantic.DeepEqual(old[name], now[name])
 }
 
+// stepExited starts a container again, if it will be, when that is due.
 func (c *subject) stepExited() {
 	if c.Due.IsZero() {
 		return // for good
 	}
-	if c.Image != c.spec.Image && c.Crashes > 0 {
+	if c.Image != c.spec.Image && c.Crashes > 0 { // the back-off was for the other image
 		c.Due, c.Crashes = c.pod.Now, 0
 	}
 	if c.due() {

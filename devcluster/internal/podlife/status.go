@@ -36,32 +36,26 @@ func (p *pod) work() phase {
 	if !p.memory.Initialized {
 		return p.initPhase()
 	}
-	var waiting, running, stopped, succeeded, restarting int
+	var waiting, active, failed int
 	for i := range p.Pod.Spec.Containers {
-		c := p.memory.Containers[p.Pod.Spec.Containers[i].Name]
-		switch {
-		case c.Phase == Running:
-			running++
-		case c.ID == "":
+		switch c := p.memory.Containers[p.Pod.Spec.Containers[i].Name]; {
+		case c.Phase != Running && c.ID == "":
 			waiting++
-		case c.Phase == Exited && c.Due.IsZero():
-			stopped++
-			if c.Exit.ExitCode == 0 {
-				succeeded++
-			}
-		default:
-			restarting++
+		case c.Phase != Exited || !c.Due.IsZero(): // runs, or will again
+			active++
+		case c.Exit.ExitCode != 0:
+			failed++
 		}
 	}
 	switch {
 	case waiting > 0:
 		return phase(corev1.PodPending)
-	case running > 0 || restarting > 0:
+	case active > 0:
 		return phase(corev1.PodRunning)
-	case stopped == succeeded:
-		return phase(corev1.PodSucceeded)
-	default:
+	case failed > 0:
 		return phase(corev1.PodFailed)
+	default:
+		return phase(corev1.PodSucceeded)
 	}
 }
 
