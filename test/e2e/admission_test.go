@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/test/env"
 )
@@ -112,7 +113,7 @@ func TestManagerDown_onlyPodsThatMayBeSelectedWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := &corev1.Pod{
 				ObjectMeta: metav1.ObjectMeta{GenerateName: "down-", Namespace: tt.namespace, Labels: tt.labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app:1"}}},
+				Spec:       restricted(),
 			}
 			var err error
 			eventually(t, time.Minute, func(ctx context.Context) error { // the namespace's service account may be late
@@ -175,6 +176,18 @@ spec:
 		t.Errorf("v1alpha1 has namespace %q and selector %v", spoke.Spec.Namespace, spoke.Spec.NamespaceSelector)
 	}
 	kubectl(t, manifest, "apply", "-f", "-")
+}
+
+// restricted is a Pod that is admitted to namespaces of the restricted profile too.
+func restricted() corev1.PodSpec {
+	return corev1.PodSpec{
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+		Containers: []corev1.Container{{Name: "app", Image: "app:1", SecurityContext: &corev1.SecurityContext{
+			AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		}}},
+	}
 }
 
 func names(pod *corev1.Pod) []string {

@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/outrigger-project/outrigger/test/invalid"
+)
+
+// TestBadInput_managerRunning sends every invalid SidecarSet of the table.
+func TestBadInput_managerRunning(t *testing.T) {
+	all := cases(t)
+	if len(all) < 60 {
+		t.Fatalf("the table has %d cases only", len(all))
+	}
+	for _, c := range all {
+		t.Run(c.Name, func(t *testing.T) { refuse(t, c) })
+	}
+}
+
+// TestBadInput_managerStopped sends those that the schema refuses: the answer does not change.
+func TestBadInput_managerStopped(t *testing.T) {
+	all := cases(t)
+	alone := slices.DeleteFunc(slices.Clone(all), func(c invalid.Case) bool {
+		return c.By != invalid.Schema || c.Old != nil || c.Others != nil // these need objects that nobody admits now
+	})
+	if 2*len(alone) < len(all) {
+		t.Errorf("only %d of %d cases are refused without the manager", len(alone), len(all))
+	}
+	if err := cluster.StopManager(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := cluster.StartManager(context.Background(), false); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, c := range alone {
+		t.Run(c.Name, func(t *testing.T) { refuse(t, c) })
+	}
+	t.Logf("%d of %d cases are refused with the manager stopped", len(alone), len(all))
+}
+
+func cases(t *testing.T) []invalid.Case {
+	t.Helper()
+	all, err := invalid.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// refuse sends one case and looks at the answer.
+func refuse(t *testing.T, c invalid.Case) {
+	client, err := dynamic.NewForConfig(cluster.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets := client.Resource(schema.GroupVersionResource{Group: "apps.kruise.io", Version: c.Version, Resource: "sidecarsets"})
+	for _, other := range c.Others {
+		store(t, sets, other)
+	}
+	bad := object(t, c.Manifest)
+	if c.Old == nil {
+		_, err = sets.Create(t.Context(), bad, metav1.CreateOptions{FieldValidation: "Strict"})
+		if err == nil {
+			_ = sets.Delete(t.Context(), bad.GetName(), metav1.DeleteOptions{})
+		}
+	} else {
+		bad.SetResourceVersion(store(t, sets, c.Old))
+		_, err = sets.Update(t.Context(), bad, metav1.UpdateOptions{FieldValidation: "Strict"})
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		t.Fatalf("it was not refused: %v", err)
+	}
+	if code := status.Status().Code; code != 422 && code != 403 && code != 400 {
+		t.Errorf("it is answered with %d: %v", code, err)
+	}
+	for _, want := range c.Want {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the answer is\n%v\nwant it to say\n%s", err, want)
+		}
+	}
+}
+
+// store creates a valid SidecarSet until the test ends, and returns its resourceVersion.
+func store(t *testing.T, sets dynamic.ResourceInterface, manifest []byte) string {
+	t.Helper()
+	stored, err := sets.Create(t.Context(), object(t, manifest), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sets.Delete(context.Background(), stored.GetName(), metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	return stored.GetResourceVersion()
+}
+
+func object(t *testing.T, manifest []byte) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	if err := json.Unmarshal(manifest, &u.Object); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
