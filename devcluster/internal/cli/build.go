@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,14 +28,7 @@ func (f *buildFlags) add(flags *pflag.FlagSet) {
 // resolve returns the heavy binary, building it when needed.
 func (f *buildFlags) resolve(ctx context.Context, out *os.File) (kubebuild.Binary, error) {
 	if f.binary != "" {
-		path, err := filepath.Abs(f.binary)
-		if err != nil {
-			return kubebuild.Binary{}, fmt.Errorf("kube binary: %w", err)
-		}
-		if _, err := os.Stat(path); err != nil {
-			return kubebuild.Binary{}, fmt.Errorf("kube binary: %w", err)
-		}
-		return kubebuild.Binary{Path: path}, nil
+		return kubebuild.Given(ctx, f.binary)
 	}
 	source, err := kubebuild.Source(f.source)
 	if err != nil {

@@ -168,10 +168,7 @@ func (f *upFlags) config(ctx context.Context, dir clusterdir.Dir, out *os.File) 
 	if err != nil {
 		return supervisor.Config{}, err
 	}
-	kubeletArgs := f.kubelet.args()
-	if kube.Version != "" {
-		kubeletArgs = append(kubeletArgs, "--version="+kube.Version)
-	}
+	kubeletArgs := append(f.kubelet.args(), "--version="+kube.Version)
 	return supervisor.Config{
 		Cluster: component.Config{
 			Dir: dir, Ports: ports, Nodes: f.nodes, Fsync: f.fsync, Verbosity: f.verbosity,

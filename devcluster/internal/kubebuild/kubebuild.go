@@ -33,7 +33,7 @@ const modulePath = "github.com/outrigger-project/outrigger/devcluster"
 // Binary is a heavy binary that is ready to run.
 type Binary struct {
 	Path string
-	// Version of Kubernetes, such as v1.37.1; "" for a binary given by the user.
+	// Version of Kubernetes, such as v1.37.1.
 	Version string
 	// Built tells that it was built now, and Took how long that lasted.
 	Built bool
@@ -73,6 +73,19 @@ func Ensure(ctx context.Context, source string, out *os.File) (Binary, error) {
 	}
 	b.Built, b.Took = true, time.Since(started)
 	return b, nil
+}
+
+// Given returns a binary that the user has; it is asked for its version.
+func Given(ctx context.Context, path string) (Binary, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return Binary{}, fmt.Errorf("kube binary: %w", err)
+	}
+	out, err := exec.CommandContext(ctx, abs, "kube-apiserver", "--version").Output()
+	if err != nil {
+		return Binary{}, fmt.Errorf("ask %s for its version: %w", abs, err)
+	}
+	return Binary{Path: abs, Version: strings.TrimPrefix(strings.TrimSpace(string(out)), "Kubernetes ")}, nil
 }
 
 // Source finds the source tree of this module: the one named, else the one

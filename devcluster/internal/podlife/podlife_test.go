@@ -75,6 +75,16 @@ func TestNext_stories(t *testing.T) {
 				"+9s Running ready app=running(v1)#3/last1",
 			},
 		},
+		"one that ran for twice the longest wait starts over": {
+			pod: with(podOf("run-for", "4s", "exit-code", "1", "crash-backoff-max", "2s"), restartPolicy(corev1.RestartPolicyOnFailure)),
+			want: []string{
+				"+0s Running ready app=running(v1)",
+				"+4s Running app=exit1(v1)",
+				"+4s Running ready app=running(v1)#1/last1",
+				"+8s Running app=exit1(v1)#1/last1",
+				"+8s Running ready app=running(v1)#2/last1",
+			},
+		},
 		"an image that crashes never looks ready": {
 			pod: podOf("crash", "r/app:v1", "crash-backoff", "30s", "crash-backoff-max", "5m"),
 			want: []string{
