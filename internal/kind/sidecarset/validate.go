@@ -110,7 +110,7 @@ func selectorsAreWellFormed(s subject) field.ErrorList {
 		if len(one.selector.MatchLabels)+len(one.selector.MatchExpressions) == 0 {
 			errs = append(errs, field.Invalid(one.at, "{}", "must not be empty"))
 		}
-		errs = append(errs, metavalidation.ValidateLabelSelector(one.selector, metavalidation.LabelSelectorValidationOptions{}, one.at)...)
+		errs = append(errs, sorted(metavalidation.ValidateLabelSelector(one.selector, metavalidation.LabelSelectorValidationOptions{}, one.at))...)
 	}
 	return errs
 }

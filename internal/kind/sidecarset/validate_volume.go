@@ -39,6 +39,6 @@ func sources(v *corev1.Volume) int {
 
 // sorted makes the order of errors found in maps the same each time.
 func sorted(errs field.ErrorList) field.ErrorList {
-	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Field, b.Field) })
+	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errs
 }

@@ -1,0 +1,125 @@
+package sidecarset_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+)
+
+const twoContainers = `
+metadata: {name: a}
+spec:
+  selector: {matchLabels: {app: a}}
+  containers: [{name: c1, image: "c:1", volumeMounts: [{name: v, mountPath: /v}]}, {name: c2, image: "c:1"}]
+  initContainers: [{name: i, image: "i:1"}]
+  volumes: [{name: v, emptyDir: {}}]
+`
+
+// TestValidate_accepts holds what must not be refused; test/invalid holds what must be.
+func TestValidate_accepts(t *testing.T) {
+	tests := map[string]struct{ set, old, other string }{
+		"a set":                        {set: twoContainers},
+		"itself among the others":      {set: twoContainers, other: twoContainers},
+		"another set of other Pods":    {set: twoContainers, other: changed("app: a}", "app: b}", "name: a}", "name: b}")},
+		"other Pods by namespace":      {set: changed("spec:", "spec:\n  namespaceSelector: {matchLabels: {env: x}}"), other: changed("name: a}", "name: b}", "spec:", "spec:\n  namespaceSelector: {matchLabels: {env: y}}")},
+		"the same volume, the same":    {set: twoContainers, other: changed("name: a}", "name: b}", "name: c1", "name: d1", "name: c2", "name: d2", "name: i,", "name: j,")},
+		"a container more":             {set: twoContainers, old: changed(`, {name: c2, image: "c:1"}`, "")},
+		"a container less":             {set: changed(`, {name: c2, image: "c:1"}`, ""), old: twoContainers},
+		"nothing unavailable":          {set: changed("spec:", "spec:\n  updateStrategy: {maxUnavailable: 0}")},
+		"everything kept":              {set: changed("spec:", "spec:\n  updateStrategy: {partition: 100%}")},
+		"partition 0% with a selector": {set: changed("spec:", "spec:\n  updateStrategy: {partition: 0%, selector: {matchLabels: {x: y}}}")},
+		"both, but not updated":        {set: changed("spec:", "spec:\n  updateStrategy: {type: NotUpdate, partition: 3, selector: {matchLabels: {x: y}}}")},
+		"no image policy, no probes":   {set: changed("containers:", "containers: ", "i:1", "registry.example/i@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var old *v1beta1.SidecarSet
+			var others []sidecarset.Other
+			if test.old != "" {
+				old = set(t, test.old)
+			}
+			if test.other != "" {
+				o := set(t, test.other)
+				s, err := scope.Of(&o.Spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				others = append(others, sidecarset.Other{Set: o, Scope: s})
+			}
+			if errs := sidecarset.Validate(set(t, test.set), old, others); len(errs) > 0 {
+				t.Errorf("Validate() = %v", errs.ToAggregate())
+			}
+		})
+	}
+}
+
+// TestValidate_numbers: what the schema says as ^(100|[0-9]{1,2})%$.
+func TestValidate_numbers(t *testing.T) {
+	for text, valid := range map[string]bool{
+		"0": true, "1000": true, "-1": false, `"0%"`: true, `"7%"`: true, `"07%"`: true, `"99%"`: true, `"100%"`: true,
+		`"101%"`: false, `"007%"`: false, `"5"`: false, `"%"`: false, `""`: false, `"+5%"`: false, `"-5%"`: false, `"1.5%"`: false, `"5%%"`: false,
+	} {
+		errs := sidecarset.Validate(set(t, changed("spec:", "spec:\n  updateStrategy: {maxUnavailable: "+text+"}")), nil, nil)
+		if (len(errs) == 0) != valid {
+			t.Errorf("maxUnavailable %s: %v", text, errs)
+		}
+	}
+}
+
+// FuzzValidate sends whatever decodes: Validate must neither panic nor say something else the second time.
+func FuzzValidate(f *testing.F) {
+	for _, seed := range []string{twoContainers, changed("app: a", "app: a b"), "{}", "spec: {selector: {matchExpressions: [{operator: In}]}, volumes: [{}]}"} {
+		data, err := yaml.YAMLToJSON([]byte(seed))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s v1beta1.SidecarSet
+		if json.Unmarshal(data, &s) != nil {
+			return
+		}
+		first := texts(sidecarset.Validate(&s, nil, nil))
+		if diff := cmp.Diff(first, texts(sidecarset.Validate(&s, &s, nil))); diff != "" {
+			t.Errorf("as an update of itself (-create +update):\n%s", diff)
+		}
+	})
+}
+
+func changed(pairs ...string) string {
+	text := twoContainers
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			panic(fmt.Sprintf("the manifest has no %q", pairs[i]))
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return text
+}
+
+func set(t *testing.T, manifest string) *v1beta1.SidecarSet {
+	t.Helper()
+	s := &v1beta1.SidecarSet{}
+	if err := yaml.UnmarshalStrict([]byte(manifest), s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func texts(errs field.ErrorList) []string {
+	var all []string
+	for _, err := range errs {
+		all = append(all, err.Error())
+	}
+	return all
+}
