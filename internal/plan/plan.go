@@ -43,10 +43,8 @@ type Step struct {
 // Change is everything one patch writes to a Pod. It is applied only if all its From values still hold,
 // so a decision on an outdated observation cannot be applied, and none can be applied twice.
 type Change struct {
-	// ResourceVersion, unless empty, is the version of the Pod that the change is for, and for no later one.
-	ResourceVersion string
-	Images          []ImageChange
-	Annotations     []AnnotationChange
+	Images      []ImageChange
+	Annotations []AnnotationChange
 }
 
 // ImageChange sets the image of one container.

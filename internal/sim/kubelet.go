@@ -30,8 +30,10 @@ func (w *World) look(l *life) {
 		return
 	}
 	l.restarting = true
+	l.wanted = l.wanted[:0]
 	for i := range l.runs {
-		l.runs[i].Stopped = l.runs[i].Stopped || l.runs[i].Image != l.pod.Spec.Containers[i].Image
+		l.wanted = append(l.wanted, l.pod.Spec.Containers[i].Image)
+		l.runs[i].Stopped = l.runs[i].Stopped || l.runs[i].Image != l.wanted[i]
 	}
 	if w.percent(50) {
 		w.report(l, "kubelet stops containers of %s")
@@ -39,15 +41,15 @@ func (w *World) look(l *life) {
 	w.after(w.between(300*time.Millisecond, 8*time.Second), func() { w.restart(l, epoch) })
 }
 
-// restart starts the containers whose image has changed, if it can be pulled.
+// restart starts the containers that were stopped, with what kubelet saw in the spec, if it can be pulled.
 func (w *World) restart(l *life, epoch int) {
 	if !w.exists(l) || l.epoch != epoch {
 		return
 	}
 	for i := range l.runs {
-		image := l.pod.Spec.Containers[i].Image
+		image := l.wanted[i]
 		if !w.pullable && Bad(image) {
-			l.crashed = true
+			l.runs[i].Gone = l.runs[i].Image != ""
 			w.report(l, "kubelet cannot pull the image of %s")
 			return
 		}
@@ -57,9 +59,8 @@ func (w *World) restart(l *life, epoch int) {
 		if l.runs[i].Image != "" {
 			l.runs[i].Restarts++
 		}
-		l.runs[i].Start(image)
+		l.runs[i].Start(image, w.clock())
 	}
-	l.seen, l.crashed = l.pod.Generation, false
 	if w.percent(50) {
 		l.ready, l.restarting = false, false
 		w.report(l, "kubelet has restarted %s, which is not ready yet")
@@ -77,7 +78,7 @@ func (w *World) crash(l *life) {
 	}
 	l.runs[0].Restarts++
 	l.runs[0].ID++
-	l.crashed = true
+	l.runs[0].Started = w.clock()
 	w.report(l, "a container of %s crashes and is back at once")
 }
 
@@ -99,16 +100,14 @@ func (w *World) becomeReady(l *life) {
 	w.report(l, "%s becomes ready")
 }
 
-// report writes the Pod's status. While a container is replaced, kubelet may go on calling the Pod ready, except
-// where nobody could tell it from its successor (see inplace.Settled): after a crash, and when the spec names the
-// stopping container's image again.
+// report writes the Pod's status. While a container is replaced, kubelet may go on calling the Pod ready.
 func (w *World) report(l *life, what string) {
 	w.tell(what, l.pod.Name)
-	plain := !l.crashed && !l.runsSpec() && l.runs[0].Image != ""
+	runs := true
 	for i := range l.runs {
-		plain = plain && (w.pullable || !Bad(l.pod.Spec.Containers[i].Image))
+		runs = runs && l.runs[i].Image != "" && !l.runs[i].Gone
 	}
-	l.reported = l.ready && (!l.restarting || plain && w.percent(50))
+	l.reported = l.ready && (!l.restarting || runs && w.percent(50))
 	w.commit(l, Report(l.pod, l.runs, l.reported, l.seen, w.clock()), nil)
 }
 

@@ -165,6 +165,9 @@ func (m *manager) reconcile() {
 	p := m.w.subject.Plan(copied(obs))
 	snap.set, snap.hash, snap.withoutImage = m.set, obs.Set.Hash, obs.Set.HashWithoutImage
 	m.w.checkPlan(snap, obs, p)
+	if p.WakeAfter > 0 {
+		m.wake(p.WakeAfter)
+	}
 	m.writeStatus(snap, m.w.subject.Status(copied(obs), p))
 	if len(p.Steps) > 0 && !m.dead {
 		m.busy = true

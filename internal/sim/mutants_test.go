@@ -68,12 +68,12 @@ func mutants() map[string]struct {
 		"budget off by one":                  {planOf(func(o *sidecarset.Observed) { o.Set.MaxUnavailable++ }), "budget"},
 		"counts only updated pods as unavailable": {planOf(func(o *sidecarset.Observed) {
 			for i := range o.Pods {
-				if p := &o.Pods[i]; p.Hash != o.Set.Hash && !p.Available() {
+				if p := &o.Pods[i]; p.Hash != o.Set.Hash && !p.Available(o.Now.Unix()) {
 					o.Set.MaxUnavailable++
 				}
 			}
 		}), "budget"},
-		"takes a pod for available while its image changes": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Settled = true })), "budget"},
+		"takes a pod for available while its image changes": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Settled, p.SettledFrom = true, 0 })), "budget"},
 		"ignores its own writes":                            {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Unseen = false })), "complete"},
 		"forgets a write whose answer is lost":              {assumeLost, ""},
 		"ignores paused":                                    {planOf(func(o *sidecarset.Observed) { o.Set.Paused = false }), "spec"},
@@ -111,7 +111,7 @@ func mutants() map[string]struct {
 				p.Unseen, p.Hash = false, o.Set.Hash
 			}
 		})), "honest"},
-		"counts a pod as ready while its image changes": {statusOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Settled = true })), "honest"},
+		"counts a pod as ready while its image changes": {statusOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Settled, p.SettledFrom = true, 0 })), "honest"},
 		"says Ready when the partition is not reached":  {statusOf(func(o *sidecarset.Observed) { o.Set.Keep = len(o.Pods) }), "honest"},
 		"writes the time into the status": {func() Subject {
 			s := Product()
@@ -139,7 +139,6 @@ func keepOfOld(o *sidecarset.Observed) {
 
 // withoutLock has the API server check nothing but the UID.
 func withoutLock(c plan.Change) plan.Change {
-	c.ResourceVersion = ""
 	annotations := append([]plan.AnnotationChange(nil), c.Annotations...)
 	for i := range annotations {
 		annotations[i].Absent = true

@@ -71,9 +71,6 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 	if uid != "" && string(pod.UID) != uid {
 		return nil, fmt.Errorf("uid is %s, not %s", pod.UID, uid)
 	}
-	if change.ResourceVersion != "" && change.ResourceVersion != pod.ResourceVersion {
-		return nil, fmt.Errorf("resourceVersion is %s, not %s", pod.ResourceVersion, change.ResourceVersion)
-	}
 	next := pod.DeepCopy()
 	for _, c := range change.Images {
 		if err := applyImage(next, c); err != nil {
@@ -117,8 +114,11 @@ type Container struct {
 	Tag      string
 	ID       int
 	Restarts int32
+	Started  time.Time
 	// Stopped: kubelet has told it to stop. It is started again, whatever the spec says by then.
 	Stopped bool
+	// Gone: it does not run any more.
+	Gone bool
 }
 
 // Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at.
@@ -143,6 +143,9 @@ func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.
 		status := corev1.ContainerStatus{Name: pod.Spec.Containers[i].Name, RestartCount: c.Restarts, Ready: ready}
 		if status.Image = pod.Spec.Containers[i].Image; c.Image != "" {
 			status.Image, status.ImageID = c.reported(), digest(c.Image)
+			if !c.Gone {
+				status.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.Started)}
+			}
 			status.ContainerID = fmt.Sprintf("sim://%s/%s/%d", pod.UID, status.Name, c.ID)
 		}
 		next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, status)
@@ -152,11 +155,11 @@ func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.
 
 // Start has the container run an image. A runtime that knows the image's digest under another tag keeps the
 // name it has.
-func (c *Container) Start(image string) {
+func (c *Container) Start(image string, now time.Time) {
 	if c.Image == "" || digest(c.Image) != digest(image) {
 		c.Tag = image
 	}
-	c.Image, c.Stopped = image, false
+	c.Image, c.Stopped, c.Gone, c.Started = image, false, false, now
 	c.ID++
 }
 

@@ -39,8 +39,8 @@ func Run(seed uint64, subject Subject, trace bool) Result {
 	w.runUntil(troubled)
 	w.faults = false
 	w.calm()
-	// The worst: one Pod after the other, each with its slowest restart.
-	w.runUntil(troubled + settling + time.Duration(len(w.alive()))*20*time.Second)
+	// The worst: one Pod after the other, each with its slowest restart and a doubt of 40 s about it.
+	w.runUntil(troubled + settling + time.Duration(len(w.alive()))*time.Minute)
 	w.checkReached()
 	writes := w.writes
 	end := w.now

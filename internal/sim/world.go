@@ -48,11 +48,11 @@ type life struct {
 	ready, reported bool
 	// restarting: kubelet replaces a container.
 	restarting bool
-	// crashed: a container has stopped, or was restarted with the image it had.
-	crashed bool
 	// epoch counts kubelet's looks at the spec; what an earlier look began is given up.
-	epoch    int
+	epoch int
+	// seen is the generation that kubelet has looked at, wanted the images it had.
 	seen     int64
+	wanted   []string
 	versions []version
 }
 

@@ -37,10 +37,10 @@ func rollout(tb testing.TB, n int, image string) sidecarset.Observed {
 		}
 		runs := make([]sim.Container, len(pod.Spec.Containers))
 		for j := range runs {
-			runs[j].Start(pod.Spec.Containers[j].Image)
+			runs[j].Start(pod.Spec.Containers[j].Image, created)
 		}
 		record, ok := sidecarset.Project(sim.Report(pod, runs, true, 1, created), set.Name)
-		if !ok || !record.Available() {
+		if !ok || !record.Available(now.Unix()) {
 			tb.Fatalf("record %+v, %v", record, ok)
 		}
 		pods = append(pods, record)

@@ -75,6 +75,9 @@ type Pod struct {
 	Ready bool
 	// Settled tells that kubelet reports every sidecar as its spec says: no image change is under way.
 	Settled bool
+	// SettledFrom is from when on that is sure, in seconds since 1970; 0: it is. Until then the Pod counts as
+	// unavailable.
+	SettledFrom int64
 	// Unseen tells that we wrote to the Pod and have not seen the result come back yet. Left to the caller.
 	Unseen bool
 	// Refused is what the API server said when it refused our last write, while we wait before the next one.
@@ -103,9 +106,11 @@ type Sidecar struct {
 	Runs inplace.Report
 }
 
-// Available tells whether the Pod serves, as far as is known: ready, no image change under way, and no write
-// of ours whose effect is not seen yet.
-func (p *Pod) Available() bool { return p.Ready && p.Settled && !p.Unseen }
+// Available tells whether the Pod serves, as far as is known at a time (seconds since 1970): ready, no image change
+// under way, and no write of ours whose effect is not seen yet.
+func (p *Pod) Available(now int64) bool { return p.Ready && p.settled(now) && !p.Unseen }
+
+func (p *Pod) settled(now int64) bool { return p.Settled && p.SettledFrom <= now }
 
 // sidecar returns the Pod's sidecar of this name, or nil.
 func (p *Pod) sidecar(name string) *Sidecar {

@@ -11,14 +11,15 @@ import (
 //
 //	unscheduled before scheduled; Pending before Unknown before Running; unavailable before available;
 //	ready for less time first; more restarts first; newer first; then by namespace and name.
-func compareDefault(a, b *Pod) int {
+func compareDefault(a, b *Pod, now int64) int {
+	aServes, bServes := a.Available(now), b.Available(now)
 	switch {
 	case a.Scheduled != b.Scheduled:
 		return falseFirst(a.Scheduled)
 	case a.Phase != b.Phase && phase(a.Phase) != phase(b.Phase):
 		return phase(a.Phase) - phase(b.Phase)
-	case a.Available() != b.Available():
-		return falseFirst(a.Available())
+	case aServes != bServes:
+		return falseFirst(aServes)
 	case a.Ready != b.Ready:
 		return falseFirst(a.Ready)
 	case a.Ready && a.ReadySince != b.ReadySince:

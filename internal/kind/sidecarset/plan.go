@@ -2,6 +2,7 @@ package sidecarset
 
 import (
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -22,25 +23,33 @@ import (
 // Steps are in the order they are to be carried out, holds in the order of obs.Pods: to sort ten thousand
 // holds at every look would cost more than the decision.
 func Plan(obs Observed) plan.Plan {
+	now := obs.Now.Unix()
 	verdicts := make([]verdict, len(obs.Pods))
 	window := rollout.Window{
 		Total: len(obs.Pods), Keep: obs.Set.Keep, MaxUnavailable: obs.Set.MaxUnavailable,
 	}
-	counts := counts{}
+	counts, sure := counts{}, int64(0)
 	for i := range obs.Pods {
 		p := &obs.Pods[i]
-		verdicts[i] = judge(&obs.Set, p)
+		verdicts[i] = judge(&obs.Set, p, now)
 		counts[verdicts[i]]++
-		if !p.Available() {
+		if !p.Available(now) {
 			window.Unavailable++
 		}
 		if p.Unseen || p.Hash == obs.Set.Hash {
 			window.Updated++
 		}
+		if p.SettledFrom > now && (sure == 0 || p.SettledFrom < sure) {
+			sure = p.SettledFrom
+		}
 	}
 	taken := choose(obs, verdicts, window, counts)
 	why := explain(&obs.Set, window, len(taken), counts)
-	return plan.Plan{Steps: steps(obs, taken, why), Holds: holds(obs.Pods, verdicts, why)}
+	p := plan.Plan{Steps: steps(obs, taken, why), Holds: holds(obs.Pods, verdicts, why)}
+	if sure > 0 {
+		p.WakeAfter = time.Unix(sure, 0).Sub(obs.Now)
+	}
+	return p
 }
 
 // verdict says what becomes of a Pod in this plan.
@@ -60,6 +69,7 @@ const (
 	needsRecreation
 	notSelected
 	refused
+	waitsForKubelet
 	keptByPartition
 	waitsForBudget
 	verdictCount
@@ -69,7 +79,7 @@ type counts [verdictCount]int
 
 // judge says what can become of a Pod, whatever the other Pods are. The order of the cases is the order of
 // importance for the user who asks why.
-func judge(s *Set, p *Pod) verdict {
+func judge(s *Set, p *Pod, now int64) verdict {
 	switch {
 	case p.Unseen:
 		return waitsForCache
@@ -83,7 +93,10 @@ func judge(s *Set, p *Pod) verdict {
 	if v := obstacle(s, p); v != free {
 		return v
 	}
-	if !p.Available() || !changesImage(s, p) {
+	if p.Ready && p.SettledFrom > now {
+		return waitsForKubelet
+	}
+	if !p.Available(now) || !changesImage(s, p) {
 		return free
 	}
 	return costly
@@ -136,11 +149,12 @@ func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) []int3
 			candidates = append(candidates, int32(i))
 		}
 	}
+	now := obs.Now.Unix()
 	compare := func(a, b int32) int {
 		if verdicts[a] != verdicts[b] {
 			return int(verdicts[a]) - int(verdicts[b])
 		}
-		return compareDefault(&obs.Pods[a], &obs.Pods[b])
+		return compareDefault(&obs.Pods[a], &obs.Pods[b], now)
 	}
 	room := min(w.Room(), len(candidates))
 	most := min(room, n[free]+w.Budget())
@@ -170,15 +184,16 @@ func steps(obs Observed, taken []int32, why reasons) []plan.Step {
 	version := inplace.VersionOf(obs.Set.Name, obs.Set.Hash, obs.Set.Revision, names, obs.Now)
 	list := make([]plan.Step, len(taken))
 	for i, t := range taken {
-		list[i] = step(&obs.Set, &obs.Pods[t], version, why)
+		list[i] = step(obs, &obs.Pods[t], version, why)
 	}
 	return list
 }
 
 // step is the update of one Pod.
-func step(s *Set, p *Pod, version inplace.Version, why reasons) plan.Step {
-	u := inplace.Pod{HashJSON: p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent, Settled: p.Settled}
-	for _, c := range s.Containers {
+func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step {
+	now := obs.Now.Unix()
+	u := inplace.Pod{HashJSON: p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent, Settled: p.settled(now)}
+	for _, c := range obs.Set.Containers {
 		have := p.sidecar(c.Name)
 		if have.Image == c.Image {
 			continue
@@ -192,15 +207,12 @@ func step(s *Set, p *Pod, version inplace.Version, why reasons) plan.Step {
 	switch {
 	case len(u.Images) == 0:
 		text = why.bookkeeping
-	case !p.Available():
+	case !p.Available(now):
 		text = why.unavailable
 	}
-	change := version.Change(u)
-	if !p.Available() {
-		// The patch records what runs now, to tell later when it has been replaced; here that is about to change.
-		change.ResourceVersion = p.ResourceVersion
+	return plan.Step{
+		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: version.Change(u), Why: text,
 	}
-	return plan.Step{Verb: plan.UpdateInPlace, Unit: p.Unit, Target: s.Revision, Change: change, Why: text}
 }
 
 // holds returns a hold for every Pod that is held.

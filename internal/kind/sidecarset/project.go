@@ -101,9 +101,12 @@ func (p *Pod) readContainers(pod *corev1.Pod, set, sidecarList string) {
 		settled := false
 		if status := statusOf(pod, c.Name); status != nil {
 			s.Runs = inplace.Report{
-				Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID, Behind: behind(pod),
+				Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID,
+				Started: started(status), Grace: grace(pod), Behind: behind(pod),
 			}
-			settled = inplace.Settled(c.Image, s.Runs, state, set, c.Name)
+			var from int64
+			settled, from = inplace.Settled(c.Image, s.Runs, state, set, c.Name)
+			p.SettledFrom = max(p.SettledFrom, from)
 		}
 		p.Settled = p.Settled && settled
 		p.Sidecars = append(p.Sidecars, s)
@@ -140,4 +143,20 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 // behind tells whether kubelet says that it has not looked at the newest spec yet.
 func behind(pod *corev1.Pod) bool {
 	return pod.Status.ObservedGeneration > 0 && pod.Status.ObservedGeneration < pod.Generation
+}
+
+// started returns when a container was started, in seconds since 1970; 0 when it does not run.
+func started(status *corev1.ContainerStatus) int64 {
+	if status.State.Running == nil {
+		return 0
+	}
+	return status.State.Running.StartedAt.Unix()
+}
+
+// grace returns how many seconds kubelet gives the Pod's containers to stop.
+func grace(pod *corev1.Pod) int64 {
+	if pod.Spec.TerminationGracePeriodSeconds == nil {
+		return corev1.DefaultTerminationGracePeriodSeconds
+	}
+	return *pod.Spec.TerminationGracePeriodSeconds
 }

@@ -23,6 +23,8 @@ const (
 	NotSelected plan.Reason = "NotSelected"
 	// RefusedByAPIServer: the last write was refused, and the next one is due later.
 	RefusedByAPIServer plan.Reason = "RefusedByAPIServer"
+	// WaitingForKubelet: the Pod is ready, and it is not sure yet that kubelet has carried out the last change.
+	WaitingForKubelet plan.Reason = "WaitingForKubelet"
 	// KeptByPartition: the partition is reached, or will be with Pods that come before this one.
 	KeptByPartition plan.Reason = "KeptByPartition"
 	// WaitingForBudget: too many Pods are unavailable.
@@ -39,6 +41,7 @@ func reasonOf(v verdict) plan.Reason {
 		needsRecreation: NeedsRecreation,
 		notSelected:     NotSelected,
 		refused:         RefusedByAPIServer,
+		waitsForKubelet: WaitingForKubelet,
 		keptByPartition: KeptByPartition,
 		waitsForBudget:  WaitingForBudget,
 	}[v]
@@ -64,6 +67,7 @@ func explain(s *Set, w rollout.Window, taking int, n counts) reasons {
 	r.holds[paused] = "updateStrategy.paused is true"
 	r.holds[needsRecreation] = "fields other than the image changed; recreate the pod to get them"
 	r.holds[notSelected] = "updateStrategy.selector does not match the pod"
+	r.holds[waitsForKubelet] = "the pod is ready, and it is not sure yet that kubelet has carried out the last change"
 	seen, asked := w.Updated-n[waitsForCache], w.Total-s.Keep
 	r.holds[keptByPartition] = fmt.Sprintf("partition %s keeps %d of %d pods at their version; %d of %d updated%s",
 		s.Partition, min(s.Keep, w.Total-seen), w.Total, seen, max(seen, asked), underway(n[waitsForCache]+taking))

@@ -55,11 +55,11 @@ func tell(obs Observed, p plan.Plan) tally {
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]
 		updated := pod.Hash == s.Hash && !pod.Unseen && pod.Unreadable == ""
-		ready := pod.Available()
+		ready := pod.Available(obs.Now.Unix())
 		t.updated += one(updated)
 		t.ready += one(ready)
 		t.updatedReady += one(updated && ready)
-		t.settling += one(updated && !pod.Settled)
+		t.settling += one(updated && !pod.settled(obs.Now.Unix()))
 		selected += one(!updated && (s.Selector == nil || s.Selector.Matches(labels.Set(pod.Labels))))
 	}
 	if !s.NotUpdate {
@@ -67,7 +67,7 @@ func tell(obs Observed, p plan.Plan) tally {
 	}
 	for i := range p.Holds {
 		switch p.Holds[i].Reason {
-		case WaitingForBudget, WaitingForCache, RefusedByAPIServer:
+		case WaitingForBudget, WaitingForCache, WaitingForKubelet, RefusedByAPIServer:
 			t.moving = true
 		}
 	}

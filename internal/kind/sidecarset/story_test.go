@@ -159,7 +159,7 @@ func (s *story) restart(p *pod) {
 		case sim.Bad(image):
 			p.ready = false
 		case p.runs[i].Image != image:
-			p.runs[i].Start(image)
+			p.runs[i].Start(image, s.clock())
 		}
 	}
 	s.report(p)

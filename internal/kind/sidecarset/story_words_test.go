@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
@@ -18,7 +19,7 @@ import (
 //	kubelet restarts POD…|all           POD… becomes ready|unready
 //	somebody patches POD to IMAGE
 //	the cache stops|catches up          the API server refuses|accepts POD…
-//	nothing happens
+//	nothing happens                     a minute passes
 func (s *story) happens(t *testing.T, what string) {
 	t.Helper()
 	words := strings.Fields(what)
@@ -48,6 +49,8 @@ func (s *story) happens(t *testing.T, what string) {
 		s.each(t, words[4:], func(p *pod) { p.refused = "a policy says no" })
 	case strings.HasPrefix(what, "the API server accepts "):
 		s.each(t, words[4:], func(p *pod) { p.refused = "" })
+	case what == "a minute passes":
+		s.now += 50 * time.Second // and the 10 of every event
 	case what != "nothing happens":
 		t.Fatalf("%q is not a thing that happens", what)
 	}
@@ -92,6 +95,9 @@ func (s *story) tellPlan(p plan.Plan) string {
 			why = strings.ReplaceAll(why, revision, version)
 		}
 		fmt.Fprintf(&told, "%s %s\n     %s\n", verb, short(pods[key]), why)
+	}
+	if p.WakeAfter > 0 {
+		fmt.Fprintf(&told, "look again after %s\n", p.WakeAfter)
 	}
 	if told.Len() == 0 {
 		return "nothing to do\n"

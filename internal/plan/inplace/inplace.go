@@ -89,24 +89,31 @@ func modern(entries string) string {
 	return b.String() + entries[done:]
 }
 
-// stateOf writes this set's entry of the in-place update state. containerID and image (the spec's, from which
-// that container was made, empty when that cannot be known) are additions to the wire format: they tell a restart with a new tag of the same image
-// from no restart at all, and a return to the old image before kubelet acted from a change under way.
+// stateOf writes this set's entry of the in-place update state. Besides imageID it says of a container, as an
+// addition to the wire format, what Settled needs:
+//
+//	containerID   which container ran
+//	image         what that was made from; empty when that cannot be known
+//	changing      whether an earlier change was still under way
 func (v Version) stateOf(p Pod) string {
 	entry := object(p.StateJSON, v.name)
 	last := object(entry, "lastContainerStatuses")
 	for i, image := range p.Images {
 		status := object(last, image.Container)
-		if before := GetText(status, "containerID"); before == "" || before != p.Runs[i].ContainerID {
+		runs, changing := p.Runs[i], "true"
+		if p.Settled {
+			changing = "false"
+		}
+		if before := GetText(status, "containerID"); before == "" || before != runs.ContainerID {
 			madeFrom := ""
-			if p.Settled || p.Runs[i].ContainerID == "" {
+			if p.Settled || runs.ContainerID == "" {
 				madeFrom = image.From
 			}
 			status = Set(status, "image", quote(madeFrom))
 		}
-		status = Set(status, "imageID", quote(p.Runs[i].ImageID))
-		status = Set(status, "containerID", quote(p.Runs[i].ContainerID))
-		last = Set(last, image.Container, status)
+		status = Set(status, "imageID", quote(runs.ImageID))
+		status = Set(status, "containerID", quote(runs.ContainerID))
+		last = Set(last, image.Container, Set(status, "changing", changing))
 	}
 	entry = Set(entry, "revision", v.hash)
 	entry = Set(entry, "updateTimestamp", v.now)
@@ -125,53 +132,71 @@ func object(of, key string) string {
 // Report is what kubelet reports of a container.
 type Report struct {
 	Image, ImageID, ContainerID string
+	// Started is when it was started, Grace how long kubelet takes to stop it at most; in seconds (since 1970).
+	Started, Grace int64
 	// Behind tells that kubelet has not looked at the Pod's newest spec yet (status.observedGeneration, where
 	// kubelet fills it in).
 	Behind bool
 }
 
-// Settled tells whether kubelet runs a container with the image that its spec names. stateJSON is the Pod's
-// state annotation; it passed CheckObject or is empty. A runtime may report an image under another name than the
-// spec's, also under that of an older tag of the same digest, so the name alone cannot tell:
+// patience is how many seconds after a change, or after starting a container, kubelet looks at the newest spec at the
+// latest; it covers clocks that differ, too.
+const patience = 10
+
+// Settled tells whether kubelet runs a container with the image that its spec names, and from when on that is sure
+// (in seconds since 1970; 0: it is). stateJSON is the Pod's state annotation; it passed CheckObject or is empty.
+//
+// A runtime may report an image under another name than the spec's, also under that of an older tag of the same
+// digest, so the name alone cannot tell. And kubelet, having looked at a newer spec, still runs the old container
+// for as long as that takes to stop. So it is only in doubt that time tells: a container that kubelet does not want
+// is gone when its grace period is over.
 //
 //	nothing runs, or kubelet has not looked at the newest spec     no
-//	Version.Change recorded no change of the container              yes
-//	the container that ran before the change still runs            when it was made from the image of the spec
-//	status.image names spec.image                                  yes
+//	Version.Change recorded no change of the container             yes
+//	the container that ran before the change still runs            when it was made from the image of the spec;
+//	                                                               in doubt when it is not known what it was made from
 //	spec.image has a digest                                        when imageID has the same digest
-//	nothing ran at the change                                      unless status.image names the image before
-//	another imageID runs than before the change                    yes
-//	another container runs than before, of the same imageID        yes: a new tag of the same image
-//	the record does not say which container ran (OpenKruise's)     no
-//
-// One case cannot be told: a container that crashed after the record's observation and runs its old image again,
-// while kubelet, which has looked at the new spec, is about to stop it. It looks like a new tag of the same image,
-// and is taken for that until it is stopped; the other way round a new tag would never count as available.
-func Settled(specImage string, r Report, stateJSON, set, container string) bool {
+//	another imageID runs than before, status.image names spec.image,
+//	no earlier change was under way: two of these three            yes
+//	otherwise another container runs than before                   in doubt: yes, unless it is stopped
+//	the record does not say which container ran (OpenKruise's)     when imageID is another or status.image names it
+func Settled(specImage string, r Report, stateJSON, set, container string) (settled bool, from int64) {
 	if r.ImageID == "" || r.Behind {
-		return false
+		return false, 0
 	}
 	entry, _ := Get(stateJSON, set)
 	statuses, _ := Get(entry, "lastContainerStatuses")
 	last, changed := Get(statuses, container)
-	return !changed || carriedOut(specImage, r, last)
+	if !changed {
+		return true, 0
+	}
+	if settled, sure := carriedOut(specImage, r, last); !settled || sure {
+		return settled, 0
+	}
+	told, err := time.Parse(time.RFC3339, GetText(entry, "updateTimestamp"))
+	if err != nil {
+		told = time.Time{}
+	}
+	return true, max(r.Started, told.Unix()) + r.Grace + patience
 }
 
 // carriedOut is Settled for a container whose last change was recorded.
-func carriedOut(specImage string, r Report, last string) bool {
-	before := GetText(last, "containerID")
-	same, image := before != "" && before == r.ContainerID, GetText(last, "image")
-	switch {
-	case same && image != "":
-		return image == specImage
-	case names(r.Image, specImage):
-		return true
-	case strings.Contains(specImage, "@"):
-		return strings.HasSuffix(r.ImageID, specImage[strings.IndexByte(specImage, '@')+1:])
-	case GetText(last, "imageID") == "":
-		return !names(r.Image, image)
+func carriedOut(specImage string, r Report, last string) (settled, sure bool) {
+	before, known := Get(last, "containerID")
+	image, named := GetText(last, "image"), names(r.Image, specImage)
+	another := GetText(last, "imageID") != r.ImageID
+	if beforeID, _ := Text(before); known && beforeID == r.ContainerID {
+		return image == specImage || image == "", image != ""
 	}
-	return GetText(last, "imageID") != r.ImageID || before != "" && !same
+	if _, digest, ok := strings.Cut(specImage, "@"); ok {
+		return strings.HasSuffix(r.ImageID, digest), true
+	}
+	if !known {
+		return another || named, true
+	}
+	changing, _ := Get(last, "changing")
+	clean := changing != "true"
+	return true, another && named || clean && (another || named)
 }
 
 // names tells whether a runtime's name of an image is the spec's, perhaps with the registry written out.

@@ -27,7 +27,7 @@ func pod(hashJSON, stateJSON string) Pod {
 func TestChange_annotations(t *testing.T) {
 	const (
 		ours  = `{"updateTimestamp":"2026-01-02T02:04:05Z","hash":"h2","sidecarSetName":"logtail","sidecarList":["logtail","agent"],"controllerRevision":"logtail-h2"}`
-		state = `{"lastContainerStatuses":{"logtail":{"imageID":"sha256:1","containerID":"containerd://a","image":"logtail:1"}},"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z"}`
+		state = `{"lastContainerStatuses":{"logtail":{"imageID":"sha256:1","containerID":"containerd://a","image":"logtail:1","changing":false}},"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z"}`
 	)
 	for name, c := range map[string]struct {
 		hash, state         string
@@ -47,7 +47,7 @@ func TestChange_annotations(t *testing.T) {
 			wantHash: `{"logtail":{"canary":true,` + ours[1:] + `}`,
 			state:    `{"logtail":{"revision":"h1","updateTimestamp":"old","more":{"a":null},"lastContainerStatuses":{"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:0","x":1}}}}`,
 			wantState: `{"logtail":{"revision":"h2","updateTimestamp":"2026-01-02T02:04:05Z","more":{"a":null},"lastContainerStatuses":{` +
-				`"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:1","containerID":"containerd://a","image":"logtail:1","x":1}}}}`,
+				`"agent":{"imageID":"sha256:9"},"logtail":{"imageID":"sha256:1","containerID":"containerd://a","image":"logtail:1","changing":false,"x":1}}}}`,
 		},
 		"a legacy map becomes a present one": {
 			hash:     `{"b":"hb","logtail":"h1"}`,
@@ -103,10 +103,10 @@ func TestChange_remembersWhatTheRunningContainerWasMadeFrom(t *testing.T) {
 	p.StateJSON = version().Change(p).Annotations[1].To
 	p.Images = []plan.ImageChange{{Container: "logtail", From: "logtail:2", To: "logtail:1"}}
 	back := version().Change(p).Annotations[1].To
-	if !Settled("logtail:1", p.Runs[0], back, "logtail", "logtail") {
+	if settled, from := Settled("logtail:1", p.Runs[0], back, "logtail", "logtail"); !settled || from != 0 {
 		t.Errorf("a return to the image that still runs is not settled: %s", back)
 	}
-	if Settled("logtail:2", p.Runs[0], back, "logtail", "logtail") {
+	if settled, _ := Settled("logtail:2", p.Runs[0], back, "logtail", "logtail"); settled {
 		t.Errorf("an image that never ran is settled: %s", back)
 	}
 }
@@ -121,40 +121,58 @@ func TestChange_doesNotGuessWhatAnUnsettledContainerWasMadeFrom(t *testing.T) {
 
 func TestSettled_whatKubeletReports(t *testing.T) {
 	state := func(of, last string) string { return `{"` + of + `":{"lastContainerStatuses":{"c":` + last + `}}}` }
-	changed := state("logtail", `{"image":"i:1","imageID":"sha256:1","containerID":"a"}`)
-	pending := state("logtail", `{"image":"i:1","imageID":"","containerID":""}`)
-	unsure := state("logtail", `{"image":"","imageID":"sha256:1","containerID":"a"}`)
+	changed := state("logtail", `{"image":"i:1","imageID":"sha256:1","containerID":"a","changing":false}`)
+	midway := state("logtail", `{"image":"i:1","imageID":"sha256:1","containerID":"a","changing":true}`)
+	pending := state("logtail", `{"image":"i:1","imageID":"","containerID":"","changing":true}`)
+	unsure := state("logtail", `{"image":"","imageID":"sha256:1","containerID":"a","changing":true}`)
 	peers := state("logtail", `{"imageID":"sha256:1"}`)
+	told := `{"logtail":{"updateTimestamp":"1970-01-01T00:33:20Z",` + unsure[len(`{"logtail":{`):]
+	runs := func(image, id, container string) Report {
+		return Report{Image: image, ImageID: id, ContainerID: container, Started: 1000, Grace: 30}
+	}
+	behind := runs("i:2", "sha256:2", "b")
+	behind.Behind = true
+	const no, yes, later = -1, 0, 1040
 	for name, c := range map[string]struct {
 		image  string
 		report Report
 		state  string
-		want   bool
+		want   int64
 	}{
-		"nothing runs yet":                       {"i:1", Report{Image: "i:1"}, "", false},
-		"the image of the spec":                  {"i:2", Report{Image: "i:2", ImageID: "sha256:2", ContainerID: "b"}, changed, true},
-		"never changed, under another name":      {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, "", true},
-		"changed by another set":                 {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1"}, state("other", `{"imageID":"sha256:1"}`), true},
-		"the old container still runs":           {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "a"}, changed, false},
-		"back to the image that still runs":      {"i:1", Report{Image: "docker.io/i:1", ImageID: "sha256:1", ContainerID: "a"}, changed, true},
-		"the new image, under another name":      {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "b"}, changed, true},
-		"a new tag of the same image":            {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, changed, true},
-		"a new tag, reported, not restarted yet": {"i:2", Report{Image: "i:2", ImageID: "sha256:1", ContainerID: "a"}, changed, false},
-		"restarted before kubelet saw the spec":  {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b", Behind: true}, changed, false},
-		"kubelet has not looked yet":             {"i:2", Report{Image: "i:2", ImageID: "sha256:1", ContainerID: "b", Behind: true}, changed, false},
-		"changed before it ran, the old image":   {"i:2", Report{Image: "docker.io/i:1", ImageID: "sha256:1", ContainerID: "a"}, pending, false},
-		"changed before it ran, the new image":   {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "a"}, pending, true},
-		"of unknown make, the image of the spec": {"i:2", Report{Image: "i:2", ImageID: "sha256:1", ContainerID: "a"}, unsure, true},
-		"of unknown make, another image":         {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "a"}, unsure, false},
-		"of unknown make, replaced":              {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, unsure, true},
-		"OpenKruise's record, the old image":     {"i:2", Report{Image: "i:1", ImageID: "sha256:1", ContainerID: "b"}, peers, false},
-		"OpenKruise's record, the new image":     {"i:2", Report{Image: "docker.io/i:2", ImageID: "sha256:2", ContainerID: "b"}, peers, true},
-		"the digest of the spec":                 {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:2", ContainerID: "b"}, changed, true},
-		"another digest than the spec's":         {"i@sha256:2", Report{Image: "sha256:f", ImageID: "docker.io/i@sha256:3", ContainerID: "b"}, changed, false},
+		"nothing runs yet":                       {"i:1", runs("i:1", "", ""), "", no},
+		"the image of the spec":                  {"i:2", runs("i:2", "sha256:2", "b"), changed, yes},
+		"never changed, under another name":      {"i:1", runs("docker.io/i:1", "sha256:1", "a"), "", yes},
+		"changed by another set":                 {"i:1", runs("docker.io/i:1", "sha256:1", "a"), state("other", `{"imageID":"sha256:1"}`), yes},
+		"kubelet has not looked yet":             {"i:2", behind, changed, no},
+		"the old container still runs":           {"i:2", runs("i:1", "sha256:1", "a"), changed, no},
+		"back to the image that still runs":      {"i:1", runs("docker.io/i:1", "sha256:1", "a"), changed, yes},
+		"back to it midway":                      {"i:1", runs("i:1", "sha256:1", "a"), midway, yes},
+		"the new image, under another name":      {"i:2", runs("sha256:f", "sha256:2", "b"), changed, yes},
+		"a new tag of the same image":            {"i:2", runs("i:1", "sha256:1", "b"), changed, later},
+		"a new tag of the same image, reported":  {"i:2", runs("i:2", "sha256:1", "b"), changed, yes},
+		"a new tag, reported, not restarted yet": {"i:2", runs("i:2", "sha256:1", "a"), changed, no},
+		"midway, the image of the spec":          {"i:2", runs("docker.io/i:2", "sha256:2", "b"), midway, yes},
+		"midway, an image in between":            {"i:3", runs("i:2", "sha256:2", "b"), midway, later},
+		"midway, back to the image before":       {"i:1", runs("i:1", "sha256:1", "c"), midway, later},
+		"changed before it ran, the old image":   {"i:2", runs("i:1", "sha256:1", "a"), pending, later},
+		"changed before it ran, the new image":   {"i:2", runs("docker.io/i:2", "sha256:2", "a"), pending, yes},
+		"of unknown make, the image of the spec": {"i:2", runs("i:2", "sha256:1", "a"), unsure, later},
+		"of unknown make, another image":         {"i:2", runs("i:1", "sha256:1", "a"), unsure, later},
+		"in doubt, told after it was started":    {"i:2", runs("i:1", "sha256:1", "b"), told, 2040},
+		"of unknown make, replaced":              {"i:2", runs("i:1", "sha256:1", "b"), unsure, later},
+		"OpenKruise's record, the old image":     {"i:2", runs("i:1", "sha256:1", "b"), peers, no},
+		"OpenKruise's record, the new image":     {"i:2", runs("sha256:f", "sha256:2", "b"), peers, yes},
+		"OpenKruise's record, a new tag":         {"i:2", runs("i:2", "sha256:1", "b"), peers, yes},
+		"the digest of the spec":                 {"i@sha256:2", runs("sha256:f", "docker.io/i@sha256:2", "b"), changed, yes},
+		"another digest than the spec's":         {"i@sha256:2", runs("sha256:f", "docker.io/i@sha256:3", "b"), changed, no},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Settled(c.image, c.report, c.state, "logtail", "c"); got != c.want {
-				t.Errorf("Settled = %v, want %v", got, c.want)
+			settled, got := Settled(c.image, c.report, c.state, "logtail", "c")
+			if !settled {
+				got = no
+			}
+			if got != c.want {
+				t.Errorf("Settled = %v from %d on, want %d", settled, got, c.want)
 			}
 		})
 	}
