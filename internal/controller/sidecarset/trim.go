@@ -46,6 +46,7 @@ type bookkeeping struct {
 type condition struct {
 	phase              corev1.PodPhase
 	observedGeneration int64
+	grace              int64 // seconds that containers are given to stop
 	ready              corev1.ConditionStatus
 	readySince         int64 // seconds since 1970
 }
@@ -59,6 +60,7 @@ type keptContainer struct {
 type keptStatus struct {
 	name, image, imageID, containerID string
 	restarts                          int32
+	started                           int64 // seconds since 1970; 0 when it does not run
 }
 
 // TrimPod is the cache's transform for Pods: it replaces a Pod by what is kept of it. What reads Pods through the
@@ -97,6 +99,10 @@ func trim(pod *corev1.Pod) *keptPod {
 		containers: make([]keptContainer, len(pod.Spec.Containers)),
 		statuses:   make([]keptStatus, len(pod.Status.ContainerStatuses)),
 	}
+	kept.grace = corev1.DefaultTerminationGracePeriodSeconds
+	if pod.Spec.TerminationGracePeriodSeconds != nil {
+		kept.grace = *pod.Spec.TerminationGracePeriodSeconds
+	}
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
 			kept.ready, kept.readySince = c.Status, c.LastTransitionTime.Unix()
@@ -107,7 +113,10 @@ func trim(pod *corev1.Pod) *keptPod {
 	}
 	for i := range pod.Status.ContainerStatuses {
 		s := &pod.Status.ContainerStatuses[i]
-		kept.statuses[i] = keptStatus{one(s.Name), one(s.Image), one(s.ImageID), s.ContainerID, s.RestartCount}
+		kept.statuses[i] = keptStatus{one(s.Name), one(s.Image), one(s.ImageID), s.ContainerID, s.RestartCount, 0}
+		if s.State.Running != nil {
+			kept.statuses[i].started = s.State.Running.StartedAt.Unix()
+		}
 	}
 	return kept
 }
@@ -139,7 +148,7 @@ func (k *keptPod) pod() *corev1.Pod {
 	if k.hasState {
 		pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation] = k.state
 	}
-	pod.Spec.NodeName = k.node
+	pod.Spec.NodeName, pod.Spec.TerminationGracePeriodSeconds = k.node, &k.grace
 	pod.Spec.Containers = make([]corev1.Container, len(k.containers))
 	for i, c := range k.containers {
 		pod.Spec.Containers[i].Name, pod.Spec.Containers[i].Image = c.name, c.image
@@ -157,6 +166,9 @@ func (k *keptPod) pod() *corev1.Pod {
 	for i, s := range k.statuses {
 		pod.Status.ContainerStatuses[i] = corev1.ContainerStatus{
 			Name: s.name, Image: s.image, ImageID: s.imageID, ContainerID: s.containerID, RestartCount: s.restarts,
+		}
+		if s.started != 0 {
+			pod.Status.ContainerStatuses[i].State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.Unix(s.started, 0)}
 		}
 	}
 	return pod
