@@ -32,7 +32,7 @@ test: test-fast test-devcluster test-product ## Run all tests
 
 .PHONY: test-fast
 test-fast: ## Law, decisions, stories, worlds, faults, goldens: no cluster needed
-	SIM_SEEDS=$(SIM_SEEDS) $(GO) test ./internal/... ./api/... ./cmd/... ./test/invalid/... ./test/script/...
+	SIM_SEEDS=$(SIM_SEEDS) $(GO) test ./internal/... ./api/... ./cmd/... ./config/... ./test/invalid/... ./test/script/...
 
 .PHONY: test-devcluster
 test-devcluster: cluster-binary ## The dev cluster's own tests, with a real control plane
@@ -57,7 +57,9 @@ cluster-binary: binaries ## Build the Kubernetes control plane (minutes the firs
 
 .PHONY: generate
 generate: ## Generate deep copies, CRDs, RBAC and webhook manifests
-	$(CONTROLLER_GEN) object paths=./api/...
+	$(CONTROLLER_GEN) object crd paths=./api/... output:crd:dir=config/crd
+	$(GO) run ./config/gen config/crd/apps.*.yaml
+	$(CONTROLLER_GEN) rbac:roleName=kruise-manager paths=./internal/... output:rbac:dir=config/rbac
 
 .PHONY: verify
 verify: generate ## Fail when generated files are not up to date or files are not formatted

@@ -14,16 +14,22 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
-// holdLimit bounds how long a Pod waits for a SidecarSet. An admitted SidecarSet that does not show up within
-// this time was refused by somebody after us.
-const holdLimit = time.Second
+const (
+	// holdLimit is how long an admitted SidecarSet is waited for. One that does not show up within this time was
+	// refused by somebody after us.
+	holdLimit = 5 * time.Second
+	// patience is how long one Pod waits, within the webhook's timeout of 5 s. Then it is refused: it would run
+	// without a sidecar that it should have.
+	patience = 4 * time.Second
+)
 
-// Admitted remembers the SidecarSets that were admitted here and are not visible here yet: the milliseconds
-// between our answer and the watch event. A Pod that is created within them and that such a set selects waits,
-// so that one file with a SidecarSet and a Pod is injected always and not just usually.
+// Admitted remembers the SidecarSets that were admitted here and are not visible here yet. That takes milliseconds,
+// or a second or two when the watch is being opened anew: the API server ends the watches of a kind whose
+// CustomResourceDefinition changes, which every new caBundle does. A Pod that is created meanwhile and that such
+// a set selects waits, so that one file with a SidecarSet and a Pod is injected always and not just usually.
 //
-// It knows what this replica admitted. A Pod that reaches another replica within these milliseconds may
-// still be answered without the set.
+// It knows what this replica admitted. A Pod that reaches another replica meanwhile may still be answered
+// without the set.
 type Admitted struct {
 	now func() time.Time
 
@@ -87,7 +93,10 @@ func (a *Admitted) Hold(next http.Handler) http.Handler {
 			} `json:"request"`
 		}
 		if json.Unmarshal(body, &review) == nil { // what is no review, next refuses
-			a.wait(r.Context(), review.Request.Object.Metadata.Labels)
+			if !a.wait(r.Context(), review.Request.Object.Metadata.Labels) {
+				http.Error(w, "a SidecarSet that selects this pod was admitted a moment ago and is not visible yet: try again", http.StatusServiceUnavailable)
+				return
+			}
 		}
 		r.Body = http.NoBody
 		if len(body) > 0 {
@@ -108,12 +117,14 @@ func (a *Admitted) idle() bool {
 	return len(a.waiting) == 0
 }
 
-// wait returns when no set that is waited for selects the labels.
-func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) {
+// wait returns true when no set that is waited for selects the labels, false when patience ends first.
+func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for {
 		left, seen := a.left(podLabels)
 		if left <= 0 {
-			return
+			return true
 		}
 		timer := time.NewTimer(left)
 		select {
@@ -123,7 +134,7 @@ func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) {
 		}
 		timer.Stop()
 		if ctx.Err() != nil {
-			return
+			return false
 		}
 	}
 }

@@ -23,15 +23,16 @@ func TestAdmitted_holdsPodsUntilTheSetIsSeen(t *testing.T) {
 	}
 	tests := map[string]struct {
 		// events happen 10 ms apart, from 10 ms on.
-		events []*v1beta1.SidecarSet
-		labels string
-		want   time.Duration
+		events  []*v1beta1.SidecarSet
+		labels  string
+		want    time.Duration
+		refused bool
 	}{
 		"seen":                {events: []*v1beta1.SidecarSet{set("1", 2)}, labels: `{"app":"a"}`, want: 10 * time.Millisecond},
 		"seen later already":  {events: []*v1beta1.SidecarSet{set("1", 3)}, labels: `{"app":"a"}`, want: 10 * time.Millisecond},
 		"an older one first":  {events: []*v1beta1.SidecarSet{set("1", 1), set("1", 2)}, labels: `{"app":"a"}`, want: 20 * time.Millisecond},
 		"made anew meanwhile": {events: []*v1beta1.SidecarSet{set("2", 1)}, labels: `{"app":"a"}`, want: 10 * time.Millisecond},
-		"never":               {labels: `{"app":"a"}`, want: holdLimit},
+		"never":               {labels: `{"app":"a"}`, want: patience, refused: true},
 		"other labels":        {labels: `{"app":"b"}`},
 		"no labels":           {labels: `null`},
 	}
@@ -56,9 +57,13 @@ func TestAdmitted_holdsPodsUntilTheSetIsSeen(t *testing.T) {
 					passed = string(data)
 				}))
 				start := time.Now()
-				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, PodPath, strings.NewReader(body)))
-				if got := time.Since(start); got != test.want || passed != body {
+				answer := httptest.NewRecorder()
+				h.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, PodPath, strings.NewReader(body)))
+				if got := time.Since(start); got != test.want || (passed == body) == test.refused {
 					t.Errorf("held for %s, want %s; passed on %s", got, test.want, passed)
+				}
+				if refused := answer.Code == http.StatusServiceUnavailable; refused != test.refused {
+					t.Errorf("answered with %d, refused should be %t", answer.Code, test.refused)
 				}
 			})
 		})

@@ -25,8 +25,9 @@ type Rules[T metav1.Object] struct {
 	Default func(raw []byte, obj T) ([]jsonpatch.Operation, error)
 	// Validate lists everything that is wrong. old is nil at creation. The error is ours, not the user's.
 	Validate func(ctx context.Context, obj, old T) (field.ErrorList, error)
-	// Prepare makes the cluster ready for an object that is right. It is not called for dry runs.
-	Prepare func(ctx context.Context, obj T) error
+	// Prepare makes the cluster ready for an object that is right. It is not called for dry runs. old is nil at
+	// creation.
+	Prepare func(ctx context.Context, obj, old T) error
 }
 
 // For returns the handler: decode, Default, Validate, Prepare, answer. Bad input is answered with 422 and one
@@ -81,7 +82,7 @@ func (r Rules[T]) validated(ctx context.Context, req admit.Request, obj T) admit
 	if dryRun := req.DryRun != nil && *req.DryRun; r.Prepare == nil || dryRun {
 		return admit.Allowed("")
 	}
-	if err := r.Prepare(ctx, obj); err != nil {
+	if err := r.Prepare(ctx, obj, old); err != nil {
 		return unavailable(err)
 	}
 	return admit.Allowed("")

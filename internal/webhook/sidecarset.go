@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	jsonpatch "gomodules.xyz/jsonpatch/v2"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -44,7 +45,7 @@ func ValidateSidecarSets(sets Sets, pods Coverer, admitted *Admitted) http.Handl
 			}
 			return sidecarset.Validate(set, old, others), nil
 		},
-		Prepare: func(ctx context.Context, set *v1beta1.SidecarSet) error {
+		Prepare: func(ctx context.Context, set, old *v1beta1.SidecarSet) error {
 			s, err := scope.Of(&set.Spec)
 			if err != nil {
 				return err
@@ -52,10 +53,18 @@ func ValidateSidecarSets(sets Sets, pods Coverer, admitted *Admitted) http.Handl
 			if err := pods.Cover(ctx, s); err != nil {
 				return err
 			}
-			admitted.Expect(set, s)
+			if old == nil || !sameScope(&set.Spec, &old.Spec) {
+				admitted.Expect(set, s)
+			}
 			return nil
 		},
 	})
+}
+
+// sameScope tells whether two versions of a SidecarSet select the same Pods by the same words. Then nothing new is
+// to be waited for; and a change that changes nothing never shows up in a watch.
+func sameScope(a, b *v1beta1.SidecarSetSpec) bool {
+	return equality.Semantic.DeepEqual(a.Selector, b.Selector) && equality.Semantic.DeepEqual(a.NamespaceSelector, b.NamespaceSelector)
 }
 
 // StampSidecarSets writes a SidecarSet's two hashes into its annotations.

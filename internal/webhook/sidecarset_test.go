@@ -71,8 +71,10 @@ func TestValidateSidecarSets_answers(t *testing.T) {
 		wantMessage string
 		wantCauses  []metav1.StatusCause
 		wantCovered int
+		wantAwaited bool
 	}{
-		"valid":       {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet)}, wantCode: 200, wantCovered: 1},
+		"valid":       {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet)}, wantCode: 200, wantCovered: 1, wantAwaited: true},
+		"other scope": {request: admissionv1.AdmissionRequest{Operation: "UPDATE", Object: object(validSet), OldObject: object(strings.Replace(validSet, `"matchLabels":{`, `"matchLabels":{"old":"yes",`, 1))}, wantCode: 200, wantCovered: 1, wantAwaited: true},
 		"dry run":     {request: admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(validSet), DryRun: &yes}, wantCode: 200},
 		"update":      {request: admissionv1.AdmissionRequest{Operation: "UPDATE", Object: object(validSet), OldObject: object(validSet)}, wantCode: 200, wantCovered: 1},
 		"delete":      {request: admissionv1.AdmissionRequest{Operation: "DELETE", OldObject: object(validSet)}, wantCode: 200},
@@ -94,8 +96,8 @@ func TestValidateSidecarSets_answers(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			pods := &coverer{err: test.cover}
-			got := ask(t, ValidateSidecarSets(test.sets, pods, NewAdmitted()), test.request)
+			pods, admitted := &coverer{err: test.cover}, NewAdmitted()
+			got := ask(t, ValidateSidecarSets(test.sets, pods, admitted), test.request)
 			if got.Result.Code != test.wantCode || got.Allowed != (test.wantCode == 200) || !strings.Contains(got.Result.Message, test.wantMessage) {
 				t.Errorf("allowed %t with code %d: %s", got.Allowed, got.Result.Code, got.Result.Message)
 			}
@@ -103,6 +105,9 @@ func TestValidateSidecarSets_answers(t *testing.T) {
 				if diff := gocmp.Diff(test.wantCauses, got.Result.Details.Causes); diff != "" {
 					t.Errorf("causes (-want +got):\n%s", diff)
 				}
+			}
+			if awaited := !admitted.idle(); awaited != test.wantAwaited {
+				t.Errorf("awaited = %t, want %t", awaited, test.wantAwaited)
 			}
 			if pods.covered != test.wantCovered {
 				t.Errorf("covered %d times, want %d", pods.covered, test.wantCovered)

@@ -82,6 +82,37 @@ spec: {containers: [{name: app, image: "app:1"}]}
 	}
 }
 
+// TestInjection_whileTheWatchIsOpenedAnew: the API server ends the watches of a kind whose definition changes. A
+// SidecarSet that is admitted in that moment reaches the manager a second later, and its first Pod waits for it.
+func TestInjection_whileTheWatchIsOpenedAnew(t *testing.T) {
+	namespace(t, "anew")
+	for i := range 5 {
+		name := fmt.Sprintf("anew-%d", i)
+		kubectl(t, "", "patch", "crd", "sidecarsets.apps.kruise.io", "--type=json", "-p",
+			fmt.Sprintf(`[{"op":"replace","path":"/spec/versions/0/additionalPrinterColumns/0/description","value":"round %d"}]`, i))
+		kubectl(t, fmt.Sprintf(`apiVersion: apps.kruise.io/v1beta1
+kind: SidecarSet
+metadata: {name: %[1]s}
+spec:
+  selector: {matchLabels: {app: %[1]s}}
+  containers: [{name: logtail, image: "logtail:1"}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: %[1]s, namespace: anew, labels: {app: %[1]s}}
+spec: {containers: [{name: app, image: "app:1"}]}
+`, name), "apply", "-f", "-")
+		t.Cleanup(func() { _, _ = cluster.Kubectl(context.Background(), "delete", "sidecarset", name) })
+		pod, err := cluster.Client.CoreV1().Pods("anew").Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pod.Spec.Containers) != 2 {
+			t.Fatalf("round %d: containers are %v", i, names(pod))
+		}
+	}
+}
+
 // TestManagerDown_onlyPodsThatMayBeSelectedWait is what the README promises.
 func TestManagerDown_onlyPodsThatMayBeSelectedWait(t *testing.T) {
 	namespace(t, "down")
