@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -59,8 +60,9 @@ type process struct {
 	err  error
 }
 
-// run starts binary with its output appended to the log file.
-func (s *spawner) run(binary string, args []string, log string) (*process, error) {
+// run starts binary with its output appended to the log file; env are defaults
+// for the environment.
+func (s *spawner) run(binary string, args, env []string, log string) (*process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
@@ -68,6 +70,7 @@ func (s *spawner) run(binary string, args []string, log string) (*process, error
 	defer f.Close() // the child has its own copy
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = f, f
+	cmd.Env = append(slices.Clone(env), os.Environ()...) // of two values the last one counts
 	// A process group of its own: Ctrl-C in a terminal reaches the supervisor
 	// only, which then stops the components in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

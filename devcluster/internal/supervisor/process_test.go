@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // parent starts a child that would run for ever, tells its pid and waits.
 func parent() {
 	s := newSpawner()
-	p, err := s.run("sleep", []string{"1000"}, os.DevNull)
+	p, err := s.run("sleep", []string{"1000"}, nil, os.DevNull)
 	if err != nil {
 		panic(err)
 	}
@@ -87,7 +87,7 @@ func TestProcess_stop(t *testing.T) {
 			s := newSpawner()
 			defer s.close()
 			log := filepath.Join(t.TempDir(), "log")
-			p, err := s.run("sh", []string{"-c", c.script}, log)
+			p, err := s.run("sh", []string{"-c", c.script}, nil, log)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,5 +129,20 @@ func TestTail(t *testing.T) {
 	}
 	if got := strings.Join(tail(path, 2), ","); got != "one" {
 		t.Errorf("short file: got %q", got)
+	}
+}
+
+func TestRun_theUsersEnvironmentWins(t *testing.T) {
+	t.Setenv("DEVCLUSTER_TEST_SET", "user")
+	s := newSpawner()
+	defer s.close()
+	log := filepath.Join(t.TempDir(), "log")
+	p, err := s.run("sh", []string{"-c", "echo $DEVCLUSTER_TEST_SET $DEVCLUSTER_TEST_UNSET"}, []string{"DEVCLUSTER_TEST_SET=default", "DEVCLUSTER_TEST_UNSET=default"}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.done
+	if got := strings.Join(tail(log, 1), ""); got != "user default" {
+		t.Errorf("got %q, want %q", got, "user default")
 	}
 }

@@ -158,7 +158,7 @@ func (s *Supervisor) start(c component.Component) error {
 	if c.Self {
 		binary, args = s.cfg.SelfBinary, c.Args
 	}
-	p, err := s.spawner.run(binary, args, s.dir.Log(c.Name))
+	p, err := s.spawner.run(binary, args, c.Env, s.dir.Log(c.Name))
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
