@@ -104,7 +104,7 @@ func packageVariable(d *ast.GenDecl) (string, bool) {
 	for _, spec := range d.Specs {
 		value := spec.(*ast.ValueSpec)
 		for i, name := range value.Names {
-			if name.Name != "_" && !(i < len(value.Values) && isSentinel(value.Values[i])) {
+			if name.Name != "_" && (i >= len(value.Values) || !isSentinel(value.Values[i])) {
 				return name.Name, true
 			}
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,74 +28,85 @@ spec:
 func (t *tour) rollMany(ctx context.Context, n int) error {
 	first := max(1, n/50)
 	say("3. %d pods: partition %d updates %d of them and holds", n, n-first, first)
-	if err := t.env.EnsureNamespace(ctx, rolloutNamespace); err != nil {
+	w, err := t.fleet(ctx, n)
+	if err != nil {
+		return fmt.Errorf("create %d pods: %w", n, err)
+	}
+	limits := env.Limits{Unavailable: (n + 9) / 10, Updated: first}
+	if err := t.roll(ctx, w, first, limits, patch("logtail:1.0.1", n-first)); err != nil {
 		return err
 	}
-	if _, err := t.env.KubectlIn(ctx, rolloutManifest, "apply", "-f", "-"); err != nil {
+
+	say("4. Without the partition the rest follows, never more than %d unavailable", limits.Unavailable)
+	limits.Updated = -1
+	start := time.Now()
+	if err := t.roll(ctx, w, n, limits, `{"spec":{"updateStrategy":{"partition":null}}}`); err != nil {
 		return err
+	}
+	took := time.Since(start).Round(100 * time.Millisecond)
+	fmt.Println()
+	return checks{
+		{fmt.Sprintf("%d pods were upgraded in %s", n-first, took), w.Now().Done == n},
+		{fmt.Sprintf("at most %d pods were unavailable at a time, as an independent watcher counted", w.Peak().Unavailable), w.Peak().Unavailable <= limits.Unavailable},
+		{"no pod was changed twice, no app container restarted" + strings.Join(w.Wrongs(), "; "), len(w.Wrongs()) == 0 && w.MostChanges() <= 1},
+	}.print()
+}
+
+// fleet makes n injected, ready pods whose sidecars take half a second to restart.
+func (t *tour) fleet(ctx context.Context, n int) (*env.Watcher, error) {
+	if err := t.env.EnsureNamespace(ctx, rolloutNamespace); err != nil {
+		return nil, err
+	}
+	if _, err := t.env.KubectlIn(ctx, rolloutManifest, "apply", "-f", "-"); err != nil {
+		return nil, err
 	}
 	w, err := t.env.Watch(ctx, rolloutNamespace, "app=web-server", "logtail")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.Expect("logtail:1.0.0", env.Limits{Unavailable: -1, Updated: -1})
 	slow := map[string]string{"devcluster.outrigger.dev/restart-gap": "500ms"}
 	if err := t.env.CreatePods(ctx, n, env.WebPod(rolloutNamespace, "web-server", slow)); err != nil {
-		return err
+		return nil, err
 	}
-	if err := t.follow(ctx, w, n, func(c env.Count) bool { return c.Done == n }); err != nil {
-		return fmt.Errorf("wait for %d pods: %w", n, err)
-	}
+	return w, t.follow(ctx, w, n, n)
+}
 
-	w.Expect("logtail:1.0.1", env.Limits{Unavailable: (n + 9) / 10, Updated: first})
-	if err := t.kubectl(ctx, "patch", "sidecarset", "gray", "--type=merge", "-p", patch("logtail:1.0.1", n-first)); err != nil {
+// roll patches the SidecarSet and follows until so many pods are updated and ready, within the limits.
+func (t *tour) roll(ctx context.Context, w *env.Watcher, updated int, limits env.Limits, change string) error {
+	w.Expect("logtail:1.0.1", limits)
+	if err := t.kubectl(ctx, "patch", "sidecarset", "gray", "--type=merge", "-p", change); err != nil {
 		return err
 	}
-	if err := t.follow(ctx, w, n, func(c env.Count) bool { return c.Done == first }); err != nil {
+	if err := t.follow(ctx, w, w.Now().Pods, updated); err != nil {
 		return err
 	}
-	if err := t.settledMessage(ctx, first); err != nil {
-		return err
-	}
-
-	say("4. Without the partition the rest follows, never more than %d unavailable", (n+9)/10)
-	w.Expect("logtail:1.0.1", env.Limits{Unavailable: (n + 9) / 10, Updated: -1})
-	start := time.Now()
-	if err := t.kubectl(ctx, "patch", "sidecarset", "gray", "--type=merge", "-p", `{"spec":{"updateStrategy":{"partition":null}}}`); err != nil {
-		return err
-	}
-	if err := t.follow(ctx, w, n, func(c env.Count) bool { return c.Done == n }); err != nil {
-		return err
-	}
-	took := time.Since(start).Round(100 * time.Millisecond)
-	if err := t.settledMessage(ctx, n); err != nil {
-		return err
-	}
-	fmt.Println()
-	return checks{
-		{fmt.Sprintf("%d pods were upgraded in %s", n-first, took), w.Now().Done == n},
-		{fmt.Sprintf("at most %d pods were unavailable at a time, as an independent watcher counted", w.Peak().Unavailable), w.Peak().Unavailable <= (n+9)/10},
-		{"no pod was changed twice, no app container restarted" + strings.Join(w.Wrongs(), "; "), len(w.Wrongs()) == 0 && w.MostChanges() <= 1},
-	}.print()
+	return t.settledMessage(ctx, updated)
 }
 
 func patch(image string, partition int) string {
 	return fmt.Sprintf(`{"spec":{"containers":[{"name":"logtail","image":%q}],"updateStrategy":{"partition":%d}}}`, image, partition)
 }
 
-// follow shows the counts until they are as wanted, and fails when a promise is broken on the way.
-func (t *tour) follow(ctx context.Context, w *env.Watcher, n int, done func(env.Count) bool) error {
+// follow shows the counts until that many of n pods are updated and ready, or a promise is broken.
+func (t *tour) follow(ctx context.Context, w *env.Watcher, n, updated int) error {
 	defer t.screen.end()
 	start := time.Now()
-	return env.Eventually(ctx, 10*time.Minute, func(context.Context) error {
+	var broken error
+	err := env.Eventually(ctx, 10*time.Minute, func(context.Context) error {
 		c, peak := w.Now(), w.Peak()
 		t.screen.row(fmt.Sprintf("%6.1fs   pods %4d   updated %4d   of them ready %4d   unavailable %4d (peak %d)",
-			time.Since(start).Seconds(), c.Pods, c.Updated, c.Done, c.Unavailable, peak.Unavailable), bar(c.Done, c.Updated, n), done(c))
-		if len(w.Wrongs()) > 0 || done(c) {
+			time.Since(start).Seconds(), c.Pods, c.Updated, c.Done, c.Unavailable, peak.Unavailable), bar(c.Done, c.Updated, n), c.Done == updated)
+		if wrongs := w.Wrongs(); len(wrongs) > 0 {
+			broken = errors.New(strings.Join(wrongs, "; "))
+			return nil
+		}
+		if c.Done == updated {
 			return nil
 		}
 		return fmt.Errorf("%d of %d pods updated, %d unavailable", c.Updated, n, c.Unavailable)
 	})
+	return errors.Join(err, broken)
 }
 
 // settledMessage waits until the SidecarSet says that it is where it should be, and prints its words.

@@ -14,7 +14,6 @@ type screen struct {
 	out  *os.File
 	live bool
 	last time.Time
-	line string
 }
 
 func newScreen(out *os.File) *screen {

@@ -16,7 +16,7 @@ import (
 )
 
 // cluster is the one running product of this test binary.
-var cluster *env.Env
+var cluster *env.Env //nolint:gochecknoglobals // set once by TestMain
 
 func TestMain(m *testing.M) {
 	bin := os.Getenv("OUTRIGGER_BIN")

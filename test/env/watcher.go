@@ -81,8 +81,10 @@ func (w *Watcher) Expect(image string, limits Limits) {
 	w.count("start")
 }
 
-// Now returns the present count, Peak the largest value of each number since Expect.
-func (w *Watcher) Now() Count  { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
+// Now returns the present count.
+func (w *Watcher) Now() Count { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
+
+// Peak returns the largest value of each number since Expect.
 func (w *Watcher) Peak() Count { w.mu.Lock(); defer w.mu.Unlock(); return w.peak }
 
 // Wrongs returns the promises that were broken.

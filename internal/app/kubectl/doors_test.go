@@ -25,7 +25,7 @@ import (
 
 const goldens = "../../plan/inject/testdata"
 
-var update = flag.Bool("update", false, "rewrite the goldens")
+var update = flag.Bool("update", false, "rewrite the goldens") //nolint:gochecknoglobals // a flag of the test binary
 
 // golden is one case: what goes in, and the Pods or the error that come out.
 type golden struct {
