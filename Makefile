@@ -36,7 +36,7 @@ test-fast: ## Law, decisions, stories, worlds, faults, goldens: no cluster neede
 
 .PHONY: test-devcluster
 test-devcluster: cluster-binary ## The dev cluster's own tests, with a real control plane
-	cd devcluster && DEVCLUSTER_E2E=1 $(GO) test ./...
+	$(MAKE) -C devcluster test
 
 .PHONY: test-product
 test-product: binaries cluster-binary ## The built product on a real API server

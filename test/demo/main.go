@@ -86,7 +86,9 @@ func demo(ctx context.Context, o env.Options, pods int) (err error) {
 	if _, err := e.StartManager(ctx, false); err != nil {
 		return err
 	}
-	return (&tour{env: e, screen: newScreen(os.Stdout)}).all(ctx, pods)
+	watching, end := context.WithCancel(ctx) // ends the watches before the cluster
+	defer end()
+	return (&tour{env: e, screen: newScreen(os.Stdout)}).all(watching, pods)
 }
 
 func leaveUp(ctx context.Context, o env.Options) error {
