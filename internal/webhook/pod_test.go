@@ -90,7 +90,7 @@ func TestPodHandler_keepsTheSetItCannotUseOutOfTheWay(t *testing.T) {
 	h := podHandler(t, setOf("agent", nil))
 	bad := setOf("agent", nil)
 	bad.Spec.Containers[0].UpgradeStrategy.UpgradeType = v1beta1.HotUpgrade
-	if err := h.Put(bad); err == nil || !strings.Contains(err.Error(), "HotUpgrade is not supported yet") {
+	if err := h.Put(bad); err == nil || !strings.Contains(err.Error(), "not supported yet: HotUpgrade") {
 		t.Fatalf("Put() = %v, want an error that says what is not supported", err)
 	}
 	if injected(t, h, string(review("CREATE", "shop", []byte(webPod)))) {

@@ -57,28 +57,7 @@ func TestInjection_ofTheFirstExample(t *testing.T) {
 func TestInjection_followsTheSetAtOnce(t *testing.T) {
 	namespace(t, "at-once")
 	for i := range 30 {
-		name := fmt.Sprintf("at-once-%d", i)
-		kubectl(t, fmt.Sprintf(`apiVersion: apps.kruise.io/v1alpha1
-kind: SidecarSet
-metadata: {name: %[1]s}
-spec:
-  namespace: at-once
-  selector: {matchLabels: {app: %[1]s}}
-  containers: [{name: logtail, image: "logtail:1"}]
----
-apiVersion: v1
-kind: Pod
-metadata: {name: %[1]s, namespace: at-once, labels: {app: %[1]s}}
-spec: {containers: [{name: app, image: "app:1"}]}
-`, name), "apply", "-f", "-")
-		t.Cleanup(func() { _, _ = cluster.Kubectl(context.Background(), "delete", "sidecarset", name) })
-		pod, err := cluster.Client.CoreV1().Pods("at-once").Get(t.Context(), name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(pod.Spec.Containers) != 2 {
-			t.Fatalf("round %d: containers are %v", i, names(pod))
-		}
+		setThenPod(t, "at-once", fmt.Sprintf("at-once-%d", i))
 	}
 }
 
@@ -87,29 +66,35 @@ spec: {containers: [{name: app, image: "app:1"}]}
 func TestInjection_whileTheWatchIsOpenedAnew(t *testing.T) {
 	namespace(t, "anew")
 	for i := range 5 {
-		name := fmt.Sprintf("anew-%d", i)
 		kubectl(t, "", "patch", "crd", "sidecarsets.apps.kruise.io", "--type=json", "-p",
 			fmt.Sprintf(`[{"op":"replace","path":"/spec/versions/0/additionalPrinterColumns/0/description","value":"round %d"}]`, i))
-		kubectl(t, fmt.Sprintf(`apiVersion: apps.kruise.io/v1beta1
+		setThenPod(t, "anew", fmt.Sprintf("anew-%d", i))
+	}
+}
+
+// setThenPod applies one file with a SidecarSet and a Pod that it selects, and fails when the Pod is not injected.
+func setThenPod(t *testing.T, namespace, name string) {
+	t.Helper()
+	kubectl(t, fmt.Sprintf(`apiVersion: apps.kruise.io/v1beta1
 kind: SidecarSet
-metadata: {name: %[1]s}
+metadata: {name: %[2]s}
 spec:
-  selector: {matchLabels: {app: %[1]s}}
+  namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}
+  selector: {matchLabels: {app: %[2]s}}
   containers: [{name: logtail, image: "logtail:1"}]
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: %[1]s, namespace: anew, labels: {app: %[1]s}}
+metadata: {name: %[2]s, namespace: %[1]s, labels: {app: %[2]s}}
 spec: {containers: [{name: app, image: "app:1"}]}
-`, name), "apply", "-f", "-")
-		t.Cleanup(func() { _, _ = cluster.Kubectl(context.Background(), "delete", "sidecarset", name) })
-		pod, err := cluster.Client.CoreV1().Pods("anew").Get(t.Context(), name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(pod.Spec.Containers) != 2 {
-			t.Fatalf("round %d: containers are %v", i, names(pod))
-		}
+`, namespace, name), "apply", "-f", "-")
+	t.Cleanup(func() { _, _ = cluster.Kubectl(context.Background(), "delete", "sidecarset", name) })
+	pod, err := cluster.Client.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pod.Spec.Containers) != 2 {
+		t.Fatalf("%s: containers are %v", name, names(pod))
 	}
 }
 

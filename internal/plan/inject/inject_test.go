@@ -102,12 +102,12 @@ func TestPod_notJSON(t *testing.T) {
 
 func TestPrepare_refusesWhatIsNotSupported(t *testing.T) {
 	for want, spec := range map[string]string{
-		"spec.containers[0].upgradeStrategy.upgradeType: Forbidden: HotUpgrade is not supported yet":          "containers: [{name: a, image: a:1, upgradeStrategy: {upgradeType: HotUpgrade}}]",
-		"spec.initContainers[1].restartPolicy: Forbidden: a native sidecar (Always) is not supported yet":     "initContainers: [{name: b, image: b:1}, {name: a, image: a:1, restartPolicy: Always}]",
-		"spec.containers[0].resourcesPolicy: Forbidden: resourcesPolicy is not supported yet":                 "containers: [{name: a, image: a:1, resourcesPolicy: {targetContainersMode: sum, resourcesExpr: {}}}]",
-		"spec.containers[0].shareVolumeDevicePolicy.type: Forbidden: sharing devices is not supported yet":    "containers: [{name: a, image: a:1, shareVolumeDevicePolicy: {type: enabled}}]",
-		"spec.patchPodMetadata: Forbidden: patchPodMetadata is not supported yet":                             "patchPodMetadata: [{annotations: {a: b}}]",
-		"spec.injectionStrategy.revision: Forbidden: injecting a revision is not supported yet":               "injectionStrategy: {revision: {revisionName: x}}",
+		"spec.containers[0].upgradeStrategy.upgradeType: Forbidden: not supported yet: HotUpgrade":            "containers: [{name: a, image: a:1, upgradeStrategy: {upgradeType: HotUpgrade}}]",
+		"spec.initContainers[1].restartPolicy: Forbidden: not supported yet: native sidecars":                 "initContainers: [{name: b, image: b:1}, {name: a, image: a:1, restartPolicy: Always}]",
+		"spec.containers[0].resourcesPolicy: Forbidden: not supported yet: computing resources":               "containers: [{name: a, image: a:1, resourcesPolicy: {targetContainersMode: sum, resourcesExpr: {}}}]",
+		"spec.containers[0].shareVolumeDevicePolicy.type: Forbidden: not supported yet: sharing devices":      "containers: [{name: a, image: a:1, shareVolumeDevicePolicy: {type: enabled}}]",
+		"spec.patchPodMetadata: Forbidden: not supported yet: giving Pods annotations":                        "patchPodMetadata: [{annotations: {a: b}}]",
+		"spec.injectionStrategy.revision: Forbidden: not supported yet: injecting an older revision":          "injectionStrategy: {revision: {revisionName: x}}",
 		`spec.containers[0].transferEnv[1].sourceContainerNameFrom.fieldRef.fieldPath: "spec.nodeName"`:       "containers: [{name: a, image: a:1, transferEnv: [{sourceContainerName: x, envName: E}, {sourceContainerNameFrom: {fieldRef: {fieldPath: spec.nodeName}}, envName: E}]}]",
 		`transferEnv[0].sourceContainerNameFrom.fieldRef.fieldPath: "metadata.labels['a"`:                     `containers: [{name: a, image: a:1, transferEnv: [{sourceContainerNameFrom: {fieldRef: {fieldPath: "metadata.labels['a"}}, envName: E}]}]`,
 		`transferEnv[0].sourceContainerNameFrom.fieldRef.fieldPath: "metadata.labels['']"`:                    `containers: [{name: a, image: a:1, transferEnv: [{sourceContainerNameFrom: {fieldRef: {fieldPath: "metadata.labels['']"}}, envName: E}]}]`,
@@ -120,7 +120,7 @@ func TestPrepare_refusesWhatIsNotSupported(t *testing.T) {
 	}
 	canary := parse(t, "s", "containers: [{name: a, image: a:1}]")
 	canary.Annotations = map[string]string{v1beta1.SidecarSetCanaryAnnotation: "true"}
-	if _, err := inject.Prepare(canary); err == nil || !strings.Contains(err.Error(), "metadata.annotations[apps.kruise.io/sidecarset-canary]: Forbidden: a canary is not supported yet") {
+	if _, err := inject.Prepare(canary); err == nil || !strings.Contains(err.Error(), "metadata.annotations[apps.kruise.io/sidecarset-canary]: Forbidden: not supported yet: canary SidecarSets") {
 		t.Errorf("Prepare(canary) = %v", err)
 	}
 }

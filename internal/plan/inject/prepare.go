@@ -4,11 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
@@ -62,7 +60,7 @@ type element struct {
 // Prepare makes a SidecarSet ready for injection. It fails, naming the fields, for what is not supported yet
 // and for selectors that are malformed.
 func Prepare(set *v1beta1.SidecarSet) (*Set, error) {
-	if errs := unsupported(set); len(errs) > 0 {
+	if errs := Unsupported(set); len(errs) > 0 {
 		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
 	}
 	s := &Set{Name: set.Name, Paused: set.Spec.InjectionStrategy.Paused}
@@ -223,33 +221,4 @@ func changed(set *v1beta1.SidecarSet) string {
 		return ""
 	}
 	return newest.UTC().Format(time.RFC3339)
-}
-
-// unsupported lists what a set asks for that is not built. The same is refused when the set is written; here
-// it stands for sets that were stored by another version.
-func unsupported(set *v1beta1.SidecarSet) field.ErrorList {
-	var errs field.ErrorList
-	refuse := func(asked bool, at *field.Path, what string) {
-		if asked {
-			errs = append(errs, field.Forbidden(at, what+" is not supported yet"))
-		}
-	}
-	spec := field.NewPath("spec")
-	refuse(set.Annotations[v1beta1.SidecarSetCanaryAnnotation] == "true",
-		field.NewPath("metadata", "annotations").Key(v1beta1.SidecarSetCanaryAnnotation), "a canary")
-	refuse(len(set.Spec.PatchPodMetadata) > 0, spec.Child("patchPodMetadata"), "patchPodMetadata")
-	refuse(set.Spec.InjectionStrategy.Revision != nil, spec.Child("injectionStrategy", "revision"), "injecting a revision")
-	for name, list := range map[string][]v1beta1.SidecarContainer{"containers": set.Spec.Containers, "initContainers": set.Spec.InitContainers} {
-		for i := range list {
-			c, at := &list[i], spec.Child(name).Index(i)
-			device := c.ShareVolumeDevicePolicy
-			native := name == "initContainers" && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
-			refuse(native, at.Child("restartPolicy"), "a native sidecar (Always)")
-			refuse(c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, at.Child("upgradeStrategy", "upgradeType"), "HotUpgrade")
-			refuse(c.ResourcesPolicy != nil, at.Child("resourcesPolicy"), "resourcesPolicy")
-			refuse(device != nil && device.Type == v1beta1.ShareVolumePolicyEnabled, at.Child("shareVolumeDevicePolicy", "type"), "sharing devices")
-		}
-	}
-	slices.SortFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
-	return errs
 }

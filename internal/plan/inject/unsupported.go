@@ -1,0 +1,48 @@
+package inject
+
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// Unsupported lists what a SidecarSet asks of injection that is not built. Admission refuses it; Prepare does too,
+// for sets that were stored by another version of this program.
+func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
+	r := Refusals{}
+	spec, annotations := field.NewPath("spec"), field.NewPath("metadata", "annotations")
+	for _, key := range []string{v1beta1.SidecarSetCanaryAnnotation, v1beta1.SidecarSetBaseAnnotation} {
+		r.Add(set.Annotations[key] != "", annotations.Key(key), "canary SidecarSets")
+	}
+	r.Add(set.Spec.InjectionStrategy.Revision != nil, spec.Child("injectionStrategy", "revision"), "injecting an older revision")
+	r.Add(len(set.Spec.PatchPodMetadata) > 0, spec.Child("patchPodMetadata"), "giving Pods annotations")
+	for i := range set.Spec.InitContainers {
+		c, at := &set.Spec.InitContainers[i], spec.Child("initContainers").Index(i)
+		r.Add(c.RestartPolicy != nil, at.Child("restartPolicy"), "native sidecars (restartPolicy of an init container)")
+		r.container(c, at)
+	}
+	for i := range set.Spec.Containers {
+		c, at := &set.Spec.Containers[i], spec.Child("containers").Index(i)
+		r.Add(c.RestartPolicy != nil, at.Child("restartPolicy"), "a restart policy per container")
+		r.container(c, at)
+	}
+	return r.Errs
+}
+
+func (r *Refusals) container(c *v1beta1.SidecarContainer, at *field.Path) {
+	device := c.ShareVolumeDevicePolicy
+	r.Add(len(c.RestartPolicyRules) > 0, at.Child("restartPolicyRules"), "a restart policy per container")
+	r.Add(c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, at.Child("upgradeStrategy", "upgradeType"), "HotUpgrade")
+	r.Add(device != nil && device.Type == v1beta1.ShareVolumePolicyEnabled, at.Child("shareVolumeDevicePolicy", "type"), "sharing devices")
+	r.Add(c.ResourcesPolicy != nil, at.Child("resourcesPolicy"), "computing resources from those of the Pod")
+}
+
+// Refusals collects what is asked for and not built.
+type Refusals struct{ Errs field.ErrorList }
+
+// Add refuses a field if something is asked of it.
+func (r *Refusals) Add(asked bool, at *field.Path, what string) {
+	if asked {
+		r.Errs = append(r.Errs, field.Forbidden(at, "not supported yet: "+what))
+	}
+}
