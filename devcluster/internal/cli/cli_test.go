@@ -40,7 +40,6 @@ func newDir(t *testing.T) clusterdir.Dir {
 }
 
 func TestWithoutACluster(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "none")
 	cases := map[string]struct {
 		args []string
 		code int
@@ -58,7 +57,7 @@ func TestWithoutACluster(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			out, code := run(t, dir, c.args...)
+			out, code := run(t, filepath.Join(t.TempDir(), "none"), c.args...)
 			if code != c.code || !strings.Contains(out, c.says) {
 				t.Errorf("exit code %d, want %d, and %q in:\n%s", code, c.code, c.says, out)
 			}
@@ -85,7 +84,7 @@ func TestStatus_ofASupervisorThatWasKilled(t *testing.T) {
 
 func TestUpAndDown_refuseALockedFolder(t *testing.T) {
 	d := newDir(t)
-	lock, err := d.Lock()
+	lock, err := d.Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func (a *app) down(ctx context.Context, deleteData bool) error {
 		a.say("The cluster is stopped, its data is deleted.")
 		return nil
 	}
-	deleted, err := tidy(dir, deleteData || last.Ephemeral && last.State != control.Stopped)
+	deleted, err := tidy(ctx, dir, deleteData || last.Ephemeral && last.State != control.Stopped)
 	switch {
 	case err != nil:
 		return err
@@ -62,8 +62,8 @@ func (a *app) down(ctx context.Context, deleteData bool) error {
 }
 
 // tidy cleans up after a supervisor that has ended, and deletes the data if told to.
-func tidy(dir clusterdir.Dir, deleteData bool) (deleted bool, err error) {
-	lock, err := dir.Lock()
+func tidy(ctx context.Context, dir clusterdir.Dir, deleteData bool) (deleted bool, err error) {
+	lock, err := dir.Lock(ctx)
 	if err != nil {
 		return false, fmt.Errorf("%w; is a `devcluster up` at work?", err)
 	}

@@ -83,7 +83,7 @@ func (a *app) up(ctx context.Context, f *upFlags, flags *pflag.FlagSet) error {
 	if err := dir.Create(); err != nil {
 		return err
 	}
-	lock, err := dir.Lock()
+	lock, err := dir.Lock(ctx)
 	if errors.Is(err, clusterdir.ErrLocked) {
 		return fmt.Errorf("%w: another `devcluster up` or `down` is at work on %s", err, dir)
 	}

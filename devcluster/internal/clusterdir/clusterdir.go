@@ -5,6 +5,7 @@
 package clusterdir
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // Dir is the absolute path of a cluster's folder.
@@ -119,23 +121,38 @@ func (d Dir) Delete() error {
 // ErrLocked says that another process holds the folder's lock.
 var ErrLocked = errors.New("the cluster folder is in use by another devcluster process")
 
+// lockPatience bridges the moment in which a process that has ended still
+// holds the lock: it counts as dead when its first thread is, and its files are
+// closed when its last one is.
+const lockPatience = time.Second
+
 // Lock takes the folder's lock, or returns ErrLocked. The lock belongs to the
 // returned file: it lasts until the last process that inherited it closes it.
-func (d Dir) Lock() (*os.File, error) {
+func (d Dir) Lock(ctx context.Context) (*os.File, error) {
 	f, err := os.OpenFile(d.lockFile(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		f.Close()
-		return nil, ErrLocked
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, ErrLocked
+		case <-tick.C:
+		}
 	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
-	return f, nil
 }
 
 // WriteSupervisorConfig writes the file SupervisorConfig.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -24,20 +26,22 @@ func newDir(t *testing.T) Dir {
 }
 
 func TestLock_isHeldOnce(t *testing.T) {
-	d := newDir(t)
-	first, err := d.Lock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.Lock(); !errors.Is(err, ErrLocked) {
-		t.Errorf("second lock: %v, want ErrLocked", err)
-	}
-	first.Close()
-	again, err := d.Lock()
-	if err != nil {
-		t.Fatalf("after it was given back: %v", err)
-	}
-	again.Close()
+	synctest.Test(t, func(t *testing.T) { // so that patience costs nothing
+		d := newDir(t)
+		first, err := d.Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Lock(t.Context()); !errors.Is(err, ErrLocked) {
+			t.Errorf("second lock: %v, want ErrLocked", err)
+		}
+		time.AfterFunc(lockPatience/2, func() { first.Close() })
+		again, err := d.Lock(t.Context())
+		if err != nil {
+			t.Fatalf("although it was given back soon: %v", err)
+		}
+		again.Close()
+	})
 }
 
 func TestChoosePorts_keepsThemUnlessTaken(t *testing.T) {
