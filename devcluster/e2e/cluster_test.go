@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // patience is how long a test waits for anything before it fails.
@@ -122,7 +122,7 @@ func (c *cluster) must(t *testing.T, args ...string) string {
 }
 
 // status is what `status -o json` says, whatever the exit code.
-func (c *cluster) status(t *testing.T) control.Status {
+func (c *cluster) status(t *testing.T) wire.Status {
 	t.Helper()
 	cmd := exec.Command(c.program, "status", "-o", "json", "--dir="+c.dir)
 	out, err := cmd.Output()
@@ -130,7 +130,7 @@ func (c *cluster) status(t *testing.T) control.Status {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("status: %v", err)
 	}
-	var st control.Status
+	var st wire.Status
 	if err := json.Unmarshal(out, &st); err != nil {
 		t.Fatalf("status -o json: %v\n%s", err, out)
 	}

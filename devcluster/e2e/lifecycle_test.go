@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/component"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // TestLifecycle walks through the life of one cluster folder.
@@ -26,7 +26,7 @@ func TestLifecycle(t *testing.T) {
 	}
 	c.must(t, "up", "--nodes=2", "--kubelet-restart-gap=1ms")
 	st := c.status(t)
-	if st.State != control.Running || len(st.Nodes) != 2 || !strings.HasPrefix(st.Version, "v1.") {
+	if st.State != wire.Running || len(st.Nodes) != 2 || !strings.HasPrefix(st.Version, "v1.") {
 		t.Fatalf("status after up: %+v", st)
 	}
 	for _, comp := range st.Components {
@@ -98,7 +98,7 @@ func testDeath(t *testing.T, c *cluster) {
 	}
 	eventually(t, "the cluster stops", func(context.Context) string {
 		now := c.status(t)
-		if now.State != control.Failed || now.Failure.Component != victim.Name || len(now.Failure.LogTail) == 0 {
+		if now.State != wire.Failed || now.Failure.Component != victim.Name || len(now.Failure.LogTail) == 0 {
 			return fmt.Sprintf("state %s, failure %+v", now.State, now.Failure)
 		}
 		return ""
@@ -116,12 +116,12 @@ func testKilledSupervisor(t *testing.T, c *cluster) {
 		t.Fatal(err)
 	}
 	eventually(t, "all components die with it", func(context.Context) string { return running(st) })
-	if now := c.status(t); now.State != control.Dead {
-		t.Errorf("state %s, want %s", now.State, control.Dead)
+	if now := c.status(t); now.State != wire.Dead {
+		t.Errorf("state %s, want %s", now.State, wire.Dead)
 	}
 	c.must(t, "down")
-	if now := c.status(t); now.State != control.Stopped {
-		t.Errorf("state after down %s, want %s", now.State, control.Stopped)
+	if now := c.status(t); now.State != wire.Stopped {
+		t.Errorf("state after down %s, want %s", now.State, wire.Stopped)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestUp_foregroundStopsOnInterrupt(t *testing.T) {
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var st control.Status
+	var st wire.Status
 	lines := bufio.NewScanner(pipe)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), "Ctrl-C") {
@@ -194,14 +194,14 @@ func TestUp_foregroundStopsOnInterrupt(t *testing.T) {
 	if err := up.Wait(); err != nil {
 		t.Errorf("up --foreground: %v", err)
 	}
-	if st.State != control.Running {
+	if st.State != wire.Running {
 		t.Errorf("state %q while in the foreground, want running", st.State)
 	}
 	nothingLeft(t, st)
 }
 
 // running names the processes of a status that are alive; "" when none is.
-func running(st control.Status) string {
+func running(st wire.Status) string {
 	var alive []string
 	if st.Supervisor.Alive() {
 		alive = append(alive, fmt.Sprintf("supervisor (%d)", st.Supervisor.PID))
@@ -217,7 +217,7 @@ func running(st control.Status) string {
 	return "still running: " + strings.Join(alive, ", ")
 }
 
-func nothingLeft(t *testing.T, st control.Status) {
+func nothingLeft(t *testing.T, st wire.Status) {
 	t.Helper()
 	if left := running(st); left != "" {
 		t.Error(left)
@@ -225,7 +225,7 @@ func nothingLeft(t *testing.T, st control.Status) {
 }
 
 // onlyLoopback looks at every listening TCP socket of the cluster's processes.
-func onlyLoopback(t *testing.T, st control.Status) {
+func onlyLoopback(t *testing.T, st wire.Status) {
 	t.Helper()
 	listening := 0
 	for _, c := range st.Components {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/behaviour"
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // run runs a command on the folder and returns what it printed and its exit code.
@@ -67,7 +67,7 @@ func TestWithoutACluster(t *testing.T) {
 
 func TestStatus_ofASupervisorThatWasKilled(t *testing.T) {
 	d := newDir(t)
-	st := control.Status{State: control.Running, Supervisor: control.Process{PID: os.Getpid(), Born: 1}} // a reused pid
+	st := wire.Status{State: wire.Running, Supervisor: wire.Process{PID: os.Getpid(), Born: 1}} // a reused pid
 	if err := d.WriteState(st); err != nil {
 		t.Fatal(err)
 	}

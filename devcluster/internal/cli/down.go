@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // downPatience is how long an orderly stop may take before the supervisor is
@@ -35,7 +35,7 @@ func (a *app) down(ctx context.Context, deleteData bool) error {
 		a.say("There is no cluster in %s.", dir)
 		return nil
 	}
-	var last control.Status
+	var last wire.Status
 	if _, err := dir.ReadState(&last); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (a *app) down(ctx context.Context, deleteData bool) error {
 		a.say("The cluster is stopped, its data is deleted.")
 		return nil
 	}
-	deleted, err := tidy(ctx, dir, deleteData || last.Ephemeral && last.State != control.Stopped)
+	deleted, err := tidy(ctx, dir, deleteData || last.Ephemeral && last.State != wire.Stopped)
 	switch {
 	case err != nil:
 		return err
@@ -79,17 +79,17 @@ func tidy(ctx context.Context, dir clusterdir.Dir, deleteData bool) (deleted boo
 
 // stop asks the supervisor to shut down and waits for its end. It reports
 // whether there was one.
-func stop(ctx context.Context, dir clusterdir.Dir, sup control.Process) (bool, error) {
-	client := control.Dial(dir.Socket())
+func stop(ctx context.Context, dir clusterdir.Dir, sup wire.Process) (bool, error) {
+	client := wire.Dial(dir.Socket())
 	st, err := client.Status(ctx)
-	if errors.Is(err, control.ErrNotRunning) {
+	if errors.Is(err, wire.ErrNotRunning) {
 		return false, nil
 	}
 	if err == nil {
 		sup = st.Supervisor
 		err = client.Stop(ctx)
 	}
-	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+	if err != nil && !errors.Is(err, wire.ErrNotRunning) {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, downPatience)
@@ -113,7 +113,7 @@ func stop(ctx context.Context, dir clusterdir.Dir, sup control.Process) (bool, e
 // with their supervisor; those that the last state names are made sure of. The
 // caller holds the lock, so no supervisor is alive.
 func clean(dir clusterdir.Dir) error {
-	var last control.Status
+	var last wire.Status
 	if _, err := dir.ReadState(&last); err != nil {
 		return err
 	}

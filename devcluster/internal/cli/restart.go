@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/component"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
 	"github.com/outrigger-project/outrigger/devcluster/internal/simkubelet"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 func (a *app) restartCommand() *cobra.Command {
@@ -27,7 +27,7 @@ func (a *app) restartCommand() *cobra.Command {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			started := time.Now()
-			if err := control.Dial(dir.Socket()).Restart(ctx, control.RestartRequest{Component: args[0], Kill: kill}); err != nil {
+			if err := wire.Dial(dir.Socket()).Restart(ctx, wire.RestartRequest{Component: args[0], Kill: kill}); err != nil {
 				return fmt.Errorf("restart %s: %w", args[0], err)
 			}
 			a.say("%s is ready again after %s.", args[0], time.Since(started).Round(10*time.Millisecond))

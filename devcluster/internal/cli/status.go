@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -42,7 +42,7 @@ func (a *app) statusCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("print status: %w", err)
 			}
-			if st.State != control.Running {
+			if st.State != wire.Running {
 				return quietExit(exitNotRunning)
 			}
 			return nil
@@ -53,24 +53,24 @@ func (a *app) statusCommand() *cobra.Command {
 }
 
 // status asks the supervisor, or reads what it wrote last when it is gone.
-func status(ctx context.Context, dir clusterdir.Dir) (control.Status, error) {
-	st, err := control.Dial(dir.Socket()).Status(ctx)
-	if !errors.Is(err, control.ErrNotRunning) {
+func status(ctx context.Context, dir clusterdir.Dir) (wire.Status, error) {
+	st, err := wire.Dial(dir.Socket()).Status(ctx)
+	if !errors.Is(err, wire.ErrNotRunning) {
 		return st, err
 	}
-	st = control.Status{State: control.Stopped, Dir: string(dir)}
+	st = wire.Status{State: wire.Stopped, Dir: string(dir)}
 	if _, err := dir.ReadState(&st); err != nil {
 		return st, err
 	}
-	if st.State != control.Stopped && st.State != control.Failed && !st.Supervisor.Alive() {
-		st.State = control.Dead
+	if st.State != wire.Stopped && st.State != wire.Failed && !st.Supervisor.Alive() {
+		st.State = wire.Dead
 		st.Detail = "the supervisor was killed; `devcluster up` or `down` cleans up"
 		st.Components = nil
 	}
 	return st, nil
 }
 
-func (a *app) printStatus(st control.Status) error {
+func (a *app) printStatus(st wire.Status) error {
 	a.say("state:       %s", st.State)
 	if st.Detail != "" {
 		a.say("             %s", st.Detail)
@@ -79,7 +79,7 @@ func (a *app) printStatus(st control.Status) error {
 	if st.Failure != nil {
 		a.say("failure:     %s", describeFailure(st.Failure))
 	}
-	if st.State != control.Running {
+	if st.State != wire.Running {
 		return nil
 	}
 	data := "kept"
@@ -101,7 +101,7 @@ func (a *app) printStatus(st control.Status) error {
 }
 
 // nodes counts the nodes and names those that are not Ready.
-func nodes(all []control.Node) string {
+func nodes(all []wire.Node) string {
 	var down []string
 	for _, n := range all {
 		if !n.Ready {

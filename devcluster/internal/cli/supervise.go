@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
 	"github.com/outrigger-project/outrigger/devcluster/internal/supervisor"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // lockFD is the file descriptor under which a detached supervisor inherits the
@@ -86,7 +86,7 @@ func (a *app) superviseDetached(ctx context.Context, cfg supervisor.Config, lock
 // follow prints what the supervisor does until the cluster runs (nil), it has
 // ended (why), or ctx ends.
 func (a *app) follow(ctx context.Context, dir clusterdir.Dir, done <-chan error) error {
-	client := control.Dial(dir.Socket())
+	client := wire.Dial(dir.Socket())
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	started, said := time.Now(), ""
@@ -102,11 +102,11 @@ func (a *app) follow(ctx context.Context, dir clusterdir.Dir, done <-chan error)
 		if err != nil {
 			continue // not listening yet, or no more: then done tells
 		}
-		if st.Detail != said && st.State == control.Starting {
+		if st.Detail != said && st.State == wire.Starting {
 			said = st.Detail
 			a.say("  %4.1fs  %s", time.Since(started).Seconds(), said)
 		}
-		if st.State == control.Running {
+		if st.State == wire.Running {
 			a.say("Kubernetes %s is running with %d simulated node(s), started in %s.", st.Version, len(st.Nodes), st.BootTook)
 			a.usage(st)
 			return nil
@@ -116,7 +116,7 @@ func (a *app) follow(ctx context.Context, dir clusterdir.Dir, done <-chan error)
 
 // bootFailure explains a supervisor that ended before the cluster ran.
 func bootFailure(dir clusterdir.Dir, ended error) error {
-	var st control.Status
+	var st wire.Status
 	found, err := dir.ReadState(&st)
 	if err != nil || !found || st.Failure == nil {
 		return fmt.Errorf("the supervisor ended (%v); see %s", ended, dir.Log("supervisor"))
@@ -124,7 +124,7 @@ func bootFailure(dir clusterdir.Dir, ended error) error {
 	return errors.New("the cluster did not start: " + describeFailure(st.Failure))
 }
 
-func describeFailure(f *control.Failure) string {
+func describeFailure(f *wire.Failure) string {
 	text := f.Message
 	if len(f.LogTail) > 0 {
 		text += fmt.Sprintf("\nThe last lines of the log of %s:\n  %s", f.Component, strings.Join(f.LogTail, "\n  "))

@@ -14,8 +14,8 @@ import (
 	"github.com/outrigger-project/outrigger/devcluster/internal/behaviour"
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
 	"github.com/outrigger-project/outrigger/devcluster/internal/component"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
 	"github.com/outrigger-project/outrigger/devcluster/internal/supervisor"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // kubeletPrefix of the flags of `up` that are passed on to the simulated kubelet.
@@ -110,14 +110,14 @@ func (a *app) up(ctx context.Context, f *upFlags, flags *pflag.FlagSet) error {
 // alreadyUp tells whether the cluster runs; one that is just starting or
 // stopping is an error.
 func (a *app) alreadyUp(ctx context.Context, dir clusterdir.Dir) (bool, error) {
-	st, err := control.Dial(dir.Socket()).Status(ctx)
-	if errors.Is(err, control.ErrNotRunning) {
+	st, err := wire.Dial(dir.Socket()).Status(ctx)
+	if errors.Is(err, wire.ErrNotRunning) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	if st.State != control.Running {
+	if st.State != wire.Running {
 		return false, fmt.Errorf("the cluster in %s is %s; try again when that is over", dir, st.State)
 	}
 	a.say("The cluster is already running (nothing was changed).")
@@ -126,7 +126,7 @@ func (a *app) alreadyUp(ctx context.Context, dir clusterdir.Dir) (bool, error) {
 }
 
 // usage tells how to use a running cluster.
-func (a *app) usage(st control.Status) {
+func (a *app) usage(st wire.Status) {
 	a.say("\n  export KUBECONFIG=%s\n  kubectl get nodes", st.Kubeconfig)
 }
 

@@ -17,8 +17,8 @@ import (
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
 	"github.com/outrigger-project/outrigger/devcluster/internal/component"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
 	"github.com/outrigger-project/outrigger/devcluster/internal/pki"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // probes ask the components how they are.
@@ -103,19 +103,19 @@ func (p *probes) usable(ctx context.Context, all []component.Component, nodes in
 	return nil
 }
 
-func (p *probes) nodes(ctx context.Context) ([]control.Node, error) {
+func (p *probes) nodes(ctx context.Context) ([]wire.Node, error) {
 	// Resource version 0: the API server's cache will do.
 	list, err := p.kube.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		return nil, fmt.Errorf("list nodes: %w", err)
 	}
-	var nodes []control.Node
+	var nodes []wire.Node
 	for _, n := range list.Items {
 		ready := false
 		for _, c := range n.Status.Conditions {
 			ready = ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
 		}
-		nodes = append(nodes, control.Node{Name: n.Name, Ready: ready})
+		nodes = append(nodes, wire.Node{Name: n.Name, Ready: ready})
 	}
 	return nodes, nil
 }

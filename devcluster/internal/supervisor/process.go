@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // stopPatience is how long a component may take to end after SIGTERM.
@@ -77,7 +77,7 @@ func (s *spawner) run(binary string, args, env []string, log string) (*process, 
 	if err := s.start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", binary, err)
 	}
-	born, err := control.Born(cmd.Process.Pid)
+	born, err := wire.Born(cmd.Process.Pid)
 	if err != nil {
 		born = 0 // it has ended already; Wait tells why
 	}

@@ -14,7 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // helperEnv makes the test binary play a part instead of running tests.
@@ -52,11 +52,11 @@ func TestSpawner_childrenDieWithIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	child := control.Process{}
+	child := wire.Process{}
 	if _, err := fmt.Sscan(line, &child.PID); err != nil {
 		t.Fatal(err)
 	}
-	if child.Born, err = control.Born(child.PID); err != nil {
+	if child.Born, err = wire.Born(child.PID); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Process.Kill(); err != nil {

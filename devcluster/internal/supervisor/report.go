@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // names lists the components for messages.
@@ -23,10 +23,10 @@ func (s *Supervisor) names() string {
 
 // say records what the boot is doing.
 func (s *Supervisor) say(detail string) {
-	s.update(func(st *control.Status) { st.Detail = detail })
+	s.update(func(st *wire.Status) { st.Detail = detail })
 }
 
-func (s *Supervisor) update(change func(*control.Status)) {
+func (s *Supervisor) update(change func(*wire.Status)) {
 	s.mu.Lock()
 	change(&s.status)
 	s.mu.Unlock()
@@ -43,7 +43,7 @@ func (s *Supervisor) save() {
 }
 
 // snapshot is the status without asking any component.
-func (s *Supervisor) snapshot() control.Status {
+func (s *Supervisor) snapshot() wire.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.status
@@ -53,8 +53,8 @@ func (s *Supervisor) snapshot() control.Status {
 		if p == nil {
 			continue
 		}
-		st.Components = append(st.Components, control.Component{
-			Name: c.Name, Process: control.Process{PID: p.cmd.Process.Pid, Born: p.born},
+		st.Components = append(st.Components, wire.Component{
+			Name: c.Name, Process: wire.Process{PID: p.cmd.Process.Pid, Born: p.born},
 			Port: c.Port, Restarts: s.restarts[c.Name], Log: s.dir.Log(c.Name), Health: "unknown",
 		})
 	}
@@ -62,7 +62,7 @@ func (s *Supervisor) snapshot() control.Status {
 }
 
 // observe is the status with the health of every component and the nodes.
-func (s *Supervisor) observe(ctx context.Context) control.Status {
+func (s *Supervisor) observe(ctx context.Context) wire.Status {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	st := s.snapshot()
@@ -77,7 +77,7 @@ func (s *Supervisor) observe(ctx context.Context) control.Status {
 			}
 		}
 	}
-	if st.State == control.Running {
+	if st.State == wire.Running {
 		nodes, err := s.probes.nodes(ctx)
 		if err != nil {
 			st.Detail = err.Error()

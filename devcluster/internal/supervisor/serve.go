@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // server answers on the control socket.
@@ -63,7 +63,7 @@ func (s *Supervisor) handleStop(http.ResponseWriter, *http.Request) {
 }
 
 func (s *Supervisor) handleRestart(w http.ResponseWriter, r *http.Request) {
-	var req control.RestartRequest
+	var req wire.RestartRequest
 	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
 		http.Error(w, "decode request: "+err.Error(), http.StatusBadRequest)
 		return

@@ -20,8 +20,8 @@ import (
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
 	"github.com/outrigger-project/outrigger/devcluster/internal/component"
-	"github.com/outrigger-project/outrigger/devcluster/internal/control"
 	"github.com/outrigger-project/outrigger/devcluster/internal/pki"
+	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
 // Config is everything a supervisor needs.
@@ -52,7 +52,7 @@ type Supervisor struct {
 	mu       sync.Mutex // guards all below
 	running  map[string]*process
 	restarts map[string]int
-	status   control.Status
+	status   wire.Status
 }
 
 // errStop is the reason of an orderly shutdown.
@@ -81,16 +81,16 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	started := time.Now()
-	self := control.Process{PID: os.Getpid()}
-	if self.Born, err = control.Born(self.PID); err != nil {
+	self := wire.Process{PID: os.Getpid()}
+	if self.Born, err = wire.Born(self.PID); err != nil {
 		return err
 	}
 	s := &Supervisor{
 		cfg: cfg, dir: dir, components: component.All(cfg.Cluster),
 		spawner: newSpawner(), probes: probes, life: ctx, stop: stop,
 		running: map[string]*process{}, restarts: map[string]int{},
-		status: control.Status{
-			State: control.Starting, Version: cfg.Version, Dir: string(dir), Kubeconfig: dir.Kubeconfig(),
+		status: wire.Status{
+			State: wire.Starting, Version: cfg.Version, Dir: string(dir), Kubeconfig: dir.Kubeconfig(),
 			Server: cfg.Cluster.Server(), Ephemeral: cfg.Ephemeral, StartedAt: &started, Supervisor: self,
 		},
 	}
@@ -102,8 +102,8 @@ func Run(ctx context.Context, cfg Config) error {
 	defer server.close()
 
 	if err := s.boot(ctx); err == nil {
-		s.update(func(st *control.Status) {
-			st.State, st.Detail = control.Running, ""
+		s.update(func(st *wire.Status) {
+			st.State, st.Detail = wire.Running, ""
 			st.BootTook = time.Since(started).Round(10 * time.Millisecond).String()
 		})
 		<-ctx.Done()
@@ -188,14 +188,14 @@ func (s *Supervisor) forget(name string) *process {
 }
 
 // restart stops one component and starts it again while the rest runs on.
-func (s *Supervisor) restart(ctx context.Context, r control.RestartRequest) error {
+func (s *Supervisor) restart(ctx context.Context, r wire.RestartRequest) error {
 	s.restarting.Lock()
 	defer s.restarting.Unlock()
 	i := slices.IndexFunc(s.components, func(c component.Component) bool { return c.Name == r.Component })
 	if i < 0 {
 		return fmt.Errorf("no component %q; there are: %s", r.Component, s.names())
 	}
-	if st := s.snapshot(); st.State != control.Running {
+	if st := s.snapshot(); st.State != wire.Running {
 		return fmt.Errorf("cannot restart %s: the cluster is %s", r.Component, st.State)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -221,7 +221,7 @@ func (s *Supervisor) restart(ctx context.Context, r control.RestartRequest) erro
 
 // shutdown stops the components in reverse order and leaves a last status.
 func (s *Supervisor) shutdown(cause error) error {
-	s.update(func(st *control.Status) { st.State, st.Detail = control.Stopping, "" })
+	s.update(func(st *wire.Status) { st.State, st.Detail = wire.Stopping, "" })
 	var failures []error
 	for _, c := range slices.Backward(s.components) {
 		if p := s.forget(c.Name); p != nil {
@@ -229,10 +229,10 @@ func (s *Supervisor) shutdown(cause error) error {
 		}
 	}
 	failure, orderly := s.describe(cause)
-	s.update(func(st *control.Status) {
-		st.State, st.Components, st.Nodes = control.Stopped, nil, nil
+	s.update(func(st *wire.Status) {
+		st.State, st.Components, st.Nodes = wire.Stopped, nil, nil
 		if !orderly {
-			st.State, st.Failure = control.Failed, failure
+			st.State, st.Failure = wire.Failed, failure
 		}
 	})
 	if orderly && s.cfg.Ephemeral {
@@ -248,11 +248,11 @@ func (s *Supervisor) shutdown(cause error) error {
 }
 
 // describe turns the reason of a shutdown into what status tells about it.
-func (s *Supervisor) describe(cause error) (f *control.Failure, orderly bool) {
+func (s *Supervisor) describe(cause error) (f *wire.Failure, orderly bool) {
 	if errors.Is(cause, errStop) || errors.Is(cause, context.Canceled) {
 		return nil, true
 	}
-	f = &control.Failure{Message: cause.Error()}
+	f = &wire.Failure{Message: cause.Error()}
 	var died *diedError
 	if errors.As(cause, &died) {
 		f.Component = died.component

@@ -1,8 +1,8 @@
-// Package control is how a command talks to a running cluster: the words of
+// Package wire is how a command talks to a running cluster: the words of
 // the conversation (Status) and a client for the supervisor's unix socket.
 //
 // The server side is package supervisor. Start reading at Status.
-package control
+package wire
 
 import (
 	"bytes"
