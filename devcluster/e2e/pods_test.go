@@ -109,8 +109,9 @@ func (p *pods) untilGone(t *testing.T, name string) {
 	})
 }
 
-// states records what a watcher sees of a pod until told to stop.
-func (p *pods) states(t *testing.T, pod *corev1.Pod) (stop func() []*corev1.Pod) {
+// states records what a watcher sees of a pod until stop is called; gone is
+// closed when it has seen the pod's end.
+func (p *pods) states(t *testing.T, pod *corev1.Pod) (stop func() []*corev1.Pod, gone <-chan struct{}) {
 	t.Helper()
 	w, err := p.client.CoreV1().Pods("default").Watch(t.Context(), metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector("metadata.name", pod.Name).String(), ResourceVersion: pod.ResourceVersion,
@@ -118,20 +119,23 @@ func (p *pods) states(t *testing.T, pod *corev1.Pod) (stop func() []*corev1.Pod)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan []*corev1.Pod)
+	seen, deleted := make(chan []*corev1.Pod, 1), make(chan struct{})
 	go func() {
-		var seen []*corev1.Pod
+		var all []*corev1.Pod
 		for e := range w.ResultChan() {
-			if o, ok := e.Object.(*corev1.Pod); ok && e.Type != watch.Deleted {
-				seen = append(seen, o)
+			if o, ok := e.Object.(*corev1.Pod); ok {
+				all = append(all, o)
+			}
+			if e.Type == watch.Deleted {
+				close(deleted)
 			}
 		}
-		done <- seen
+		seen <- all
 	}()
 	return func() []*corev1.Pod {
 		w.Stop()
-		return <-done
-	}
+		return <-seen
+	}, deleted
 }
 
 func condition(pod *corev1.Pod, t corev1.PodConditionType) corev1.PodCondition {
@@ -166,7 +170,7 @@ func waitingFor(pod *corev1.Pod, container string) string {
 func (p *pods) imageChange(t *testing.T) {
 	p.create(t, "image", map[string]string{"restart-gap": "300ms"})
 	before := p.untilReady(t, "image")
-	stop := p.states(t, before)
+	stop, _ := p.states(t, before)
 	p.setImage(t, "image", "r/app:v2")
 	after := p.until(t, "image", "runs v2", func(pod *corev1.Pod) bool { return ready(pod) && status(pod, "app").RestartCount == 1 })
 	was, is := status(before, "app"), status(after, "app")
@@ -326,12 +330,16 @@ func (p *pods) resize(t *testing.T) {
 func (p *pods) gracefulDeletion(t *testing.T) {
 	p.create(t, "graceful", map[string]string{"termination-delay": "1s"})
 	pod := p.untilReady(t, "graceful")
-	stop := p.states(t, pod)
+	stop, gone := p.states(t, pod)
 	asked := time.Now()
 	if err := p.client.CoreV1().Pods("default").Delete(t.Context(), "graceful", metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](20)}); err != nil {
 		t.Fatal(err)
 	}
-	p.untilGone(t, "graceful")
+	select {
+	case <-gone:
+	case <-time.After(patience):
+		t.Fatal("the pod is still there")
+	}
 	if took := time.Since(asked); took < 900*time.Millisecond {
 		t.Errorf("gone after %s, want 1 s", took)
 	}

@@ -148,7 +148,7 @@ func residentKB(pid int) int {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, rest, _ := strings.Cut(string(b), "VmRSS:")
 	kb := 0
-	fmt.Sscan(rest, &kb)
+	_, _ = fmt.Sscan(rest, &kb)
 	return kb
 }
 

@@ -74,7 +74,7 @@ func (w *installed) apply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	documents := yaml.NewYAMLOrJSONDecoder(file, 4096)
 	for _, o := range []client.Object{&admissionregistrationv1.MutatingWebhookConfiguration{}, &admissionregistrationv1.ValidatingWebhookConfiguration{}} {
 		if err := documents.Decode(o); err != nil {

@@ -40,7 +40,7 @@ func (e *Env) StartManager(ctx context.Context, detached bool, flags ...string) 
 	if err != nil {
 		return ports, fmt.Errorf("open the manager's log: %w", err)
 	}
-	defer log.Close() //nolint:errcheck // the child has its own descriptor
+	defer log.Close()
 	args := append([]string{
 		"--kubeconfig", e.managerKubeconfig(), "--namespace", Namespace,
 		"--webhook-host", "127.0.0.1", "--webhook-port", strconv.Itoa(ports.Webhook),
@@ -83,7 +83,7 @@ func (e *Env) waitReady(ctx context.Context, ports Ports, p *process) error {
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close() //nolint:errcheck // nothing was written
+		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("readyz answers %s", resp.Status)
 		}
@@ -98,7 +98,7 @@ func (e *Env) KillManager() error { return e.signalManager(syscall.SIGKILL) }
 func (e *Env) StopManager() error { return e.signalManager(syscall.SIGTERM) }
 
 func (e *Env) signalManager(sig syscall.Signal) error {
-	defer os.Remove(e.pidFile()) //nolint:errcheck // absent is what we want
+	defer os.Remove(e.pidFile())
 	if p := e.manager; p != nil {
 		e.manager = nil
 		if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -149,7 +149,7 @@ func freePorts() (Ports, error) {
 		if err != nil {
 			return Ports{}, fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close() //nolint:errcheck // only held so that the next is another
+		defer l.Close()
 		found[i] = l.Addr().(*net.TCPAddr).Port
 	}
 	return Ports{Webhook: found[0], Metrics: found[1], Health: found[2]}, nil

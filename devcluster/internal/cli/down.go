@@ -48,9 +48,15 @@ func (a *app) down(ctx context.Context, deleteData bool) error {
 		return nil
 	}
 	deleted, err := tidy(ctx, dir, deleteData || last.Ephemeral && last.State != wire.Stopped)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	a.sayStopped(dir, stopped, deleted)
+	return nil
+}
+
+func (a *app) sayStopped(dir clusterdir.Dir, stopped, deleted bool) {
+	switch {
 	case deleted:
 		a.say("The cluster is stopped, its data is deleted.")
 	case stopped:
@@ -58,7 +64,6 @@ func (a *app) down(ctx context.Context, deleteData bool) error {
 	default:
 		a.say("The cluster was not running.")
 	}
-	return nil
 }
 
 // tidy cleans up after a supervisor that has ended, and deletes the data if told to.

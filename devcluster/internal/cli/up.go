@@ -67,7 +67,7 @@ so are --nodes, --fsync, --verbosity and all --kubelet-* flags.`,
 	flags.IntVar(&f.verbosity, "verbosity", 0, "log verbosity of the Kubernetes components")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the start may take, not counting the build")
 	flags.StringArrayVar(&f.apiServerArgs, "apiserver-arg", nil, "further flag of kube-apiserver, for example --apiserver-arg=--feature-gates=X=true; may be repeated")
-	f.buildFlags.add(flags)
+	f.add(flags)
 	f.kubelet.add(flags, kubeletPrefix)
 	return c
 }
@@ -153,7 +153,7 @@ func recallFlags(dir clusterdir.Dir, flags *pflag.FlagSet) error {
 
 // config gathers what the supervisor needs; it builds the heavy binary.
 func (f *upFlags) config(ctx context.Context, dir clusterdir.Dir, out *os.File) (supervisor.Config, error) {
-	kube, err := f.buildFlags.resolve(ctx, out)
+	kube, err := f.resolve(ctx, out)
 	if err != nil {
 		return supervisor.Config{}, err
 	}

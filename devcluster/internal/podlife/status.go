@@ -36,17 +36,7 @@ func (p *pod) work() phase {
 	if !p.memory.Initialized {
 		return p.initPhase()
 	}
-	var waiting, active, failed int
-	for i := range p.Pod.Spec.Containers {
-		switch c := p.memory.Containers[p.Pod.Spec.Containers[i].Name]; {
-		case c.Phase != Running && c.ID == "":
-			waiting++
-		case c.Phase != Exited || !c.Due.IsZero(): // runs, or will again
-			active++
-		case c.Exit.ExitCode != 0:
-			failed++
-		}
-	}
+	waiting, active, failed := p.tally()
 	switch {
 	case waiting > 0:
 		return phase(corev1.PodPending)
@@ -57,6 +47,21 @@ func (p *pod) work() phase {
 	default:
 		return phase(corev1.PodSucceeded)
 	}
+}
+
+// tally counts the containers that never ran, that run or will again, and that failed for good.
+func (p *pod) tally() (waiting, active, failed int) {
+	for i := range p.Pod.Spec.Containers {
+		switch c := p.memory.Containers[p.Pod.Spec.Containers[i].Name]; {
+		case c.Phase != Running && c.ID == "":
+			waiting++
+		case c.Phase != Exited || !c.Due.IsZero():
+			active++
+		case c.Exit.ExitCode != 0:
+			failed++
+		}
+	}
+	return waiting, active, failed
 }
 
 // initPhase is the phase of a pod that is not initialized: Failed when an

@@ -52,7 +52,7 @@ func play(t *testing.T, refuse map[int]bool, script func(w *world)) {
 }
 
 // count refuses the writes it should and tells the others.
-func (w *world) count(action clienttesting.Action) (bool, runtime.Object, error) {
+func (w *world) count(_ clienttesting.Action) (bool, runtime.Object, error) {
 	if w.writes++; w.refuse[w.writes] {
 		return true, nil, errors.New("refused by the test")
 	}

@@ -110,14 +110,26 @@ func (p *probes) nodes(ctx context.Context) ([]wire.Node, error) {
 		return nil, fmt.Errorf("list nodes: %w", err)
 	}
 	var nodes []wire.Node
-	for _, n := range list.Items {
-		ready := false
-		for _, c := range n.Status.Conditions {
-			ready = ready || c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
-		}
-		nodes = append(nodes, wire.Node{Name: n.Name, Ready: ready})
+	for i := range list.Items {
+		nodes = append(nodes, wire.Node{Name: list.Items[i].Name, Ready: takesPods(&list.Items[i])})
 	}
 	return nodes, nil
+}
+
+// takesPods tells whether a node is Ready and the scheduler may know it: the
+// taint of a node that is not ready goes a moment after the condition changes.
+func takesPods(n *corev1.Node) bool {
+	for _, t := range n.Spec.Taints {
+		if t.Key == corev1.TaintNodeNotReady {
+			return false
+		}
+	}
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }
 
 // wait asks again and again until the answer is nil or ctx ends.

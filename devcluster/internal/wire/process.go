@@ -32,7 +32,7 @@ func Born(pid int) (uint64, error) {
 func parseStat(stat []byte) (state byte, born uint64, err error) {
 	i := bytes.LastIndexByte(stat, ')')
 	fields := bytes.Fields(stat[i+1:])
-	const stateField, startField = 3 - 3, 22 - 3
+	const stateField, startField = 0, 22 - 3
 	if i < 0 || len(fields) <= startField {
 		return 0, 0, errors.New("unexpected format of /proc stat")
 	}

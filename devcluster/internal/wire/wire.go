@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -136,8 +137,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" && ctx.Err() == nil {
+		if ctx.Err() == nil && nobodyThere(err) {
 			return ErrNotRunning
 		}
 		return fmt.Errorf("ask the supervisor: %w", err)
@@ -154,4 +154,13 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("decode answer of %s: %w", path, err)
 	}
 	return nil
+}
+
+// nobodyThere tells whether an error means that there is no supervisor: none
+// listens, or it ended before it answered. The latter is also what a caller
+// sees in the moment in which a killed supervisor's last thread goes.
+func nobodyThere(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" ||
+		errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

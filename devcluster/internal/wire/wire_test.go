@@ -98,10 +98,10 @@ func TestClient_speaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"state":"running"}`)) })
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"state":"running"}`)) })
 	mux.HandleFunc("POST /restart", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such thing", http.StatusConflict) })
 	server := &http.Server{Handler: mux}
-	go server.Serve(l)
+	go func() { _ = server.Serve(l) }()
 	defer server.Close()
 	st, err := c.Status(t.Context())
 	if err != nil || st.State != Running {
@@ -109,5 +109,28 @@ func TestClient_speaks(t *testing.T) {
 	}
 	if err := c.Restart(t.Context(), RestartRequest{Component: "x"}); err == nil || err.Error() != "no such thing" {
 		t.Errorf("restart: %v, want the server's words", err)
+	}
+}
+
+// TestClient_aSupervisorThatEndsBeforeItAnswers: whoever asks a supervisor
+// that is being killed gets a connection and then nothing.
+func TestClient_aSupervisorThatEndsBeforeItAnswers(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	if _, err := Dial(socket).Status(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("got %v, want ErrNotRunning", err)
 	}
 }
