@@ -77,7 +77,7 @@ func (a *app) superviseDetached(ctx context.Context, cfg supervisor.Config, lock
 	err = a.follow(ctx, dir, done)
 	if ctx.Err() != nil { // interrupted: leave nothing half started
 		if err := cmd.Process.Signal(syscall.SIGTERM); err == nil {
-			_ = <-done // it was told to end
+			<-done //nolint:errcheck // it was told to end
 		}
 	}
 	return err
