@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -223,37 +222,6 @@ func (p *pods) sameDigest(t *testing.T) {
 	after := p.until(t, "digest", "restarts", func(pod *corev1.Pod) bool { return ready(pod) && status(pod, "app").RestartCount == 1 })
 	if a, b := status(before, "app").ImageID, status(after, "app").ImageID; a != b {
 		t.Errorf("image ID changed from %s to %s", a, b)
-	}
-}
-
-func (p *pods) job(t *testing.T) {
-	job := func(name, exitCode string) {
-		_, err := p.client.BatchV1().Jobs("default").Create(t.Context(), &batchv1.Job{
-			ObjectMeta: metav1.ObjectMeta{Name: name},
-			Spec: batchv1.JobSpec{BackoffLimit: ptr.To[int32](0), Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{prefix + "run-for": "200ms", prefix + "exit-code": exitCode}},
-				Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "app", Image: "r/app:v1"}}},
-			}},
-		}, metav1.CreateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	job("good", "0")
-	job("bad", "3")
-	for name, want := range map[string]batchv1.JobConditionType{"good": batchv1.JobComplete, "bad": batchv1.JobFailed} {
-		eventually(t, "job "+name, func(ctx context.Context) string {
-			j, err := p.client.BatchV1().Jobs("default").Get(ctx, name, metav1.GetOptions{})
-			if err != nil {
-				return err.Error()
-			}
-			for _, c := range j.Status.Conditions {
-				if c.Type == want && c.Status == corev1.ConditionTrue {
-					return ""
-				}
-			}
-			return fmt.Sprintf("not %s: %+v", want, j.Status)
-		})
 	}
 }
 
