@@ -37,24 +37,8 @@ func TestWebhooks_areWhatTheCodeServes(t *testing.T) {
 	for _, w := range validating.Webhooks {
 		served(w.ClientConfig)
 	}
-	if diff := cmp.Diff([]string{webhook.PodPath, webhook.MutateSidecarSetPath, webhook.ValidateSidecarSetPath}, paths); diff != "" {
+	if diff := cmp.Diff([]string{webhook.MutateSidecarSetPath, webhook.ValidateSidecarSetPath}, paths); diff != "" {
 		t.Errorf("paths (-code +config):\n%s", diff)
-	}
-}
-
-// As installed, before the manager has looked, no Pod may be blocked; and those of the system never.
-func TestWebhooks_blockNoPodAsInstalled(t *testing.T) {
-	pods := documents[admissionregistrationv1.MutatingWebhookConfiguration](t, read(t, "webhook/webhooks.yaml"))[0].Webhooks[0]
-	want := []admissionregistrationv1.MatchCondition{{Name: webhook.PodCondition, Expression: "false"}}
-	if diff := cmp.Diff(want, pods.MatchConditions); diff != "" {
-		t.Errorf("match conditions (-want +got):\n%s", diff)
-	}
-	excluded := pods.NamespaceSelector.MatchExpressions[0]
-	if excluded.Operator != "NotIn" || !slices.Contains(excluded.Values, "kube-system") || !slices.Contains(excluded.Values, "kruise-system") {
-		t.Errorf("namespaceSelector is %v", pods.NamespaceSelector)
-	}
-	if *pods.TimeoutSeconds > 5 {
-		t.Errorf("a Pod may wait for %d s", *pods.TimeoutSeconds)
 	}
 }
 

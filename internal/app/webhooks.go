@@ -10,10 +10,12 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/features"
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
@@ -40,7 +42,10 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Ch
 		Port:    c.WebhookPort,
 		TLSOpts: []func(*tls.Config){func(t *tls.Config) { t.MinVersion, t.GetCertificate = tls.VersionTLS12, certificate }},
 	})
-	admitted := webhook.NewAdmitted()
+	admitted := webhook.NewAdmitted(func(ctx context.Context, name string) (*v1beta1.SidecarSet, error) {
+		set := &v1beta1.SidecarSet{}
+		return set, mgr.GetAPIReader().Get(ctx, client.ObjectKey{Name: name}, set)
+	})
 	pods, fed, err := podHandler(ctx, mgr, c, admitted)
 	if err != nil {
 		return nil, err

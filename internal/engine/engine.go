@@ -191,9 +191,11 @@ func (h *Hands) Marks(owner Owner, shown func(plan.Unit) (string, bool)) (marks 
 }
 
 // Awaits tells whether any new version of a unit matters, even if nothing that counts changed in it.
-func (h *Hands) Awaits(owner Owner, uid string) (awaits bool) {
-	h.with(owner, func(l *Ledger) { awaits = l.Awaits(uid) })
-	return awaits
+func (h *Hands) Awaits(owner Owner, uid string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.ledgers[owner.key()] // asked of names that a Pod's annotation made up, too: none is kept for them
+	return l != nil && l.Awaits(uid)
 }
 
 // Next returns how long it is until a refused write of an owner may be tried again; 0 when there is none.

@@ -71,7 +71,7 @@ func (r *Reporter[S]) Report(ctx context.Context, owner Owner, current, wanted S
 	o := Judge(version, err)
 	switch {
 	case o.Fate == Gone, o.Fate == Stale && !apierrors.IsConflict(err):
-		return 0, nil // the owner was deleted, and perhaps made anew: its event is on the way
+		return StatusInterval, nil // the owner was deleted, and perhaps made anew: look again
 	case o.Fate == Done:
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -98,8 +98,12 @@ func TestReport_answers(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := NewReporter[progress](&statuses{answer: tc.answer}, testkit.Start)
-			if _, err := r.Report(t.Context(), Owner{}, progress{0}, progress{1}, false); (err != nil) != tc.fails {
+			wait, err := r.Report(t.Context(), Owner{}, progress{0}, progress{1}, false)
+			if (err != nil) != tc.fails {
 				t.Errorf("error %v", err)
+			}
+			if err == nil && wait != StatusInterval {
+				t.Errorf("looks again after %s, want %s", wait, StatusInterval)
 			}
 			if got := r.Current(Owner{}, "1", progress{0}); got.Done != 0 {
 				t.Errorf("remembers a status that was not written: %v", got)

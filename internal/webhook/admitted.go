@@ -1,37 +1,45 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
 const (
-	// holdLimit is how long an admitted SidecarSet is waited for. One that does not show up within this time was
-	// refused by somebody after us.
-	holdLimit = 5 * time.Second
-	// patience is how long one Pod waits, within the webhook's timeout of 5 s. Then it is refused: it would run
-	// without a sidecar that it should have.
-	patience = 4 * time.Second
+	// holdLimit is how long an admitted SidecarSet is remembered. The API server ends every request within 60 s,
+	// but stores right after it has asked us; what has not shown up by then was refused by somebody after us.
+	holdLimit = 10 * time.Second
+	// watchDelay is how long a Pod waits for the watch before the API server is asked. The watch needs
+	// milliseconds, or a second or two when it is being opened anew: the API server ends the watches of a kind
+	// whose CustomResourceDefinition changes, which every new caBundle does.
+	watchDelay = 100 * time.Millisecond
 )
 
-// Admitted remembers the SidecarSets that were admitted here and are not visible here yet. That takes milliseconds,
-// or a second or two when the watch is being opened anew: the API server ends the watches of a kind whose
-// CustomResourceDefinition changes, which every new caBundle does. A Pod that is created meanwhile and that such
-// a set selects waits, so that one file with a SidecarSet and a Pod is injected always and not just usually.
+// LiveSets reads a SidecarSet from the API server itself, not from a cache.
+type LiveSets func(ctx context.Context, name string) (*v1beta1.SidecarSet, error)
+
+// Admitted remembers the SidecarSets that were admitted here and are not visible here yet. A Pod that is created
+// meanwhile and that such a set selects waits for the watch and then, instead of guessing, asks the API server: what
+// it says holds for this Pod. So one file with a SidecarSet and a Pod is injected always and not just usually, a
+// set that was refused after us delays a Pod and no more, and at all other times nothing is read.
 //
 // It knows what this replica admitted. A Pod that reaches another replica meanwhile may still be answered
 // without the set.
 type Admitted struct {
-	now func() time.Time
+	now  func() time.Time
+	live LiveSets
 
 	mu      sync.Mutex
 	waiting map[string]admittedSet
@@ -47,8 +55,8 @@ type admittedSet struct {
 }
 
 // NewAdmitted returns an Admitted that waits for nothing.
-func NewAdmitted() *Admitted {
-	return &Admitted{now: time.Now, waiting: map[string]admittedSet{}, seen: make(chan struct{})}
+func NewAdmitted(live LiveSets) *Admitted {
+	return &Admitted{now: time.Now, live: live, waiting: map[string]admittedSet{}, seen: make(chan struct{})}
 }
 
 // Expect is called when a SidecarSet is about to be admitted.
@@ -71,11 +79,11 @@ func (a *Admitted) Seen(set *v1beta1.SidecarSet) {
 	a.seen = make(chan struct{})
 }
 
-// Hold returns a handler that lets reviews of Pods wait where they must, before next answers them.
-func (a *Admitted) Hold(next http.Handler) http.Handler {
+// Hold returns a handler that answers reviews of Pods as pods does, and with the sets that are waited for.
+func (a *Admitted) Hold(pods *PodHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.idle() {
-			next.ServeHTTP(w, r)
+			pods.ServeHTTP(w, r)
 			return
 		}
 		body, err := readBody(w, r)
@@ -83,33 +91,31 @@ func (a *Admitted) Hold(next http.Handler) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		var review struct {
-			Request struct {
-				Object struct {
-					Metadata struct {
-						Labels map[string]string `json:"labels"`
-					} `json:"metadata"`
-				} `json:"object"`
-			} `json:"request"`
+		fresh, err := a.wait(r.Context(), labelsOf(body))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
 		}
-		if json.Unmarshal(body, &review) == nil { // what is no review, next refuses
-			if !a.wait(r.Context(), review.Request.Object.Metadata.Labels) {
-				http.Error(w, "a SidecarSet that selects this pod was admitted a moment ago and is not visible yet: try again", http.StatusServiceUnavailable)
-				return
-			}
-		}
-		r.Body = http.NoBody
-		if len(body) > 0 {
-			r.Body = readCloser{bytes.NewReader(body)}
-		}
-		next.ServeHTTP(w, r)
+		pods.answer(w, body, fresh)
 	})
 }
 
-type readCloser struct{ *bytes.Reader }
-
-// Close implements io.Closer.
-func (readCloser) Close() error { return nil }
+// labelsOf reads a reviewed Pod's labels; what is no review, the handler refuses.
+func labelsOf(body []byte) map[string]string {
+	var review struct {
+		Request struct {
+			Object struct {
+				Metadata struct {
+					Labels map[string]string `json:"labels"`
+				} `json:"metadata"`
+			} `json:"object"`
+		} `json:"request"`
+	}
+	if json.Unmarshal(body, &review) != nil {
+		return nil
+	}
+	return review.Request.Object.Metadata.Labels
+}
 
 func (a *Admitted) idle() bool {
 	a.mu.Lock()
@@ -117,43 +123,58 @@ func (a *Admitted) idle() bool {
 	return len(a.waiting) == 0
 }
 
-// wait returns true when no set that is waited for selects the labels, false when patience ends first.
-func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+// wait returns when no set that is waited for selects the labels, or with what the API server has of those that do.
+func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) ([]*inject.Set, error) {
+	timer := time.NewTimer(watchDelay)
+	defer timer.Stop()
 	for {
-		left, seen := a.left(podLabels)
-		if left <= 0 {
-			return true
+		names, seen := a.selecting(podLabels)
+		if len(names) == 0 {
+			return nil, nil
 		}
-		timer := time.NewTimer(left)
 		select {
 		case <-ctx.Done():
+			return nil, ctx.Err()
 		case <-seen:
 		case <-timer.C:
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return false
+			return a.look(ctx, names)
 		}
 	}
 }
 
-// left tells how long such labels have to wait at most, and what ends the waiting earlier.
-func (a *Admitted) left(podLabels map[string]string) (time.Duration, <-chan struct{}) {
+// look reads sets from the API server. One that is not there now was not there when the Pod came.
+func (a *Admitted) look(ctx context.Context, names []string) ([]*inject.Set, error) {
+	var fresh []*inject.Set
+	for _, name := range names {
+		set, err := a.live(ctx, name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read SidecarSet %s, which was admitted a moment ago: %w", name, err)
+		}
+		if prepared, err := inject.Prepare(set); err == nil { // else it injects nothing, as PodHandler explains
+			fresh = append(fresh, prepared)
+		}
+	}
+	return fresh, nil
+}
+
+// selecting returns the sets that are waited for and select such labels, sorted, and what tells of news.
+func (a *Admitted) selecting(podLabels map[string]string) ([]string, <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var longest time.Duration
+	var names []string
 	for name, w := range a.waiting {
-		left := w.until.Sub(a.now())
-		if left <= 0 {
+		if a.now().After(w.until) {
 			delete(a.waiting, name)
 			continue
 		}
 		// Labels of the namespace are not known here; a set that asks for them is waited for as well.
 		if (scope.Scope{Pods: w.scope.Pods}).Matches(podLabels, nil) {
-			longest = max(longest, left)
+			names = append(names, name)
 		}
 	}
-	return longest, a.seen
+	slices.Sort(names)
+	return names, a.seen
 }

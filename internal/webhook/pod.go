@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -103,7 +104,12 @@ func (h *PodHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("read the review: %v", err), http.StatusBadRequest)
 		return
 	}
-	answer, err := h.review(body)
+	h.answer(w, body, nil)
+}
+
+// answer answers a review. fresh are sets that are newer than what Put has told, or not known from it yet.
+func (h *PodHandler) answer(w http.ResponseWriter, body []byte, fresh []*inject.Set) {
+	answer, err := h.review(body, fresh)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -124,7 +130,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 }
 
 // review decides about one review. Its errors are malformed reviews.
-func (h *PodHandler) review(body []byte) ([]byte, error) {
+func (h *PodHandler) review(body []byte, fresh []*inject.Set) ([]byte, error) {
 	review, err := jsonview.Parse(body)
 	if err != nil {
 		return nil, fmt.Errorf("read the review: %w", err)
@@ -149,7 +155,7 @@ func (h *PodHandler) review(body []byte) ([]byte, error) {
 	if namespace == "" {
 		namespace = "default"
 	}
-	result, err := inject.Pod(object, inject.Facts{Sets: h.matching(metadata.Get("labels"), namespace)})
+	result, err := inject.Pod(object, inject.Facts{Sets: h.matching(metadata.Get("labels"), namespace, fresh)})
 	if err != nil {
 		return refused(uid, fmt.Sprintf("sidecars cannot be injected: %v", err)), nil
 	}
@@ -171,14 +177,22 @@ func wellFormed(review, request jsonview.Value) error {
 	return nil
 }
 
-func (h *PodHandler) matching(labels jsonview.Value, namespace string) []*inject.Set {
+func (h *PodHandler) matching(labels jsonview.Value, namespace string, fresh []*inject.Set) []*inject.Set {
 	pod := make(map[string]string, 16)
 	for key, value := range labels.Fields() {
 		pod[key.Text()] = value.Text()
 	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return h.sets.Find(pod, namespace, h.namespaces[namespace])
+	known := h.sets.Find(pod, namespace, h.namespaces[namespace])
+	if len(fresh) == 0 {
+		return known
+	}
+	var newest scope.Index[*inject.Set] // a fresh set takes the place of the known one
+	for _, set := range slices.Concat(known, fresh) {
+		newest.Put(set.Name, set.Scope, set)
+	}
+	return newest.Find(pod, namespace, h.namespaces[namespace])
 }
 
 // allowed answers yes, with a patch if there is one. uid is a JSON string.

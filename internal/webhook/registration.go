@@ -28,8 +28,6 @@ const (
 	ValidatingConfiguration = "kruise-validating-webhook-configuration"
 	SidecarSetDefinition    = "sidecarsets.apps.kruise.io"
 	Service                 = "kruise-webhook-service"
-	// PodCondition is the name of the one match condition of the Pod webhook.
-	PodCondition = "selected-by-a-sidecarset"
 )
 
 // narrowAfter is how long a condition must have stood before it is narrowed. A SidecarSet that another
@@ -208,7 +206,7 @@ func (r *Registration) keepMutating(ctx context.Context) (time.Duration, error) 
 	if err != nil {
 		return 0, err
 	}
-	setPodCondition(next, want)
+	r.setPodCondition(next, want)
 	return again, r.patch(ctx, config, next)
 }
 
@@ -287,25 +285,6 @@ func (r *Registration) leads() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// podCondition returns the Pod webhook's condition; empty when it is not what we would have written.
-func podCondition(config *admissionregistrationv1.MutatingWebhookConfiguration) string {
-	for i := range config.Webhooks {
-		w := &config.Webhooks[i]
-		if pathOf(&w.ClientConfig) == PodPath && len(w.MatchConditions) == 1 && w.MatchConditions[0].Name == PodCondition {
-			return w.MatchConditions[0].Expression
-		}
-	}
-	return ""
-}
-
-func setPodCondition(config *admissionregistrationv1.MutatingWebhookConfiguration, condition string) {
-	for i := range config.Webhooks {
-		if w := &config.Webhooks[i]; pathOf(&w.ClientConfig) == PodPath {
-			w.MatchConditions = []admissionregistrationv1.MatchCondition{{Name: PodCondition, Expression: condition}}
-		}
 	}
 }
 

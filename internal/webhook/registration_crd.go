@@ -77,13 +77,20 @@ func (r *Registration) SetupWithManager(m manager.Manager) error {
 		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, everything).
 		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, everything).
 		Watches(&apiextensionsv1.CustomResourceDefinition{}, everything).
-		Watches(&v1beta1.SidecarSet{}, everything, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1beta1.SidecarSet{}, everything, builder.WithPredicates(otherSpec())).
 		WatchesRawSource(source.Channel(bundles, everything)).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the keeping of webhook configurations: %w", err)
 	}
 	return nil
+}
+
+// otherSpec passes what may change the specs there are, also an object that was made anew while the watch was down.
+func otherSpec() predicate.Predicate {
+	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
+	}})
 }
 
 // relay turns changes of the bundle into events, in every replica.

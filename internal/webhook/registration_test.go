@@ -161,7 +161,7 @@ func TestRegistration_tellsHowItIsReached(t *testing.T) {
 			if err := w.client.Get(t.Context(), client.ObjectKey{Name: MutatingConfiguration}, config); err != nil {
 				t.Fatal(err)
 			}
-			c := config.Webhooks[0].ClientConfig
+			c := findPodWebhook(config).ClientConfig
 			got := fmt.Sprintf("ca=%s", c.CABundle)
 			if c.URL != nil {
 				got = *c.URL + " " + got
@@ -263,7 +263,7 @@ func TestRegistration_survivesAnotherInstallation(t *testing.T) {
 	}
 	before := w.condition(t)
 	w.apply(t)
-	if w.condition(t) != scope.ConditionNone {
+	if w.condition(t) != "" {
 		t.Fatalf("condition as installed is %s", w.condition(t))
 	}
 	r.look(t)
@@ -280,5 +280,35 @@ func TestRegistration_coverFailsWithoutAConfiguration(t *testing.T) {
 	}
 	if err := r.Cover(t.Context(), selecting(t, "a").Scope); err == nil {
 		t.Error("Cover() succeeded without a configuration")
+	}
+}
+
+// No Pod is blocked before a manager has run, those of the system never, and the API server does not wait long.
+func TestRegistration_podWebhookIsModest(t *testing.T) {
+	w := install(t)
+	config := &admissionregistrationv1.MutatingWebhookConfiguration{}
+	key := client.ObjectKey{Name: MutatingConfiguration}
+	if err := w.client.Get(t.Context(), key, config); err != nil {
+		t.Fatal(err)
+	}
+	if findPodWebhook(config) != nil {
+		t.Error("config/ installs the Pod webhook")
+	}
+	r := w.replica(RegistrationOptions{})
+	r.SetBundle([]byte("ca"))
+	r.look(t)
+	if err := w.client.Get(t.Context(), key, config); err != nil {
+		t.Fatal(err)
+	}
+	pods := findPodWebhook(config)
+	if pods == nil || podCondition(config) != scope.ConditionNone {
+		t.Fatalf("without SidecarSets the Pod webhook is %v", pods)
+	}
+	excluded := pods.NamespaceSelector.MatchExpressions[0]
+	if diff := gocmp.Diff([]string{"kube-system", "kruise-system"}, excluded.Values); diff != "" || excluded.Operator != "NotIn" {
+		t.Errorf("namespaces (-want +got):\n%s", diff)
+	}
+	if *pods.TimeoutSeconds > 5 || *pods.FailurePolicy != admissionregistrationv1.Fail || string(pods.ClientConfig.CABundle) != "ca" {
+		t.Errorf("the Pod webhook is %+v", pods)
 	}
 }

@@ -96,7 +96,7 @@ func TestValidateSidecarSets_answers(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			pods, admitted := &coverer{err: test.cover}, NewAdmitted()
+			pods, admitted := &coverer{err: test.cover}, NewAdmitted(nil)
 			got := ask(t, ValidateSidecarSets(test.sets, pods, admitted), test.request)
 			if got.Result.Code != test.wantCode || got.Allowed != (test.wantCode == 200) || !strings.Contains(got.Result.Message, test.wantMessage) {
 				t.Errorf("allowed %t with code %d: %s", got.Allowed, got.Result.Code, got.Result.Message)

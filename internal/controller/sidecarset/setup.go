@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -58,7 +59,7 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 		mgr.GetEventRecorder(recorderName), o.WritesInFlight, time.Now)
 	err = builder.ControllerManagedBy(mgr).
 		Named("sidecarset").
-		For(&v1beta1.SidecarSet{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&v1beta1.SidecarSet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, madeAnew()))).
 		WatchesRawSource(handles(informers.pods, r.podHandler)).
 		WatchesRawSource(handles(informers.namespaces, r.namespaceHandler)).
 		WithOptions(controller.Options{
@@ -70,6 +71,12 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
 	return nil
+}
+
+// madeAnew passes an update from one object to another of the same name: after a watch was down, a deletion and a
+// creation arrive as one update, from generation 1 to generation 1.
+func madeAnew() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
 }
 
 // handles is a source of requests: what a handler makes of an informer's events.
