@@ -146,6 +146,13 @@ func TestRollout_badImageIsRecovered(t *testing.T) {
 		}
 		return nil
 	})
+	eventually(t, time.Minute, func(ctx context.Context) error { // it says what it waits for
+		out, err := cluster.Kubectl(ctx, "get", "sidecarset", "badimage", "-o", `jsonpath={.status.conditions[?(@.type=="Progressing")].message}`)
+		if err == nil && out != "3 of 20 pods updated; 17 wait: 3 of 20 pods are unavailable and maxUnavailable is 3" {
+			err = fmt.Errorf("it says %q", out)
+		}
+		return err
+	})
 	w.Expect("logtail:3", env.Limits{Unavailable: 3, Updated: -1})
 	change(t, "badimage", `{"spec":{"containers":[{"name":"logtail","image":"logtail:3"}]}}`)
 	reach(t, w, n)

@@ -2,6 +2,7 @@ package sidecarset
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,6 +44,10 @@ type tally struct {
 	moving bool
 	// recreate is how many of the Pods with an older version only a new Pod can update.
 	recreate int
+	// waiting are Pods that will be updated when what they wait for comes, and why the most telling of them wait.
+	waiting int
+	reason  plan.Reason
+	why     string
 }
 
 // reached tells whether the spec asks no more of running Pods.
@@ -66,12 +71,23 @@ func tell(obs Observed, p plan.Plan) tally {
 		t.wanted = min(t.matched-s.Keep, t.updated+selected)
 	}
 	for i := range p.Holds {
-		switch p.Holds[i].Reason {
-		case WaitingForBudget, WaitingForCache, WaitingForKubelet, RefusedByAPIServer:
-			t.moving = true
-		}
+		t.wait(s, &p.Holds[i])
 	}
 	return t
+}
+
+// wait counts a Pod that waits for something that will come.
+func (t *tally) wait(s *Set, h *plan.Hold) {
+	tellings := []plan.Reason{WaitingForCache, WaitingForKubelet, WaitingForBudget, RefusedByAPIServer} // the last one tells most
+	telling := slices.Index(tellings, h.Reason)
+	if telling < 0 {
+		return
+	}
+	t.waiting++
+	t.moving = t.moving || h.Reason != WaitingForBudget || s.MaxUnavailable > 0 // a budget of 0 never comes
+	if before := slices.Index(tellings, t.reason); telling > before || telling == before && h.Why < t.why {
+		t.reason, t.why = h.Reason, h.Why
+	}
 }
 
 func one(b bool) int {
@@ -88,11 +104,22 @@ func progress(s *Set, t tally) string {
 	case s.NotUpdate:
 		return text + "; updateStrategy.type is NotUpdate"
 	case s.Selector != nil:
-		return text + "; updateStrategy.selector selects the pods to update"
+		text += "; updateStrategy.selector selects the pods to update"
 	case s.Keep > 0 && t.updated <= t.matched-s.Keep:
-		return fmt.Sprintf("%s; partition %s keeps %d at their version", text, s.Partition, s.Keep)
+		text = fmt.Sprintf("%s; partition %s keeps %d at their version", text, s.Partition, s.Keep)
 	}
-	return text
+	return text + waits(t)
+}
+
+// waits says why the Pods wait that do; of several reasons the one that tells most.
+func waits(t tally) string {
+	switch {
+	case t.waiting == 0 || t.reason == WaitingForCache:
+		return ""
+	case t.waiting == 1:
+		return "; 1 waits: " + t.why
+	}
+	return fmt.Sprintf("; %d wait: %s", t.waiting, t.why)
 }
 
 // readyCondition is True when what the spec asks of running Pods is reached and the updated Pods are ready.
@@ -102,12 +129,14 @@ func readyCondition(s *Set, t tally) metav1.Condition {
 	case t.reached() && t.updatedReady == t.updated:
 		c.Status, c.Reason = metav1.ConditionTrue, "Reached"
 	case t.reached():
-		c.Reason = "PodsNotReady"
-		c.Message += fmt.Sprintf("; %d of them not ready", t.updated-t.updatedReady)
+		c.Reason = "PodsNotAvailable"
+		c.Message += fmt.Sprintf("; %d of them not available yet", t.updated-t.updatedReady)
 	case s.Paused && !s.NotUpdate:
 		c.Reason = "Paused"
 	case t.moving:
 		c.Reason = "Updating"
+	case t.waiting > 0:
+		c.Reason = string(t.reason)
 	case t.recreate > 0:
 		c.Reason = string(NeedsRecreation)
 		c.Message += fmt.Sprintf("; %d must be recreated, fields other than the image changed", t.recreate)
