@@ -65,9 +65,11 @@ func TestInjection_followsTheSetAtOnce(t *testing.T) {
 // SidecarSet that is admitted in that moment reaches the manager a second later, and its first Pod waits for it.
 func TestInjection_whileTheWatchIsOpenedAnew(t *testing.T) {
 	namespace(t, "anew")
-	for i := range 5 {
-		kubectl(t, "", "patch", "crd", "sidecarsets.apps.kruise.io", "--type=json", "-p",
-			fmt.Sprintf(`[{"op":"replace","path":"/spec/versions/0/additionalPrinterColumns/0/description","value":"round %d"}]`, i))
+	for i := range 8 {
+		for touch := range 3 {
+			kubectl(t, "", "patch", "crd", "sidecarsets.apps.kruise.io", "--type=json", "-p", fmt.Sprintf(
+				`[{"op":"replace","path":"/spec/versions/0/additionalPrinterColumns/0/description","value":"round %d.%d"}]`, i, touch))
+		}
 		setThenPod(t, "anew", fmt.Sprintf("anew-%d", i))
 	}
 }
