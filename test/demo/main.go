@@ -91,8 +91,14 @@ func demo(ctx context.Context, o env.Options, pods int) (err error) {
 	return (&tour{env: e, screen: newScreen(os.Stdout)}).all(watching, pods)
 }
 
+// leaveUp starts a cluster, or a newly built manager in the one that runs.
 func leaveUp(ctx context.Context, o env.Options) error {
-	e, err := env.Start(ctx, o)
+	start := env.Start
+	if env.Running(ctx, o) {
+		start = env.Attach
+	}
+	o.ClusterFlags = []string{"--ephemeral"}
+	e, err := start(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -110,7 +116,7 @@ Outrigger is running. Use it with any kubectl; one was built along:
   %s apply -f examples/01-logtail-sidecarset.yaml
   %s get sidecarset,pod
 
-Logs: %s   Stop it with: make down
+Logs: %s   Stop it with: make down (its data goes with it)
 `, e.Kubeconfig, kubectl, kubectl, o.Dir)
 	return nil
 }

@@ -57,6 +57,10 @@ func Start(ctx context.Context, o Options) (*Env, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make %s: %w", o.Dir, err)
 	}
+	// What a run that was cut off has left behind is no base to start from.
+	if err := e.run(ctx, nil, "devcluster", "down", "--dir", e.clusterDir(), "--delete"); err != nil {
+		return nil, fmt.Errorf("remove an earlier cluster: %w", err)
+	}
 	args := append([]string{"up", "--dir", e.clusterDir(), "--nodes", fmt.Sprint(o.Nodes)}, o.ClusterFlags...)
 	if err := e.run(ctx, o.Out, "devcluster", args...); err != nil {
 		return nil, fmt.Errorf("start the dev cluster: %w", err)
@@ -74,6 +78,12 @@ func Start(ctx context.Context, o Options) (*Env, error) {
 func Attach(ctx context.Context, o Options) (*Env, error) {
 	e := &Env{Options: o}
 	return e, e.connect(ctx)
+}
+
+// Running tells whether the cluster of an earlier Start in o.Dir runs.
+func Running(ctx context.Context, o Options) bool {
+	e := &Env{Options: o}
+	return e.run(ctx, nil, "devcluster", "status", "--dir", e.clusterDir()) == nil
 }
 
 // Stop ends the manager and the cluster. It is safe to call twice.
