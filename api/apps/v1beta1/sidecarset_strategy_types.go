@@ -38,7 +38,7 @@ type SidecarSetUpdateStrategy struct {
 	// rounded up. Below 100% at least one of two or more Pods is always upgraded. Default 0: all are upgraded.
 	// Example: 1000 Pods, partition 980: 20 are upgraded. 7 Pods, 50%: 4 keep the old version, 3 are upgraded.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",message="must be a whole number not below 0, or a percentage from 0% to 100%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^(100|[0-9]{1,2})%$')",message="must be a whole number from 0 to 2147483647, or a percentage from 0% to 100%"
 	Partition *intstr.IntOrString `json:"partition,omitempty"`
 
 	// How many matched Pods may be unavailable at a time, counting every Pod that is not ready, whatever the
@@ -47,7 +47,7 @@ type SidecarSetUpdateStrategy struct {
 	// Example: 10% of 1000 Pods: 100; of 5 Pods: 1.
 	// +optional
 	// +kubebuilder:default=1
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 : self.matches('^(100|[0-9]{1,2})%$')",message="must be a whole number not below 0, or a percentage from 0% to 100%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^(100|[0-9]{1,2})%$')",message="must be a whole number from 0 to 2147483647, or a percentage from 0% to 100%"
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 
 	// Which Pods go first. Not supported yet: refused when set.

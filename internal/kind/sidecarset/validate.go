@@ -54,11 +54,17 @@ func checks() []func(subject) field.ErrorList {
 		eachContainer(portsAreValid),
 		eachContainer(mountsAreUnique),
 		eachContainer(mountsHaveVolumes),
+		eachContainer(mountsAreValid),
+		eachContainer(devicesAreBlocks),
 		eachContainer(resourcesFit),
+		eachContainer(resizePolicyIsValid),
+		eachContainer(securityIsValid),
 		eachContainer(probesAreValid),
 		eachContainer(lifecycleIsValid),
 		eachContainer(transferEnvIsWellFormed),
-		volumesHaveOneSource,
+		hostPortsAreUnique,
+		volumesAreValid,
+		pullSecretsAreNamed,
 		numbersAreValid,
 		partitionOrSelector,
 		upgradeTypeIsImmutable,
@@ -150,7 +156,7 @@ func numberIsValid(at *field.Path, n *intstr.IntOrString) field.ErrorList {
 	if n == nil || n.Type == intstr.Int && n.IntVal >= 0 || n.Type == intstr.String && isPercent(n.StrVal) {
 		return nil
 	}
-	return field.ErrorList{field.Invalid(at, n.String(), "must be a whole number not below 0, or a percentage from 0% to 100%")}
+	return field.ErrorList{field.Invalid(at, n.String(), "must be a whole number from 0 to 2147483647, or a percentage from 0% to 100%")}
 }
 
 // isPercent accepts 0% to 100%, as the schema does: ^(100|[0-9]{1,2})%$.

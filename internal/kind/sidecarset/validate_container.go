@@ -1,8 +1,9 @@
 package sidecarset
 
 import (
-	"path"
+	"cmp"
 	"strings"
+	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -44,7 +45,7 @@ func imageIsGiven(c container) field.ErrorList {
 	switch {
 	case c.Image == "":
 		return field.ErrorList{field.Required(c.at.Child("image"), "")}
-	case strings.ContainsAny(c.Image, " \t\r\n"):
+	case strings.ContainsFunc(c.Image, unicode.IsSpace):
 		return field.ErrorList{field.Invalid(c.at.Child("image"), c.Image, "must not contain white space")}
 	}
 	return nil
@@ -71,29 +72,9 @@ func oneOf[T ~string](at *field.Path, value T, known ...T) field.ErrorList {
 	return field.ErrorList{field.NotSupported(at, value, known)}
 }
 
-func envIsWellFormed(c container) field.ErrorList {
-	var errs field.ErrorList
-	for i := range c.Env {
-		e, at := &c.Env[i], c.at.Child("env").Index(i)
-		errs = append(errs, invalid(at.Child("name"), e.Name, validation.IsRelaxedEnvVarName(e.Name))...)
-		if e.ValueFrom == nil {
-			continue
-		}
-		from := e.ValueFrom
-		if e.Value != "" {
-			errs = append(errs, field.Invalid(at.Child("valueFrom"), e.Value, "value and valueFrom exclude each other"))
-		}
-		errs = append(errs, exactlyOne(at.Child("valueFrom"), "source", from.ConfigMapKeyRef != nil, from.FieldRef != nil, from.FileKeyRef != nil, from.ResourceFieldRef != nil, from.SecretKeyRef != nil)...)
-	}
-	for i, e := range c.EnvFrom {
-		errs = append(errs, exactlyOne(c.at.Child("envFrom").Index(i), "source", e.ConfigMapRef != nil, e.SecretRef != nil)...)
-	}
-	return errs
-}
-
 func portsAreValid(c container) field.ErrorList {
 	var errs field.ErrorList
-	names, hostPorts := map[string]bool{}, map[corev1.ContainerPort]bool{}
+	names := map[string]bool{}
 	for i, p := range c.Ports {
 		at := c.at.Child("ports").Index(i)
 		errs = append(errs, invalid(at.Child("containerPort"), p.ContainerPort, validation.IsValidPortNum(int(p.ContainerPort)))...)
@@ -105,75 +86,11 @@ func portsAreValid(c container) field.ErrorList {
 			}
 			names[p.Name] = true
 		}
-		if p.HostPort == 0 {
-			continue
-		}
-		errs = append(errs, invalid(at.Child("hostPort"), p.HostPort, validation.IsValidPortNum(int(p.HostPort)))...)
-		key := corev1.ContainerPort{HostPort: p.HostPort, HostIP: p.HostIP, Protocol: p.Protocol}
-		if hostPorts[key] {
-			errs = append(errs, field.Duplicate(at.Child("hostPort"), p.HostPort))
-		}
-		hostPorts[key] = true
-	}
-	return errs
-}
-
-// mountsAreUnique: two mounts, or a mount and a device, cannot be at the same path.
-func mountsAreUnique(c container) field.ErrorList {
-	var errs field.ErrorList
-	taken := map[string]bool{}
-	add := func(at *field.Path, p string) {
-		switch {
-		case p == "":
-			errs = append(errs, field.Required(at, ""))
-		case taken[path.Clean(p)]:
-			errs = append(errs, field.Invalid(at, p, "must be unique among mountPath and devicePath"))
-		}
-		taken[path.Clean(p)] = true
-	}
-	for i := range c.VolumeMounts {
-		add(c.at.Child("volumeMounts").Index(i).Child("mountPath"), c.VolumeMounts[i].MountPath)
-	}
-	for i := range c.VolumeDevices {
-		add(c.at.Child("volumeDevices").Index(i).Child("devicePath"), c.VolumeDevices[i].DevicePath)
-	}
-	return errs
-}
-
-func mountsHaveVolumes(c container) field.ErrorList {
-	var errs field.ErrorList
-	known := map[string]bool{}
-	for i := range c.volumes {
-		known[c.volumes[i].Name] = true
-	}
-	for i, m := range c.VolumeMounts {
-		if !known[m.Name] {
-			errs = append(errs, field.NotFound(c.at.Child("volumeMounts").Index(i).Child("name"), m.Name))
-		}
-	}
-	for i, d := range c.VolumeDevices {
-		if !known[d.Name] {
-			errs = append(errs, field.NotFound(c.at.Child("volumeDevices").Index(i).Child("name"), d.Name))
+		if p.HostPort != 0 {
+			errs = append(errs, invalid(at.Child("hostPort"), p.HostPort, validation.IsValidPortNum(int(p.HostPort)))...)
 		}
 	}
 	return errs
-}
-
-func resourcesFit(c container) field.ErrorList {
-	var errs field.ErrorList
-	at := c.at.Child("resources")
-	for name, request := range c.Resources.Requests {
-		limit, limited := c.Resources.Limits[name]
-		if request.Sign() < 0 || limited && request.Cmp(limit) > 0 {
-			errs = append(errs, field.Invalid(at.Child("requests").Key(string(name)), request.String(), "must not be negative nor larger than the limit"))
-		}
-	}
-	for name, limit := range c.Resources.Limits {
-		if limit.Sign() < 0 {
-			errs = append(errs, field.Invalid(at.Child("limits").Key(string(name)), limit.String(), "must not be negative"))
-		}
-	}
-	return sorted(errs)
 }
 
 func probesAreValid(c container) field.ErrorList {
@@ -193,6 +110,9 @@ func probeIsValid(at *field.Path, p *corev1.Probe, maxSuccess int32) field.Error
 	}
 	errs := exactlyOne(at, "handler", p.Exec != nil, p.GRPC != nil, p.HTTPGet != nil, p.TCPSocket != nil)
 	errs = append(errs, handlerIsValid(at, p.Exec, p.HTTPGet, p.TCPSocket)...)
+	if t := p.TerminationGracePeriodSeconds; t != nil && *t <= 0 {
+		errs = append(errs, field.Invalid(at.Child("terminationGracePeriodSeconds"), *t, "must be greater than 0"))
+	}
 	if p.GRPC != nil {
 		errs = append(errs, invalid(at.Child("grpc", "port"), p.GRPC.Port, validation.IsValidPortNum(int(p.GRPC.Port)))...)
 	}
@@ -213,6 +133,22 @@ func probeIsValid(at *field.Path, p *corev1.Probe, maxSuccess int32) field.Error
 	return errs
 }
 
+// hostPortsAreUnique: the containers of a Pod share the host's ports; init containers end before the others begin.
+func hostPortsAreUnique(s subject) field.ErrorList {
+	var errs field.ErrorList
+	taken := map[corev1.ContainerPort]bool{}
+	for i := range s.set.Spec.Containers {
+		for j, p := range s.set.Spec.Containers[i].Ports {
+			key := corev1.ContainerPort{HostPort: p.HostPort, HostIP: p.HostIP, Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP)}
+			if p.HostPort != 0 && taken[key] {
+				errs = append(errs, field.Duplicate(s.spec.Child("containers").Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort))
+			}
+			taken[key] = true
+		}
+	}
+	return errs
+}
+
 func lifecycleIsValid(c container) field.ErrorList {
 	if c.Lifecycle == nil {
 		return nil
@@ -225,6 +161,9 @@ func hookIsValid(at *field.Path, h *corev1.LifecycleHandler) field.ErrorList {
 		return nil
 	}
 	errs := exactlyOne(at, "handler", h.Exec != nil, h.HTTPGet != nil, h.Sleep != nil, h.TCPSocket != nil)
+	if h.Sleep != nil && h.Sleep.Seconds < 0 {
+		errs = append(errs, field.Invalid(at.Child("sleep", "seconds"), h.Sleep.Seconds, "must be greater than or equal to 0"))
+	}
 	return append(errs, handlerIsValid(at, h.Exec, h.HTTPGet, h.TCPSocket)...)
 }
 
@@ -236,6 +175,9 @@ func handlerIsValid(at *field.Path, exec *corev1.ExecAction, get *corev1.HTTPGet
 	if get != nil {
 		errs = append(errs, portIsValid(at.Child("httpGet", "port"), get.Port)...)
 		errs = append(errs, oneOf(at.Child("httpGet", "scheme"), get.Scheme, corev1.URISchemeHTTP, corev1.URISchemeHTTPS)...)
+		for i, h := range get.HTTPHeaders {
+			errs = append(errs, invalid(at.Child("httpGet", "httpHeaders").Index(i).Child("name"), h.Name, validation.IsHTTPHeaderName(h.Name))...)
+		}
 	}
 	if tcp != nil {
 		errs = append(errs, portIsValid(at.Child("tcpSocket", "port"), tcp.Port)...)

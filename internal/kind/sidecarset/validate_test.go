@@ -3,6 +3,7 @@ package sidecarset_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -28,6 +29,7 @@ spec:
 func TestValidate_accepts(t *testing.T) {
 	tests := map[string]struct{ set, old, other string }{
 		"a set":                        {set: twoContainers},
+		"something of everything":      {set: read(t, "../../../test/invalid/valid.yaml")},
 		"itself among the others":      {set: twoContainers, other: twoContainers},
 		"another set of other Pods":    {set: twoContainers, other: changed("app: a}", "app: b}", "name: a}", "name: b}")},
 		"other Pods by namespace":      {set: changed("spec:", "spec:\n  namespaceSelector: {matchLabels: {env: x}}"), other: changed("name: a}", "name: b}", "spec:", "spec:\n  namespaceSelector: {matchLabels: {env: y}}")},
@@ -114,6 +116,15 @@ func set(t *testing.T, manifest string) *v1beta1.SidecarSet {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func texts(errs field.ErrorList) []string {
