@@ -24,8 +24,13 @@ func resourcesFit(c container) field.ErrorList {
 	if huge && !ordinary {
 		errs = append(errs, field.Forbidden(at, "huge pages need cpu or memory as well"))
 	}
-	for name, request := range c.Resources.Requests {
-		limit, limited := c.Resources.Limits[name]
+	return sorted(append(errs, requestsFitLimits(at, c.Resources)...))
+}
+
+func requestsFitLimits(at *field.Path, r corev1.ResourceRequirements) field.ErrorList {
+	var errs field.ErrorList
+	for name, request := range r.Requests {
+		limit, limited := r.Limits[name]
 		at := at.Child("requests").Key(string(name))
 		switch {
 		case isNative(string(name)) && limited && request.Cmp(limit) > 0:
@@ -34,7 +39,7 @@ func resourcesFit(c container) field.ErrorList {
 			errs = append(errs, field.Invalid(at, request.String(), "must equal the limit"))
 		}
 	}
-	return sorted(errs)
+	return errs
 }
 
 // resourceIsValid: what is not the node's own has a domain, and comes in whole pieces.
