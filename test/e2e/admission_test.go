@@ -74,6 +74,27 @@ func TestInjection_whileTheWatchIsOpenedAnew(t *testing.T) {
 	}
 }
 
+// TestInjection_isNotHeldByAPhantom: a SidecarSet that we admit and the API server then refuses, because there is one of
+// that name, delays no Pod for long.
+func TestInjection_isNotHeldByAPhantom(t *testing.T) {
+	namespace(t, "phantom")
+	manifest := fmt.Sprintf(setTemplate, "phantom", "1")
+	applySet(t, "phantom", manifest)
+	if out, err := cluster.KubectlIn(t.Context(), manifest, "create", "-f", "-"); err == nil || !strings.Contains(err.Error(), "AlreadyExists") {
+		t.Fatalf("a second SidecarSet of the same name: %v %s", err, out)
+	}
+	pod := env.WebPod("phantom", "web", nil)
+	start := time.Now()
+	created, err := cluster.Client.CoreV1().Pods("phantom").Create(t.Context(), pod, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(created.Spec.Containers) != 2 {
+		t.Errorf("containers are %v", names(created))
+	}
+	t.Logf("created within %s", time.Since(start).Round(time.Millisecond))
+}
+
 // setThenPod applies one file with a SidecarSet and a Pod that it selects, and fails when the Pod is not injected.
 func setThenPod(t *testing.T, namespace, name string) {
 	t.Helper()

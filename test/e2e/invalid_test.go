@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/outrigger-project/outrigger/test/invalid"
 )
@@ -77,8 +78,16 @@ func refuse(t *testing.T, c invalid.Case) {
 			_ = sets.Delete(t.Context(), bad.GetName(), metav1.DeleteOptions{})
 		}
 	} else {
-		bad.SetResourceVersion(store(t, sets, c.Old))
-		_, err = sets.Update(t.Context(), bad, metav1.UpdateOptions{FieldValidation: "Strict"})
+		store(t, sets, c.Old)
+		err = retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the controller writes the status meanwhile
+			stored, err := sets.Get(t.Context(), bad.GetName(), metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			bad.SetResourceVersion(stored.GetResourceVersion())
+			_, err = sets.Update(t.Context(), bad, metav1.UpdateOptions{FieldValidation: "Strict"})
+			return err
+		})
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -94,8 +103,8 @@ func refuse(t *testing.T, c invalid.Case) {
 	}
 }
 
-// store creates a valid SidecarSet until the test ends, and returns its resourceVersion.
-func store(t *testing.T, sets dynamic.ResourceInterface, manifest []byte) string {
+// store creates a valid SidecarSet until the test ends.
+func store(t *testing.T, sets dynamic.ResourceInterface, manifest []byte) {
 	t.Helper()
 	stored, err := sets.Create(t.Context(), object(t, manifest), metav1.CreateOptions{})
 	if err != nil {
@@ -106,7 +115,6 @@ func store(t *testing.T, sets dynamic.ResourceInterface, manifest []byte) string
 			t.Error(err)
 		}
 	})
-	return stored.GetResourceVersion()
 }
 
 func object(t *testing.T, manifest []byte) *unstructured.Unstructured {

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
 	"github.com/outrigger-project/outrigger/test/env"
 )
 
@@ -22,7 +25,7 @@ spec:
 `
 
 // fleet makes a SidecarSet and n injected, ready Pods in a namespace of the same name, and watches them.
-func fleet(t *testing.T, name string, n int, maxUnavailable string, behaviour map[string]string) *env.Watcher {
+func fleet(t *testing.T, name string, n int, maxUnavailable string, behaviour map[string]string, edits ...func(*corev1.Pod)) *env.Watcher {
 	t.Helper()
 	namespace(t, name)
 	applySet(t, name, fmt.Sprintf(setTemplate, name, maxUnavailable))
@@ -30,7 +33,11 @@ func fleet(t *testing.T, name string, n int, maxUnavailable string, behaviour ma
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.CreatePods(t.Context(), n, env.WebPod(name, "web", behaviour)); err != nil {
+	pod := env.WebPod(name, "web", behaviour)
+	for _, edit := range edits {
+		edit(pod)
+	}
+	if err := cluster.CreatePods(t.Context(), n, pod); err != nil {
 		t.Fatal(err)
 	}
 	w.Expect("logtail:1.0.0", env.Limits{Unavailable: -1, Updated: -1})
@@ -156,6 +163,29 @@ func TestRollout_badImageIsRecovered(t *testing.T) {
 	w.Expect("logtail:3", env.Limits{Unavailable: 3, Updated: -1})
 	change(t, "badimage", `{"spec":{"containers":[{"name":"logtail","image":"logtail:3"}]}}`)
 	reach(t, w, n)
+}
+
+// TestRollout_badImageIsRolledBack: Pods that return to the image they had are available as soon as they are ready,
+// however long they may take to stop, and the next rollout goes on at once.
+func TestRollout_badImageIsRolledBack(t *testing.T) {
+	const n = 6
+	w := fleet(t, "rollback", n, "2", nil, func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](3600) })
+	w.Expect("invalid.example/logtail:2", env.Limits{Unavailable: 2, Updated: 2})
+	change(t, "rollback", `{"spec":{"containers":[{"name":"logtail","image":"invalid.example/logtail:2"}]}}`)
+	eventually(t, time.Minute, func(context.Context) error {
+		if c := w.Now(); c.Unavailable != 2 || c.Ready != n-2 {
+			return fmt.Errorf("%+v", c)
+		}
+		return nil
+	})
+	w.Expect("logtail:1.0.0", env.Limits{Unavailable: 2, Updated: -1})
+	change(t, "rollback", `{"spec":{"containers":[{"name":"logtail","image":"logtail:1.0.0"}]}}`)
+	reach(t, w, n)
+	readyMessage(t, "rollback", n)
+	w.Expect("logtail:3", env.Limits{Unavailable: 2, Updated: -1})
+	change(t, "rollback", `{"spec":{"containers":[{"name":"logtail","image":"logtail:3"}]}}`)
+	reach(t, w, n)
+	readyMessage(t, "rollback", n)
 }
 
 // TestRollout_pausedAndSelector is scenario row 19 and updateStrategy.paused.
