@@ -143,6 +143,10 @@ type Report struct {
 // latest; it covers clocks that differ, too.
 const patience = 10
 
+// longestStop is how many seconds of a grace period are waited for at most when it is in doubt which container runs. A
+// container that takes longer to stop serves meanwhile; a rollout that waited for it would stand for as long.
+const longestStop = 30
+
 // Settled tells whether kubelet runs a container with the image that its spec names, and from when on that is sure
 // (in seconds since 1970; 0: it is). stateJSON is the Pod's state annotation; it passed CheckObject or is empty.
 //
@@ -177,7 +181,7 @@ func Settled(specImage string, r Report, stateJSON, set, container string) (sett
 	if err != nil {
 		told = time.Time{}
 	}
-	return true, max(r.Started, told.Unix()) + r.Grace + patience
+	return true, max(r.Started, told.Unix()) + min(r.Grace, longestStop) + patience
 }
 
 // carriedOut is Settled for a container whose last change was recorded.

@@ -130,6 +130,8 @@ func TestSettled_whatKubeletReports(t *testing.T) {
 	runs := func(image, id, container string) Report {
 		return Report{Image: image, ImageID: id, ContainerID: container, Started: 1000, Grace: 30}
 	}
+	slow := runs("i:2", "sha256:1", "a")
+	slow.Grace = 3600
 	behind := runs("i:2", "sha256:2", "b")
 	behind.Behind = true
 	const no, yes, later = -1, 0, 1040
@@ -159,6 +161,7 @@ func TestSettled_whatKubeletReports(t *testing.T) {
 		"of unknown make, the image of the spec": {"i:2", runs("i:2", "sha256:1", "a"), unsure, later},
 		"of unknown make, another image":         {"i:2", runs("i:1", "sha256:1", "a"), unsure, later},
 		"in doubt, told after it was started":    {"i:2", runs("i:1", "sha256:1", "b"), told, 2040},
+		"in doubt, may take an hour to stop":     {"i:2", slow, unsure, later},
 		"of unknown make, replaced":              {"i:2", runs("i:1", "sha256:1", "b"), unsure, later},
 		"OpenKruise's record, the old image":     {"i:2", runs("i:1", "sha256:1", "b"), peers, no},
 		"OpenKruise's record, the new image":     {"i:2", runs("sha256:f", "sha256:2", "b"), peers, yes},
