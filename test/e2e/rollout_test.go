@@ -165,8 +165,8 @@ func TestRollout_badImageIsRecovered(t *testing.T) {
 	reach(t, w, n)
 }
 
-// TestRollout_badImageIsRolledBack: Pods that return to the image they had are available as soon as they are ready,
-// however long they may take to stop, and the next rollout goes on at once.
+// TestRollout_badImageIsRolledBack: Pods that return to the image they had count as available soon after they are
+// ready (see inplace.Settled), however long they may take to stop, and the next rollout goes on.
 func TestRollout_badImageIsRolledBack(t *testing.T) {
 	const n = 6
 	w := fleet(t, "rollback", n, "2", nil, func(p *corev1.Pod) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](3600) })
