@@ -29,6 +29,8 @@ const (
 	authorityLife = 90 * 24 * time.Hour
 	serverLife    = 30 * 24 * time.Hour
 	settleTime    = time.Hour
+	// backdate lets an API server whose clock is a little behind trust a new certificate.
+	backdate = 5 * time.Minute
 )
 
 // Keys of the certificates' Secret.
@@ -82,6 +84,11 @@ func renewAt(c *x509.Certificate) time.Time {
 	return c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 3 * 2)
 }
 
+// settledAt is when an authority has been distributed long enough to be used.
+func settledAt(authority *x509.Certificate) time.Time {
+	return authority.NotBefore.Add(backdate + settleTime)
+}
+
 // needsServer tells whether a new server certificate is due. It is signed by the newest authority, so while that
 // one is still being distributed, a renewal that is merely due waits; one that cannot be served does not.
 func (c certificates) needsServer(hosts []string, now time.Time) bool {
@@ -89,21 +96,21 @@ func (c certificates) needsServer(hosts []string, now time.Time) bool {
 		return true
 	}
 	due := !now.Before(renewAt(c.server)) || c.server.CheckSignatureFrom(c.authorities[0]) != nil
-	return due && !now.Before(c.authorities[0].NotBefore.Add(settleTime))
+	return due && !now.Before(settledAt(c.authorities[0]))
 }
 
 // nextChange is when renewed would answer something else.
 func (c certificates) nextChange(now time.Time) time.Time {
 	times := []time.Time{renewAt(c.authorities[0]), renewAt(c.server)}
 	if c.server.CheckSignatureFrom(c.authorities[0]) != nil {
-		times = append(times, c.authorities[0].NotBefore.Add(settleTime))
+		times = append(times, settledAt(c.authorities[0]))
 	}
 	for _, a := range c.authorities {
 		times = append(times, a.NotAfter)
 	}
 	soonest := slices.MinFunc(times, time.Time.Compare)
 	if !soonest.After(now) { // a renewal that waits for its authority to settle
-		soonest = c.authorities[0].NotBefore.Add(settleTime)
+		soonest = settledAt(c.authorities[0])
 	}
 	return soonest
 }
@@ -126,9 +133,10 @@ func (c *certificates) addAuthority(now time.Time) error {
 	if err != nil {
 		return err
 	}
+	begin := now.Truncate(time.Second).Add(-backdate)
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "kruise-webhook-ca-" + serial.Text(36)},
-		NotBefore: now.Truncate(time.Second), NotAfter: now.Truncate(time.Second).Add(authorityLife),
+		NotBefore: begin, NotAfter: begin.Add(authorityLife),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -155,13 +163,14 @@ func (c certificates) issue(hosts []string, now time.Time) (cert, key []byte, er
 	if err != nil {
 		return nil, nil, err
 	}
-	end := now.Truncate(time.Second).Add(serverLife)
+	begin := now.Truncate(time.Second).Add(-backdate)
+	end := begin.Add(serverLife)
 	if authority.NotAfter.Before(end) {
 		end = authority.NotAfter
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: hosts[0]},
-		NotBefore: now.Truncate(time.Second), NotAfter: end,
+		NotBefore: begin, NotAfter: end,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, h := range hosts {
