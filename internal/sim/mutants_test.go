@@ -87,6 +87,11 @@ func mutants() map[string]struct {
 				p.Refused = "wait until it is ready"
 			}
 		})), "reached"},
+		"waits an hour because a container may take one to stop": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) {
+			if p.SettledFrom > 0 {
+				p.SettledFrom += 3600
+			}
+		})), "reached"},
 		"rounds maxUnavailable down": {planOf(func(o *sidecarset.Observed) {
 			var percent int
 			if _, err := fmt.Sscanf(o.Set.MaxUnavailableText, "%d%%", &percent); err == nil && strings.HasSuffix(o.Set.MaxUnavailableText, "%") {

@@ -54,6 +54,10 @@ func (w *World) create(name string, labels map[string]string) {
 		w.violate("the simulator works", "%v", err)
 		return
 	}
+	if w.uids%5 == 0 {
+		hour := int64(3600) // allowed, and not needed: containers stop within seconds
+		pod.Spec.TerminationGracePeriodSeconds = &hour
+	}
 	l := &life{}
 	w.lives = append(w.lives, l)
 	if _, used := w.pods[name]; !used && !slices.Contains(w.names, name) {

@@ -28,7 +28,8 @@ var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") /
 // the name of every other section is something that happens, and its text is the plan that follows, which is then
 // carried out. To tell a new one, write the section names and run with -update.
 //
-// In a world: "10 pods web", with "labelled canary=true" if wanted, and settings as in "user sets …".
+// In a world: "10 pods web", with "labelled canary=true" if wanted, and settings as in "user sets …"; "grace 3600"
+// gives the Pods that follow a grace period, in seconds.
 // What may happen is listed in (*story).happens.
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/seq/*.txtar")
@@ -95,6 +96,7 @@ type story struct {
 	made     int
 	versions map[string]string // revision to v1, v2, …
 	blind    bool              // the cache has stopped
+	grace    *int64            // of the Pods that are made
 }
 
 type pod struct {
@@ -126,6 +128,12 @@ func (s *story) make(t *testing.T, body string) {
 			for range n {
 				s.create(t, words[2], labels)
 			}
+		case len(words) == 2 && words[0] == "grace":
+			seconds, err := strconv.ParseInt(words[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.grace = &seconds
 		case len(words) == 2:
 			s.sets(t, words[0], words[1])
 		case len(words) > 0:
@@ -143,6 +151,7 @@ func (s *story) create(t *testing.T, prefix string, labels map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.Spec.TerminationGracePeriodSeconds = s.grace
 	s.pods = append(s.pods, &pod{Pod: p})
 	s.restart(s.pods[len(s.pods)-1])
 }
@@ -157,8 +166,8 @@ func (s *story) restart(p *pod) {
 		image := p.Spec.Containers[i].Image
 		switch {
 		case sim.Bad(image):
-			p.ready = false
-		case p.runs[i].Image != image:
+			p.ready, p.runs[i].Gone = false, p.runs[i].Image != ""
+		case p.runs[i].Image != image || p.runs[i].Gone:
 			p.runs[i].Start(image, s.clock())
 		}
 	}
