@@ -108,7 +108,7 @@ func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 	w.tell("manager %d patches %s: %s", m.id, s.Unit.Name, s.Why)
 	w.commit(l, pod, m)
 	rv := l.last().rv
-	m.wrote[string(pod.UID)] = append(m.wrote[string(pod.UID)], rv)
+	m.wrote[l.nr] = append(m.wrote[l.nr], rv)
 	w.after(w.between(50*time.Millisecond, 3*time.Second), func() { w.look(l) })
 	switch {
 	case w.fault(3):

@@ -1,12 +1,11 @@
 package sim
 
 import (
-	"slices"
+	"reflect"
 	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
@@ -41,29 +40,33 @@ type manager struct {
 
 	set   *v1beta1.SidecarSet
 	setRV int
-	pods  map[string]cached
+	pods  map[string]*cached // by name; what is in it does not change
+	// observed is reused from one observation to the next.
+	observed []sidecarset.Pod
 	// ledger of own writes: the product's.
 	ledger engine.Ledger
-	// wrote are the versions this process committed, by UID, whether it knows or not.
-	wrote map[string][]int
+	// wrote are the versions this process committed, by life.nr, whether it knows or not.
+	wrote map[int][]int
 
 	busy, dirty, scheduled, resolving bool
 }
 
 type cached struct {
-	rv      int
+	rv int
+	// of is the Pod's life.nr.
+	of      int
 	pod     sidecarset.Pod
 	matches bool
 }
 
 // startManager starts a process whose cache lists the truth as it is.
 func (w *World) startManager() *manager {
-	m := &manager{w: w, id: len(w.managers) + 1, pods: map[string]cached{}, wrote: map[string][]int{}}
+	m := &manager{w: w, id: len(w.managers) + 1, pods: map[string]*cached{}, wrote: map[int][]int{}}
 	w.managers = append(w.managers, m)
 	w.tell("manager %d starts", m.id)
 	m.seeSet(w.set, w.setRV)
 	for _, l := range w.alive() {
-		m.see(l.pod.Name, l.pod, l.last().rv)
+		m.see(l.pod.Name, l, l.pod, l.last().rv)
 	}
 	return m
 }
@@ -96,14 +99,15 @@ func (m *manager) seeSet(set *v1beta1.SidecarSet, rv int) {
 	}
 }
 
-// see takes a version of a Pod, nil when it is gone, into the cache, unless it has a later one.
-func (m *manager) see(name string, pod *corev1.Pod, rv int) {
+// see takes a version of a life's Pod, nil when it is gone, into the cache, unless it has a later one.
+func (m *manager) see(name string, l *life, pod *corev1.Pod, rv int) {
 	old := m.pods[name]
-	if m.dead || rv <= old.rv {
+	if m.dead || old != nil && rv <= old.rv {
 		return
 	}
-	c := cached{rv: rv}
+	c := &cached{rv: rv}
 	if pod != nil {
+		c.of = l.nr
 		c.pod, c.matches = sidecarset.Project(pod, m.set.Name)
 	}
 	m.pods[name] = c
@@ -125,22 +129,24 @@ func (m *manager) wake(d time.Duration) {
 
 // observe gathers what the cache and the ledger say, and remembers for the properties which versions these were.
 func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
-	snap := &snapshot{m: m, set: m.set, rvs: map[string]int{}}
-	marks := map[string]engine.Mark{}
-	for _, mark := range m.ledger.Marks(m.shown, m.w.clock()) {
-		marks[mark.Unit.UID] = mark
-	}
-	var pods []sidecarset.Pod
+	snap := &snapshot{m: m, set: m.set, rvs: make([]int, len(m.w.lives))}
+	marks := m.ledger.Marks(m.shown, m.w.clock())
+	pods := m.observed[:0]
 	for _, name := range m.w.names {
-		c, ok := m.pods[name]
-		if !ok || !c.matches {
+		c := m.pods[name]
+		if c == nil || !c.matches {
 			continue
 		}
-		mark := marks[c.pod.Unit.UID]
-		c.pod.Unseen, c.pod.Refused = mark.Unseen, mark.Refused
-		snap.rvs[c.pod.Unit.UID] = c.rv
+		snap.rvs[c.of] = c.rv
+		snap.matched++
 		pods = append(pods, c.pod)
+		for i := range marks {
+			if pod := &pods[len(pods)-1]; marks[i].Unit.UID == pod.Unit.UID {
+				pod.Unseen, pod.Refused = marks[i].Unseen, marks[i].Refused
+			}
+		}
 	}
+	m.observed = pods
 	obs, err := sidecarset.Observe(m.set, pods, m.w.clock())
 	return obs, snap, err
 }
@@ -148,7 +154,10 @@ func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
 // shown is the version at which the cache has a Pod.
 func (m *manager) shown(u plan.Unit) (string, bool) {
 	c := m.pods[u.Name]
-	return strconv.Itoa(c.rv), c.matches && c.pod.Unit.UID == u.UID
+	if c == nil || !c.matches || c.pod.Unit.UID != u.UID {
+		return "", false
+	}
+	return strconv.Itoa(c.rv), true
 }
 
 // reconcile is the four lines of every controller.
@@ -162,13 +171,13 @@ func (m *manager) reconcile() {
 		m.w.violate("the simulator works", "observe: %v", err)
 		return
 	}
-	p := m.w.subject.Plan(copied(obs))
+	p := m.w.subject.Plan(obs)
 	snap.set, snap.hash, snap.withoutImage = m.set, obs.Set.Hash, obs.Set.HashWithoutImage
 	m.w.checkPlan(snap, obs, p)
 	if p.WakeAfter > 0 {
 		m.wake(p.WakeAfter)
 	}
-	m.writeStatus(snap, m.w.subject.Status(copied(obs), p))
+	m.writeStatus(snap, m.w.subject.Status(obs, p))
 	if len(p.Steps) > 0 && !m.dead {
 		m.busy = true
 		m.do(snap, p.Steps)
@@ -177,16 +186,10 @@ func (m *manager) reconcile() {
 	m.rest()
 }
 
-// copied lets a mutant change what it is given.
-func copied(obs sidecarset.Observed) sidecarset.Observed {
-	obs.Pods = slices.Clone(obs.Pods)
-	return obs
-}
-
 // writeStatus writes the status if it differs from the one the cache has.
 func (m *manager) writeStatus(snap *snapshot, status v1beta1.SidecarSetStatus) {
 	w := m.w
-	if equality.Semantic.DeepEqual(status, m.set.Status) {
+	if reflect.DeepEqual(status, m.set.Status) {
 		return
 	}
 	w.checkStatus(snap, status)

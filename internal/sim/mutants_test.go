@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 func planOf(tamper func(*sidecarset.Observed)) Subject {
 	s := Product()
 	s.Plan = func(obs sidecarset.Observed) plan.Plan {
+		obs.Pods = slices.Clone(obs.Pods)
 		tamper(&obs)
 		return sidecarset.Plan(obs)
 	}
@@ -24,6 +26,7 @@ func planOf(tamper func(*sidecarset.Observed)) Subject {
 func statusOf(tamper func(*sidecarset.Observed)) Subject {
 	s := Product()
 	s.Status = func(obs sidecarset.Observed, p plan.Plan) v1beta1.SidecarSetStatus {
+		obs.Pods = slices.Clone(obs.Pods)
 		tamper(&obs)
 		return sidecarset.Status(obs, p)
 	}

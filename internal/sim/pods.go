@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,26 +67,33 @@ func NewPod(set *v1beta1.SidecarSet, name, uid string, labels map[string]string,
 }
 
 // Apply returns the Pod after a patch, as an API server makes it: only if the Pod has this UID (empty: not
-// checked) and every value the change says it has.
+// checked) and every value the change says it has. It shares with the Pod before what the patch does not change.
 func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error) {
 	if uid != "" && string(pod.UID) != uid {
 		return nil, fmt.Errorf("uid is %s, not %s", pod.UID, uid)
 	}
-	next := pod.DeepCopy()
+	next := shallow(pod)
+	if len(change.Images) > 0 {
+		next.Generation++
+		next.Spec.Containers = slices.Clone(pod.Spec.Containers)
+	}
 	for _, c := range change.Images {
 		if err := applyImage(next, c); err != nil {
 			return nil, err
 		}
 	}
-	if len(change.Images) > 0 {
-		next.Generation++
-	}
+	next.Annotations = maps.Clone(pod.Annotations)
 	for _, c := range change.Annotations {
 		if err := applyAnnotation(next, c); err != nil {
 			return nil, err
 		}
 	}
 	return next, nil
+}
+
+// shallow returns a Pod that shares everything with another.
+func shallow(pod *corev1.Pod) *corev1.Pod {
+	return &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: pod.ObjectMeta, Spec: pod.Spec, Status: pod.Status}
 }
 
 func applyAnnotation(pod *corev1.Pod, c plan.AnnotationChange) error {
@@ -121,9 +129,10 @@ type Container struct {
 	Gone bool
 }
 
-// Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at.
+// Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at. It
+// shares metadata and spec with the Pod before.
 func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.Time) *corev1.Pod {
-	next := pod.DeepCopy()
+	next := shallow(pod)
 	next.Spec.NodeName = "node"
 	next.Status.Phase = corev1.PodRunning
 	next.Status.ObservedGeneration = seen
@@ -138,7 +147,7 @@ func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.
 		}
 	}
 	next.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: since}}
-	next.Status.ContainerStatuses = nil
+	next.Status.ContainerStatuses = make([]corev1.ContainerStatus, 0, len(runs))
 	for i, c := range runs {
 		status := corev1.ContainerStatus{Name: pod.Spec.Containers[i].Name, RestartCount: c.Restarts, Ready: ready}
 		if status.Image = pod.Spec.Containers[i].Image; c.Image != "" {

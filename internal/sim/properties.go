@@ -46,21 +46,30 @@ import (
 type snapshot struct {
 	m   *manager
 	set *v1beta1.SidecarSet
-	// rvs are the versions of the matched Pods, by UID.
-	rvs                map[string]int
+	// rvs are the versions of the matched Pods, by life.nr; 0 of all others.
+	rvs                []int
+	matched            int
 	hash, withoutImage string
 }
 
 // known tells whether the process can know what has been so since a version: it observed that version, or wrote
 // the Pod itself since.
-func (s *snapshot) known(uid string, since int) bool {
-	seen, matched := s.rvs[uid]
-	return matched && (since <= seen || slices.ContainsFunc(s.m.wrote[uid], func(rv int) bool { return rv >= since }))
+func (s *snapshot) known(l *life, since int) bool {
+	seen := s.saw(l)
+	return seen > 0 && (since <= seen || slices.ContainsFunc(s.m.wrote[l.nr], func(rv int) bool { return rv >= since }))
 }
 
 // wroteSince tells whether the process wrote the Pod after the version it observed.
-func (s *snapshot) wroteSince(uid string) bool {
-	return slices.ContainsFunc(s.m.wrote[uid], func(rv int) bool { return rv > s.rvs[uid] })
+func (s *snapshot) wroteSince(l *life) bool {
+	return slices.ContainsFunc(s.m.wrote[l.nr], func(rv int) bool { return rv > s.saw(l) })
+}
+
+// saw returns the version of the Pod that was observed, 0 if none was.
+func (s *snapshot) saw(l *life) int {
+	if l.nr >= len(s.rvs) {
+		return 0
+	}
+	return s.rvs[l.nr]
 }
 
 // since returns from which version on something has been true of a Pod without interruption.
@@ -79,7 +88,7 @@ func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Po
 	}
 	w.checkSpec(s, step, l, next)
 	w.checkInnocent(l.pod, next)
-	if entryHash(next, v1beta1.SidecarSetHashAnnotation, w.set.Name) == l.last().hash {
+	if w.hashOf(next) == l.last().hash {
 		w.violate("once", "%s is patched to the version it has", step.Unit)
 	}
 	w.checkBudget(s, l, next)
@@ -97,7 +106,7 @@ func (w *World) checkSpec(s *snapshot, step plan.Step, l *life, next *corev1.Pod
 		w.violate("spec", "%s is patched and not selected", step.Unit)
 	case l.last().withoutImage != s.withoutImage:
 		w.violate("spec", "%s differs in more than images", step.Unit)
-	case entryHash(next, v1beta1.SidecarSetHashAnnotation, w.set.Name) != s.hash || step.Target != s.set.Name+"-"+s.hash:
+	case w.hashOf(next) != s.hash || step.Target != s.set.Name+"-"+s.hash:
 		w.violate("spec", "%s is patched to another version than the newest", step.Unit)
 	}
 	for i := range s.set.Spec.Containers {
@@ -120,19 +129,19 @@ func (w *World) checkInnocent(before, after *corev1.Pod) {
 }
 
 func (w *World) checkBudget(s *snapshot, l *life, next *corev1.Pod) {
-	then, observed := l.at(s.rvs[string(l.pod.UID)])
+	then, observed := l.at(s.saw(l))
 	if !l.available() || !observed || !then.available || next.Generation == l.pod.Generation {
 		return
 	}
 	unavailable := 0
 	for _, other := range w.alive() {
 		down := func(v version) bool { return !v.available }
-		if other != l && !other.available() && s.known(string(other.pod.UID), other.since(down)) {
+		if other != l && !other.available() && s.known(other, other.since(down)) {
 			unavailable++
 		}
 	}
-	if most := share(s.set.Spec.UpdateStrategy.MaxUnavailable, 1, len(s.rvs)); unavailable >= most {
-		w.violate("budget", "%s serves and is taken while %d of %d do not, maxUnavailable %d", l.pod.Name, unavailable, len(s.rvs), most)
+	if most := share(s.set.Spec.UpdateStrategy.MaxUnavailable, 1, s.matched); unavailable >= most {
+		w.violate("budget", "%s serves and is taken while %d of %d do not, maxUnavailable %d", l.pod.Name, unavailable, s.matched, most)
 	}
 }
 
@@ -140,12 +149,12 @@ func (w *World) checkPartition(s *snapshot, l *life) {
 	updated := 1
 	for _, other := range w.alive() {
 		has := func(v version) bool { return v.hash == s.hash }
-		if other != l && has(other.last()) && s.known(string(other.pod.UID), other.since(has)) {
+		if other != l && has(other.last()) && s.known(other, other.since(has)) {
 			updated++
 		}
 	}
-	if keep := kept(s.set, len(s.rvs)); updated > len(s.rvs)-keep {
-		w.violate("partition", "%s would be the %dth of %d with the new version, and %d are to keep the old one", l.pod.Name, updated, len(s.rvs), keep)
+	if keep := kept(s.set, s.matched); updated > s.matched-keep {
+		w.violate("partition", "%s would be the %dth of %d with the new version, and %d are to keep the old one", l.pod.Name, updated, s.matched, keep)
 	}
 }
 
@@ -181,20 +190,19 @@ type truth struct{ matched, updated, ready, both, wanted int32 }
 
 // truthOf counts what was true at the versions observed, less what the process wrote since.
 func (w *World) truthOf(s *snapshot) truth {
-	n, open := truth{matched: int32(len(s.rvs))}, int32(0)
+	n, open := truth{matched: int32(s.matched)}, int32(0)
 	for _, l := range w.lives {
-		uid := string(l.pod.UID)
-		v, ok := l.at(s.rvs[uid])
-		if _, observed := s.rvs[uid]; !ok || !observed {
+		v, ok := l.at(s.saw(l))
+		if !ok {
 			continue
 		}
-		wrote := s.wroteSince(uid)
+		wrote := s.wroteSince(l)
 		has, serves := v.hash == s.hash && !wrote, v.available && !wrote
 		n.updated, n.ready, n.both = n.updated+one(has), n.ready+one(serves), n.both+one(has && serves)
 		open += one(!has && selects(s.set, l.pod.Labels))
 	}
 	if s.set.Spec.UpdateStrategy.Type != v1beta1.NotUpdate {
-		n.wanted = min(n.matched-int32(kept(s.set, len(s.rvs))), n.updated+open)
+		n.wanted = min(n.matched-int32(kept(s.set, s.matched)), n.updated+open)
 	}
 	return n
 }

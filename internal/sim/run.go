@@ -234,9 +234,9 @@ func (m *manager) relist() {
 	w.after(w.between(time.Second, 30*time.Second), func() {
 		for _, name := range w.names {
 			if l := w.pods[name]; l != nil {
-				m.see(name, l.pod, l.last().rv)
+				m.see(name, l, l.pod, l.last().rv)
 			} else {
-				m.see(name, nil, w.rv)
+				m.see(name, nil, nil, w.rv)
 			}
 		}
 	})

@@ -20,13 +20,20 @@ func (w *World) commit(l *life, pod *corev1.Pod, by *manager) {
 	if by != nil {
 		w.writes++
 	}
-	l.versions = append(l.versions, version{
-		rv: w.rv, available: l.available(), by: by,
-		hash:         entryHash(pod, v1beta1.SidecarSetHashAnnotation, w.set.Name),
-		withoutImage: entryHash(pod, v1beta1.SidecarSetHashWithoutImageAnnotation, w.set.Name),
-	})
+	v := version{}
+	if len(l.versions) > 0 {
+		v = l.last()
+	}
+	v.rv, v.available, v.by = w.rv, l.available(), by
+	if text := pod.Annotations[v1beta1.SidecarSetHashAnnotation]; text != v.hashText {
+		v.hashText, v.hash = text, entryHash(text, w.set.Name)
+	}
+	if text := pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]; text != v.withoutImageText {
+		v.withoutImageText, v.withoutImage = text, entryHash(text, w.set.Name)
+	}
+	l.versions = append(l.versions, v)
 	for _, m := range w.managers {
-		w.deliver(m, pod.Name, pod, w.rv)
+		w.deliver(m, pod.Name, l, pod, w.rv)
 	}
 }
 
@@ -58,7 +65,7 @@ func (w *World) create(name string, labels map[string]string) {
 		hour := int64(3600) // allowed, and not needed: containers stop within seconds
 		pod.Spec.TerminationGracePeriodSeconds = &hour
 	}
-	l := &life{}
+	l := &life{nr: len(w.lives)}
 	w.lives = append(w.lives, l)
 	if _, used := w.pods[name]; !used && !slices.Contains(w.names, name) {
 		w.names = append(w.names, name)
@@ -75,7 +82,7 @@ func (w *World) remove(name string) {
 	delete(w.pods, name)
 	w.rv++
 	for _, m := range w.managers {
-		w.deliver(m, name, nil, w.rv)
+		w.deliver(m, name, nil, nil, w.rv)
 	}
 }
 
@@ -92,14 +99,14 @@ func (w *World) alive() []*life {
 
 // deliver sends a version to a cache: late, out of order with those of other Pods, twice, or, once in a while,
 // lost until the cache lists again.
-func (w *World) deliver(m *manager, name string, pod *corev1.Pod, rv int) {
+func (w *World) deliver(m *manager, name string, l *life, pod *corev1.Pod, rv int) {
 	delay := w.lag()
 	if w.fault(3) {
 		delay = w.between(10*time.Second, 30*time.Second)
 	}
-	w.after(delay, func() { m.see(name, pod, rv) })
+	w.after(delay, func() { m.see(name, l, pod, rv) })
 	if w.fault(5) {
-		w.after(w.lag(), func() { m.see(name, pod, rv) })
+		w.after(w.lag(), func() { m.see(name, l, pod, rv) })
 	}
 }
 
@@ -145,11 +152,18 @@ func hashesOf(set *v1beta1.SidecarSet) (full, withoutImage string) {
 	return h.Full, h.WithoutImage
 }
 
+// hashOf returns the version that a Pod's annotation names.
+func (w *World) hashOf(pod *corev1.Pod) string {
+	return entryHash(pod.Annotations[v1beta1.SidecarSetHashAnnotation], w.set.Name)
+}
+
 // entryHash reads what an annotation says of a set, with encoding/json and not with the product's own reader.
-func entryHash(pod *corev1.Pod, annotation, set string) string {
-	var entries map[string]v1beta1.SidecarSetUpgradeSpec
-	if json.Unmarshal([]byte(pod.Annotations[annotation]), &entries) != nil {
+func entryHash(annotation, set string) string {
+	var entries map[string]struct {
+		Hash string `json:"hash"`
+	}
+	if json.Unmarshal([]byte(annotation), &entries) != nil {
 		return "unreadable"
 	}
-	return entries[set].SidecarSetHash
+	return entries[set].Hash
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -41,6 +40,9 @@ type World struct {
 
 // life is a Pod's truth: the object, what runs in it, and all its versions.
 type life struct {
+	// nr counts the Pods that ever were, from 0.
+	nr int
+	// pod is the newest version. A version does not change any more; the next one shares what is the same.
 	pod *corev1.Pod
 	// runs is what really runs; nil before the first start.
 	runs []Container
@@ -60,46 +62,23 @@ type life struct {
 type version struct {
 	rv                 int
 	hash, withoutImage string
-	available          bool
+	// hashText and withoutImageText are the annotations that these were read from.
+	hashText, withoutImageText string
+	available                  bool
 	// by is the manager whose write this was, nil for anybody else's.
 	by *manager
-}
-
-type event struct {
-	at   time.Duration
-	seq  int
-	what func()
-}
-
-type queue []event
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-
-// Push appends, for container/heap.
-func (q *queue) Push(x any) { *q = append(*q, x.(event)) }
-
-// Pop removes the last, for container/heap.
-func (q *queue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return last
 }
 
 // after has something happen later.
 func (w *World) after(d time.Duration, what func()) {
 	w.seq++
-	heap.Push(&w.events, event{at: w.now + d, seq: w.seq, what: what})
+	w.events.push(event{at: w.now + d, seq: w.seq, what: what})
 }
 
 // runUntil lets everything happen that is due by then, and stops at the first broken property.
 func (w *World) runUntil(end time.Duration) {
 	for len(w.events) > 0 && w.events[0].at <= end && w.failure == nil {
-		e := heap.Pop(&w.events).(event)
+		e := w.events.pop()
 		w.now = e.at
 		e.what()
 	}
