@@ -102,18 +102,23 @@ func explain(streams Streams, given *input, result inject.Result, labels map[str
 	for _, set := range given.sets {
 		verdict := "injected"
 		if !injected[set.Name] {
-			verdict = "not injected: " + whyNot(set, labels, namespace, given.namespaces[namespace])
+			verdict = "not injected: " + whyNot(set, result, labels, namespace, given.namespaces[namespace])
 		}
 		_, _ = fmt.Fprintf(streams.Err, "  SidecarSet %s: %s\n", set.Name, verdict)
 	}
 }
 
-func whyNot(set *inject.Set, labels map[string]string, namespace string, namespaceLabels map[string]string) string {
+func whyNot(set *inject.Set, result inject.Result, labels map[string]string, namespace string, namespaceLabels map[string]string) string {
 	if why := set.Scope.Why(labels, namespace, namespaceLabels); why != "" {
 		return why
 	}
 	if set.Paused {
 		return "its injectionStrategy.paused is true"
+	}
+	for _, r := range result.Replaced {
+		if r.Base == set.Name {
+			return "the pod gets its canary " + r.Canary
+		}
 	}
 	return "the pod is finished or being deleted"
 }

@@ -159,7 +159,7 @@ func (g *input) addSet(d document) error {
 	}
 	g.seen[set.Name] = d.at
 	// Whether two sets go together is asked of the Pod that gets both: a file may hold sets that never meet.
-	if errs := sidecarset.Validate(set, nil, nil); len(errs) > 0 {
+	if errs := sidecarset.ValidateAlone(set); len(errs) > 0 {
 		return fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
 	}
 	prepared, err := inject.Prepare(set)

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	jsonpatch "gomodules.xyz/jsonpatch/v2"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
@@ -43,6 +46,9 @@ func ValidateSidecarSets(sets Sets, pods Coverer, admitted *Admitted) http.Handl
 			if err != nil {
 				return nil, fmt.Errorf("list the other SidecarSets: %w", err)
 			}
+			if others, err = withBase(ctx, set, others, admitted.live); err != nil {
+				return nil, err
+			}
 			return sidecarset.Validate(set, old, others), nil
 		},
 		Prepare: func(ctx context.Context, set, old *v1beta1.SidecarSet) error {
@@ -59,6 +65,26 @@ func ValidateSidecarSets(sets Sets, pods Coverer, admitted *Admitted) http.Handl
 			return nil
 		},
 	})
+}
+
+// withBase adds the base of a canary, read from the API server, if the cache does not have it: one file may hold both.
+func withBase(ctx context.Context, set *v1beta1.SidecarSet, others []sidecarset.Other, live LiveSets) ([]sidecarset.Other, error) {
+	name := inject.BaseOf(set)
+	if name == "" || name == set.Name || slices.ContainsFunc(others, func(o sidecarset.Other) bool { return o.Set.Name == name }) {
+		return others, nil
+	}
+	base, err := live(ctx, name)
+	if apierrors.IsNotFound(err) {
+		return others, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read SidecarSet %s, the base: %w", name, err)
+	}
+	s, err := scope.Of(&base.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("read SidecarSet %s, the base: %w", name, err)
+	}
+	return append(slices.Clip(others), sidecarset.Other{Set: base, Scope: s}), nil
 }
 
 // sameScope tells whether two versions of a SidecarSet select the same Pods by the same words. Then nothing new is

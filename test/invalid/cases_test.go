@@ -186,6 +186,8 @@ func (d schemaDoor) review(t *testing.T, manifest, old []byte) []string {
 		errs = d.strategy.Validate(t.Context(), set)
 	} else {
 		before, _ := d.decode(t, old)
+		before.SetResourceVersion("1")
+		set.SetResourceVersion("1")
 		errs = d.strategy.ValidateUpdate(t.Context(), set, before)
 	}
 	return texts(errs)

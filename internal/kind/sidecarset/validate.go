@@ -23,14 +23,23 @@ type Other struct {
 }
 
 // Validate lists everything that is wrong with a SidecarSet, given the one it replaces (nil at creation) and
-// all SidecarSets there are (the set itself among them is skipped). Every error names path, value and rule.
+// all SidecarSets there are (the set itself among them is skipped; those that it does not know of do not count).
+// Every error names path, value and rule.
 //
 // Most of it the schema says too. It is said again here because the schema is not at hand where a manifest is
 // read from a file, and because a SidecarSet that gets through makes every Pod that it matches fail.
 func Validate(set, old *v1beta1.SidecarSet, others []Other) field.ErrorList {
-	s := subject{set: set, old: old, others: others, spec: field.NewPath("spec")}
+	return validate(subject{set: set, old: old, others: others, spec: field.NewPath("spec")}, append(checks(), amongOthers()...))
+}
+
+// ValidateAlone is Validate for a new SidecarSet where the others are not known, as in a file.
+func ValidateAlone(set *v1beta1.SidecarSet) field.ErrorList {
+	return validate(subject{set: set, spec: field.NewPath("spec")}, checks())
+}
+
+func validate(s subject, checks []func(subject) field.ErrorList) field.ErrorList {
 	var errs field.ErrorList
-	for _, check := range checks() {
+	for _, check := range checks {
 		errs = append(errs, check(s)...)
 	}
 	if len(errs) == 0 {
@@ -39,10 +48,13 @@ func Validate(set, old *v1beta1.SidecarSet, others []Other) field.ErrorList {
 	return errs
 }
 
-// checks is the specification, in the order of the fields.
+// checks is the specification of one set, in the order of the fields.
 func checks() []func(subject) field.ErrorList {
 	return []func(subject) field.ErrorList{
 		nameIsShort,
+		canaryHasBase,
+		canaryIsDecidedOnce,
+		canaryUpdatesNothing,
 		selectorIsThere,
 		selectorsAreWellFormed,
 		somethingIsInjected,
@@ -69,6 +81,14 @@ func checks() []func(subject) field.ErrorList {
 		partitionOrSelector,
 		upgradeTypeIsImmutable,
 		nothingUnsupported,
+	}
+}
+
+// amongOthers is the specification of a set among the others.
+func amongOthers() []func(subject) field.ErrorList {
+	return []func(subject) field.ErrorList{
+		baseIsThere,
+		baseIsNoCanary,
 		noConflicts,
 	}
 }
@@ -210,7 +230,7 @@ func noConflicts(s subject) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for _, other := range s.others {
-		if other.Set.Name != s.set.Name && !scope.Disjoint(own, other.Scope) {
+		if other.Set.Name != s.set.Name && !takeTurns(s.set, other.Set) && !scope.Disjoint(own, other.Scope) {
 			errs = append(errs, conflicts(s, other.Set)...)
 		}
 	}

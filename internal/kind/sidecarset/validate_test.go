@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,10 @@ spec:
   volumes: [{name: v, emptyDir: {}}]
 `
 
+// canary is one of the SidecarSet base, and the same otherwise.
+var canary = changed("name: a}", `name: a, annotations: {apps.kruise.io/sidecarset-canary: "true", apps.kruise.io/sidecarset-base: base}}`, //nolint:gochecknoglobals // a constant
+	"spec:", "spec:\n  updateStrategy: {type: NotUpdate}")
+
 // TestValidate_accepts holds what must not be refused; test/invalid holds what must be.
 func TestValidate_accepts(t *testing.T) {
 	tests := map[string]struct{ set, old, other string }{
@@ -40,6 +45,10 @@ func TestValidate_accepts(t *testing.T) {
 		"everything kept":              {set: changed("spec:", "spec:\n  updateStrategy: {partition: 100%}")},
 		"partition 0% with a selector": {set: changed("spec:", "spec:\n  updateStrategy: {partition: 0%, selector: {matchLabels: {x: y}}}")},
 		"both, but not updated":        {set: changed("spec:", "spec:\n  updateStrategy: {type: NotUpdate, partition: 3, selector: {matchLabels: {x: y}}}")},
+		"a canary and its base":        {set: canary, other: changed("name: a}", "name: base}")},
+		"a base and its canary":        {set: changed("name: a}", "name: base}"), other: canary},
+		"a canary whose base is gone":  {set: canary, old: canary},
+		"a canary that says it is not": {set: changed("name: a}", `name: a, annotations: {apps.kruise.io/sidecarset-canary: "false"}}`)},
 		"no image policy, no probes":   {set: changed("containers:", "containers: ", "i:1", "registry.example/i@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
 	}
 	for name, test := range tests {
@@ -50,12 +59,7 @@ func TestValidate_accepts(t *testing.T) {
 				old = set(t, test.old)
 			}
 			if test.other != "" {
-				o := set(t, test.other)
-				s, err := scope.Of(&o.Spec)
-				if err != nil {
-					t.Fatal(err)
-				}
-				others = append(others, sidecarset.Other{Set: o, Scope: s})
+				others = among(t, test.other)
 			}
 			if errs := sidecarset.Validate(set(t, test.set), old, others); len(errs) > 0 {
 				t.Errorf("Validate() = %v", errs.ToAggregate())
@@ -77,6 +81,31 @@ func TestValidate_numbers(t *testing.T) {
 	}
 }
 
+// A base that was deleted leaves canaries behind, and what comes in its place must not be a canary.
+func TestValidate_theNameOfABaseIsNoCanarys(t *testing.T) {
+	base := set(t, strings.NewReplacer("name: a,", "name: base,", "sidecarset-base: base", "sidecarset-base: c").Replace(canary))
+	others := among(t, canary, changed("name: a}", "name: c}"))
+	want := []string{`metadata.annotations[apps.kruise.io/sidecarset-canary]: Invalid value: "true": base is the base of SidecarSet a, so it cannot be a canary`}
+	got := slices.DeleteFunc(texts(sidecarset.Validate(base, nil, others)), func(text string) bool { return !strings.HasPrefix(text, "metadata.") })
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Validate() (-want +got):\n%s", diff)
+	}
+}
+
+func among(t *testing.T, manifests ...string) []sidecarset.Other {
+	t.Helper()
+	var all []sidecarset.Other
+	for _, manifest := range manifests {
+		o := set(t, manifest)
+		s, err := scope.Of(&o.Spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, sidecarset.Other{Set: o, Scope: s})
+	}
+	return all
+}
+
 // FuzzValidate sends whatever decodes: Validate must neither panic nor say something else the second time.
 func FuzzValidate(f *testing.F) {
 	for _, seed := range []string{twoContainers, changed("app: a", "app: a b"), "{}", "spec: {selector: {matchExpressions: [{operator: In}]}, volumes: [{}]}"} {
@@ -91,7 +120,7 @@ func FuzzValidate(f *testing.F) {
 		if json.Unmarshal(data, &s) != nil {
 			return
 		}
-		first := texts(sidecarset.Validate(&s, nil, nil))
+		first := texts(sidecarset.ValidateAlone(&s))
 		if diff := cmp.Diff(first, texts(sidecarset.Validate(&s, &s, nil))); diff != "" {
 			t.Errorf("as an update of itself (-create +update):\n%s", diff)
 		}

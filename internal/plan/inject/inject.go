@@ -34,13 +34,15 @@ type Result struct {
 	Patch []byte
 	// Sets names the injected sets, in the order of injection.
 	Sets []string
+	// Replaced names the sets that match and whose canary the Pod gets instead.
+	Replaced []Replacement
 }
 
-// Pod decides the injection into a Pod at its creation. Sets whose injection is paused are passed over; a Pod
-// that is finished or being deleted gets nothing. An error names the set and the field and is the user's to
+// Pod decides the injection into a Pod at its creation. Sets whose injection is paused are passed over, and so are
+// those whose canary is injected (canary.go); a Pod that is finished or being deleted gets nothing. An error names the set and the field and is the user's to
 // mend: two sidecars of one name, an annotation of ours that is not what it must be.
 func Pod(raw []byte, facts Facts) (Result, error) {
-	sets := slices.DeleteFunc(slices.Clone(facts.Sets), func(s *Set) bool { return s.Paused })
+	sets, replaced := injectable(facts.Sets)
 	if len(sets) == 0 {
 		return Result{}, nil
 	}
@@ -67,7 +69,7 @@ func Pod(raw []byte, facts Facts) (Result, error) {
 	if err := annotate(&ops, p, sets); err != nil {
 		return Result{}, err
 	}
-	result := Result{Patch: ops.done()}
+	result := Result{Patch: ops.done(), Replaced: replaced}
 	for _, s := range sets {
 		result.Sets = append(result.Sets, s.Name)
 	}

@@ -118,11 +118,6 @@ func TestPrepare_refusesWhatIsNotSupported(t *testing.T) {
 			t.Errorf("Prepare() = %v\nwant SidecarSet s: %s", err, want)
 		}
 	}
-	canary := parse(t, "s", "containers: [{name: a, image: a:1}]")
-	canary.Annotations = map[string]string{v1beta1.SidecarSetCanaryAnnotation: "true"}
-	if _, err := inject.Prepare(canary); err == nil || !strings.Contains(err.Error(), "metadata.annotations[apps.kruise.io/sidecarset-canary]: Forbidden: not supported yet: canary SidecarSets") {
-		t.Errorf("Prepare(canary) = %v", err)
-	}
 }
 
 func TestPrepare_leavesTheSetAlone(t *testing.T) {

@@ -21,6 +21,8 @@ type Set struct {
 	Scope scope.Scope
 	// Paused is injectionStrategy.paused.
 	Paused bool
+	// Base is the set whose canary this is; empty if it is none.
+	Base string
 
 	containers, initContainers []container
 	// volumes that a sidecar uses, and imagePullSecrets.
@@ -63,7 +65,7 @@ func Prepare(set *v1beta1.SidecarSet) (*Set, error) {
 	if errs := Unsupported(set); len(errs) > 0 {
 		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
 	}
-	s := &Set{Name: set.Name, Paused: set.Spec.InjectionStrategy.Paused}
+	s := &Set{Name: set.Name, Paused: set.Spec.InjectionStrategy.Paused, Base: BaseOf(set)}
 	for _, step := range []func(*v1beta1.SidecarSet) error{s.prepareScope, s.prepareContainers, s.prepareLists, s.prepareVersions} {
 		if err := step(set); err != nil {
 			return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, err)

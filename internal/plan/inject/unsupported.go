@@ -10,10 +10,7 @@ import (
 // for sets that were stored by another version of this program.
 func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
 	r := Refusals{}
-	spec, annotations := field.NewPath("spec"), field.NewPath("metadata", "annotations")
-	for _, key := range []string{v1beta1.SidecarSetCanaryAnnotation, v1beta1.SidecarSetBaseAnnotation} {
-		r.Add(set.Annotations[key] != "", annotations.Key(key), "canary SidecarSets")
-	}
+	spec := field.NewPath("spec")
 	r.Add(set.Spec.InjectionStrategy.Revision != nil, spec.Child("injectionStrategy", "revision"), "injecting an older revision")
 	r.Add(len(set.Spec.PatchPodMetadata) > 0, spec.Child("patchPodMetadata"), "giving Pods annotations")
 	for i := range set.Spec.InitContainers {
