@@ -70,7 +70,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Ch
 // podHandler answers Pods when it knows all SidecarSets and namespaces, not before: a Pod that is answered too early
 // would run without its sidecars.
 func podHandler(ctx context.Context, mgr manager.Manager, c Config, admitted *webhook.Admitted) (http.Handler, func() error, error) {
-	pods := &webhook.PodHandler{}
+	pods := &webhook.PodHandler{SortContainers: c.Features.Enabled(features.EnableSortSidecarContainerByName)}
 	if !c.Features.Enabled(features.PodWebhook) { // it knows of no sets, so it injects nothing
 		return pods, func() error { return nil }, nil
 	}

@@ -24,6 +24,7 @@ type injectOptions struct {
 	output    string
 	namespace string
 	explain   bool
+	sorted    bool
 }
 
 func newInject(streams Streams, decode Decode) *cobra.Command {
@@ -41,6 +42,7 @@ func newInject(streams Streams, decode Decode) *cobra.Command {
 	cmd.Flags().StringVarP(&o.output, "output", "o", "yaml", "yaml or json")
 	cmd.Flags().StringVarP(&o.namespace, "namespace", "n", "default", "namespace of Pods that name none")
 	cmd.Flags().BoolVar(&o.explain, "explain", false, "say on standard error which SidecarSets a Pod gets, and why not the others")
+	cmd.Flags().BoolVar(&o.sorted, "sort-containers", false, "order injected containers by name, as managers do with --feature-gates EnableSortSidecarContainerByName=true")
 	return cmd
 }
 
@@ -78,7 +80,7 @@ func (o injectOptions) inject(streams Streams, given *input, pod document) ([]by
 	}
 	labels := textMap(metadata.Get("labels"))
 	sets := given.index.Find(labels, namespace, given.namespaces[namespace])
-	result, err := inject.Pod(pod.value, inject.Facts{Sets: sets})
+	result, err := inject.Pod(pod.value, inject.Facts{Sets: sets, SortByName: o.sorted})
 	if err != nil {
 		return nil, err
 	}

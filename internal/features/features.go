@@ -19,6 +19,9 @@ const (
 	PodWebhook Gate = "PodWebhook"
 	// EnableExternalCerts leaves certificates to somebody else, such as cert-manager. Default false.
 	EnableExternalCerts Gate = "EnableExternalCerts"
+	// EnableSortSidecarContainerByName orders injected containers by name and not as their SidecarSets list
+	// them. Init containers always are. Default false.
+	EnableSortSidecarContainerByName Gate = "EnableSortSidecarContainerByName"
 )
 
 // Set says which gates are on.
@@ -26,7 +29,7 @@ type Set map[Gate]bool
 
 // Default returns the gates as they are without --feature-gates.
 func Default() Set {
-	return Set{PodWebhook: true, EnableExternalCerts: false}
+	return Set{PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false}
 }
 
 // notBuilt lists the peer's gates whose features do not exist here yet.
@@ -41,7 +44,7 @@ func notBuilt() []string {
 		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",
 		"ForceDeleteTimeoutExpectationGate", "ImagePullJobGate", "ResourceDistributionGate", "EnhancedLivenessProbe",
 		"DefaultHostNetworkHostPortsInPodTemplates", "DaemonSetPruneIneligibleNodes",
-		"EnableSortSidecarContainerByName", "AllAlpha", "AllBeta",
+		"AllAlpha", "AllBeta",
 	}
 }
 

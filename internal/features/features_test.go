@@ -15,6 +15,8 @@ func TestParse_gates(t *testing.T) {
 		"nothing said: defaults":     {text: "", gate: PodWebhook, want: true},
 		"off":                        {text: "PodWebhook=false", gate: PodWebhook, want: false},
 		"stray blank of the article": {text: "PodWebhook =false, EnableExternalCerts= true", gate: EnableExternalCerts, want: true},
+		"order of spec by default":   {text: "", gate: EnableSortSidecarContainerByName, want: false},
+		"order by name":              {text: "EnableSortSidecarContainerByName=true", gate: EnableSortSidecarContainerByName, want: true},
 		"not built, off":             {text: "CloneSetShortHash=false", gate: PodWebhook, want: true},
 		"not built, on":              {text: "CloneSetShortHash=true", wantErr: "not supported yet"},
 		"unknown":                    {text: "Nonsense=true", wantErr: `"Nonsense" is unknown`},

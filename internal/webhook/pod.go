@@ -32,6 +32,10 @@ const maxReview = 8 << 20
 //
 // The zero PodHandler is ready to use and knows of no sets. All methods may be called concurrently.
 type PodHandler struct {
+	// SortContainers orders injected containers by name (gate EnableSortSidecarContainerByName). It is set before
+	// the first request.
+	SortContainers bool
+
 	mu         sync.RWMutex
 	sets       scope.Index[*inject.Set]
 	namespaces map[string]map[string]string
@@ -155,7 +159,8 @@ func (h *PodHandler) review(body []byte, fresh []*inject.Set) ([]byte, error) {
 	if namespace == "" {
 		namespace = "default"
 	}
-	result, err := inject.Pod(object, inject.Facts{Sets: h.matching(metadata.Get("labels"), namespace, fresh)})
+	sets := h.matching(metadata.Get("labels"), namespace, fresh)
+	result, err := inject.Pod(object, inject.Facts{Sets: sets, SortByName: h.SortContainers})
 	if err != nil {
 		return refused(uid, fmt.Sprintf("sidecars cannot be injected: %v", err)), nil
 	}

@@ -24,7 +24,9 @@ type SidecarContainer struct {
 	// +optional
 	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitzero"`
 
-	// The same for volumeDevices. Not supported yet: refused when set to enabled.
+	// The same for volumeDevices: enabled adds every device of every container of the Pod that was not injected
+	// at the same path, unless the path is already used by a mount or device of this one, or the volume is: a
+	// container can have a volume as one device only. Default: disabled.
 	// +optional
 	ShareVolumeDevicePolicy *ShareVolumePolicy `json:"shareVolumeDevicePolicy,omitempty"`
 

@@ -72,6 +72,14 @@ func (g golden) input(t *testing.T) string {
 	return in
 }
 
+// gates returns what the feature gates that the case names are at each door.
+func (g golden) gates() (flags []string, sorted bool) {
+	if _, sorted = g.file("gates"); sorted {
+		flags = []string{"--sort-containers"}
+	}
+	return flags, sorted
+}
+
 // TestGoldens_throughBothDoors runs every case of internal/plan/inject/testdata through the command line and
 // through the webhook. Both must give what the case says. -update rewrites what the command line gives.
 func TestGoldens_throughBothDoors(t *testing.T) {
@@ -92,11 +100,11 @@ func TestGoldens_throughBothDoors(t *testing.T) {
 
 func refusedByBoth(t *testing.T, in, want string) {
 	t.Helper()
-	if _, failure := throughCommandLine(in); !strings.HasSuffix(strings.TrimSpace(failure), want) {
+	if _, failure := throughCommandLine(in, nil); !strings.HasSuffix(strings.TrimSpace(failure), want) {
 		t.Errorf("command line says\n%s\nwant it to end with\n%s", failure, want)
 	}
 	want = "sidecars cannot be injected: " + want
-	if _, refusal := throughWebhook(t, in); refusal != want {
+	if _, refusal := throughWebhook(t, in, false); refusal != want {
 		t.Errorf("webhook says\n%s\nwant\n%s", refusal, want)
 	}
 }
@@ -104,7 +112,8 @@ func refusedByBoth(t *testing.T, in, want string) {
 func injectedByBoth(t *testing.T, g golden) {
 	t.Helper()
 	in := g.input(t)
-	out, failure := throughCommandLine(in)
+	flags, sorted := g.gates()
+	out, failure := throughCommandLine(in, flags)
 	if failure != "" {
 		t.Fatalf("command line: %s", failure)
 	}
@@ -118,14 +127,14 @@ func injectedByBoth(t *testing.T, g golden) {
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("command line (-want +got):\n%s", diff)
 	}
-	pods, refusal := throughWebhook(t, in)
+	pods, refusal := throughWebhook(t, in, sorted)
 	if refusal != "" {
 		t.Fatalf("webhook refuses: %s", refusal)
 	}
 	if diff := cmp.Diff(out, pods); diff != "" {
 		t.Errorf("the doors disagree (-command line +webhook):\n%s", diff)
 	}
-	if again, failure := throughCommandLine(setsOf(in) + out); failure != "" || again != out {
+	if again, failure := throughCommandLine(setsOf(in)+out, flags); failure != "" || again != out {
 		t.Errorf("injecting again is not the same: %s\n%s", failure, cmp.Diff(out, again))
 	}
 }
@@ -151,7 +160,7 @@ func load(t *testing.T) []golden {
 		}
 		g := golden{path, archive}
 		for _, f := range archive.Files {
-			if !slices.Contains([]string{"in.yaml", "want.yaml", "error.txt", "uses"}, f.Name) {
+			if !slices.Contains([]string{"in.yaml", "want.yaml", "error.txt", "uses", "gates"}, f.Name) {
 				t.Errorf("%s: nothing reads its file %s", path, f.Name)
 			}
 		}
@@ -164,18 +173,18 @@ func load(t *testing.T) []golden {
 	return all
 }
 
-func throughCommandLine(in string) (out, failure string) {
+func throughCommandLine(in string, flags []string) (out, failure string) {
 	var stdout, stderr bytes.Buffer
-	if code := kubectl.Run([]string{"inject", "-f", "-"}, strings.NewReader(in), &stdout, &stderr); code != 0 {
+	if code := kubectl.Run(append([]string{"inject", "-f", "-"}, flags...), strings.NewReader(in), &stdout, &stderr); code != 0 {
 		return "", stderr.String()
 	}
 	return stdout.String(), stderr.String()
 }
 
 // throughWebhook sends each Pod as the API server would and applies the patch. It stops at a refusal.
-func throughWebhook(t *testing.T, in string) (pods, refusal string) {
+func throughWebhook(t *testing.T, in string, sorted bool) (pods, refusal string) {
 	t.Helper()
-	handler := &webhook.PodHandler{}
+	handler := &webhook.PodHandler{SortContainers: sorted}
 	server := httptest.NewServer(handler)
 	defer server.Close()
 	var given [][]byte

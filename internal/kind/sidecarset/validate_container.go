@@ -56,6 +56,9 @@ func enumsAreKnown(c container) field.ErrorList {
 	errs = append(errs, oneOf(c.at.Child("terminationMessagePolicy"), c.TerminationMessagePolicy, corev1.TerminationMessageFallbackToLogsOnError, corev1.TerminationMessageReadFile)...)
 	errs = append(errs, oneOf(c.at.Child("podInjectPolicy"), c.PodInjectPolicy, v1beta1.AfterAppContainer, v1beta1.BeforeAppContainer)...)
 	errs = append(errs, oneOf(c.at.Child("upgradeStrategy", "upgradeType"), c.UpgradeStrategy.UpgradeType, v1beta1.ColdUpgrade, v1beta1.HotUpgrade)...)
+	if p := c.ShareVolumeDevicePolicy; p != nil {
+		errs = append(errs, oneOf(c.at.Child("shareVolumeDevicePolicy", "type"), p.Type, v1beta1.ShareVolumePolicyDisabled, v1beta1.ShareVolumePolicyEnabled)...)
+	}
 	return append(errs, oneOf(c.at.Child("shareVolumePolicy", "type"), c.ShareVolumePolicy.Type, v1beta1.ShareVolumePolicyDisabled, v1beta1.ShareVolumePolicyEnabled)...)
 }
 

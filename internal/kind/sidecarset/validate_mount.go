@@ -89,7 +89,7 @@ func mountOptionsAreValid(at *field.Path, m *corev1.VolumeMount, sc *corev1.Secu
 	return errs
 }
 
-// devicesAreBlocks: only claims can be devices, and a volume is either mounted or a device.
+// devicesAreBlocks: only claims can be devices, and a volume is either mounted or one device.
 func devicesAreBlocks(c container) field.ErrorList {
 	var errs field.ErrorList
 	blocks, mounted := map[string]bool{}, map[string]bool{}
@@ -100,11 +100,16 @@ func devicesAreBlocks(c container) field.ErrorList {
 	for i := range c.VolumeMounts {
 		mounted[c.VolumeMounts[i].Name] = true
 	}
+	seen := map[string]bool{}
 	for i, d := range c.VolumeDevices {
 		at := c.at.Child("volumeDevices").Index(i)
 		if block, known := blocks[d.Name]; known && !block {
 			errs = append(errs, field.Invalid(at.Child("name"), d.Name, "must be a persistentVolumeClaim or ephemeral volume"))
 		}
+		if seen[d.Name] {
+			errs = append(errs, field.Duplicate(at.Child("name"), d.Name))
+		}
+		seen[d.Name] = true
 		if mounted[d.Name] {
 			errs = append(errs, field.Invalid(at.Child("name"), d.Name, "must not be mounted as well"))
 		}

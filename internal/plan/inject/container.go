@@ -8,14 +8,15 @@ import (
 
 // extras is what a sidecar gets from the Pod's own containers, beside what it brings itself.
 type extras struct {
-	env, mounts []jsonview.Value
+	env, mounts, devices []jsonview.Value
 	// envNames and paths that are taken: by the sidecar itself first, then by what was added.
 	envNames, paths []string
 }
 
-// extrasFor collects them: the variables of transferEnv, then shared mounts and the variables these need.
+// extrasFor collects them: the variables of transferEnv, then shared mounts, the variables these need, and
+// shared devices.
 func (c *container) extrasFor(p *pod) extras {
-	if !c.share && len(c.transfer) == 0 {
+	if !c.takes() {
 		return extras{}
 	}
 	x := extras{envNames: slices.Clone(c.envNames), paths: slices.Clone(c.paths)}
@@ -26,13 +27,19 @@ func (c *container) extrasFor(p *pod) extras {
 			}
 		}
 	}
-	if c.share {
-		for _, a := range p.apps {
-			x.share(a)
+	for _, a := range p.apps {
+		if c.shareMounts {
+			x.shareMounts(a)
+		}
+		if c.shareDevices {
+			x.shareDevices(c, a)
 		}
 	}
 	return x
 }
+
+// takes tells whether the sidecar gets anything from the Pod's containers.
+func (c *container) takes() bool { return c.shareMounts || c.shareDevices || len(c.transfer) > 0 }
 
 func (x *extras) transfer(a app, name string) {
 	if v := a.variable(name); v != nil && !slices.Contains(x.envNames, name) {
@@ -41,8 +48,8 @@ func (x *extras) transfer(a app, name string) {
 	}
 }
 
-// share adds the mounts of one container. Of several at one path the first stays.
-func (x *extras) share(a app) {
+// shareMounts adds the mounts of one container. Of several at one path the first stays.
+func (x *extras) shareMounts(a app) {
 	for m := range a.mounts.Elements() {
 		at := clean(m.Get("mountPath").Text())
 		if slices.Contains(x.paths, at) {
@@ -53,6 +60,20 @@ func (x *extras) share(a app) {
 		for _, name := range references(m.Get("subPathExpr").Text()) {
 			x.need(a, name)
 		}
+	}
+}
+
+// shareDevices adds the devices of one container. Of several at one path the first stays, and so it does of
+// several uses of one volume: Kubernetes lets a container have a volume as one device, and not mounted as well.
+func (x *extras) shareDevices(c *container, a app) {
+	for d := range a.devices.Elements() {
+		at, volume := clean(d.Get("devicePath").Text()), d.Get("name").Text()
+		used := func(v jsonview.Value) bool { return v.Get("name").Is(volume) }
+		if slices.Contains(x.paths, at) || slices.Contains(c.volumes, volume) || slices.ContainsFunc(x.mounts, used) || slices.ContainsFunc(x.devices, used) {
+			continue
+		}
+		x.paths = append(x.paths, at)
+		x.devices = append(x.devices, d)
 	}
 }
 
@@ -77,6 +98,9 @@ func (c *container) append(buf []byte, p *pod) []byte {
 	buf = appendList(buf, `,"env":[`, c.env, x.env)
 	if len(c.mounts)+len(x.mounts) > 0 {
 		buf = appendList(buf, `,"volumeMounts":[`, c.mounts, x.mounts)
+	}
+	if len(c.devices)+len(x.devices) > 0 {
+		buf = appendList(buf, `,"volumeDevices":[`, c.devices, x.devices)
 	}
 	return append(buf, '}')
 }

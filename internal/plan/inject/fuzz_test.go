@@ -39,6 +39,14 @@ initContainers:
 volumes: [{name: log, emptyDir: {medium: Memory}}, {name: unused, emptyDir: {}}]`),
 		prepare(t, "clash", "containers: [{name: setup, image: c:1}]"),
 		prepare(t, "replacing", "containers: [{name: app, image: app:2, shareVolumePolicy: {type: enabled}}, {name: helper, image: h:2}]"),
+		prepare(t, "devices", `
+containers:
+- name: disks
+  image: d:1
+  shareVolumePolicy: {type: enabled}
+  shareVolumeDevicePolicy: {type: enabled}
+  volumeDevices: [{name: v, devicePath: /l}]
+volumes: [{name: v, persistentVolumeClaim: {claimName: v}}]`),
 		prepare(t, "paused", "injectionStrategy: {paused: true}\ncontainers: [{name: paused, image: p:1}]"),
 	}
 }
@@ -48,7 +56,7 @@ volumes: [{name: log, emptyDir: {medium: Memory}}, {name: unused, emptyDir: {}}]
 func FuzzPod(f *testing.F) {
 	for _, files := range goldens(f) {
 		for _, pod := range read(f, files["in.yaml"]).pods {
-			f.Add(pod, byte(0b110111))
+			f.Add(pod, byte(0b1110111))
 			f.Add(pod, byte(0b011001))
 		}
 	}
@@ -84,9 +92,15 @@ func podOf() *rapid.Generator[map[string]any] {
 			"name": "v", "mountPath": rapid.SampledFrom([]string{"/logs", "/logs/", "/l", "/x"}).Draw(t, "path"), "subPathExpr": text.Draw(t, "expr"),
 		}
 	})
+	device := rapid.Custom(func(t *rapid.T) any {
+		return map[string]any{
+			"name": rapid.SampledFrom([]string{"v", "w"}).Draw(t, "name"), "devicePath": rapid.SampledFrom([]string{"/logs", "/l", "/d"}).Draw(t, "path"),
+		}
+	})
 	container := rapid.Custom(func(t *rapid.T) any {
 		return map[string]any{
 			"name": name.Draw(t, "name"), "env": rapid.SliceOfN(env, 0, 4).Draw(t, "env"), "volumeMounts": rapid.SliceOfN(mount, 0, 3).Draw(t, "mounts"),
+			"volumeDevices": rapid.SliceOfN(device, 0, 2).Draw(t, "devices"),
 		}
 	})
 	distinct := func(v any) string { return v.(map[string]any)["name"].(string) }
@@ -169,7 +183,7 @@ func replacedBy(sets []*inject.Set) []string {
 func sidecars(set string) []string {
 	return map[string][]string{
 		"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
-		"clash": {"setup"}, "replacing": {"app", "helper"},
+		"clash": {"setup"}, "replacing": {"app", "helper"}, "devices": {"disks"},
 	}[set]
 }
 

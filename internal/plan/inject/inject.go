@@ -26,6 +26,9 @@ import (
 type Facts struct {
 	// Sets match the Pod, in the order of injection (scope.Index.Find).
 	Sets []*Set
+	// SortByName orders the injected containers by name and not as their SidecarSets list them (gate
+	// EnableSortSidecarContainerByName). Init containers always are.
+	SortByName bool
 }
 
 // Result is what to do to the Pod.
@@ -62,8 +65,8 @@ func Pod(raw []byte, facts Facts) (Result, error) {
 	}
 	p.findSources(sets)
 	ops := operations{buf: make([]byte, 0, patchSize(sets))}
-	ops.place("/spec/initContainers", p.initContainers, p, inOrderOfName(sets))
-	ops.place("/spec/containers", p.containers, p, inOrderOfSpec(sets))
+	ops.place("/spec/initContainers", p.initContainers, p, initContainersOf(sets))
+	ops.place("/spec/containers", p.containers, p, containersOf(sets, facts.SortByName))
 	addMissing(&ops, "/spec/volumes", p.volumes, volumesOf(sets))
 	addMissing(&ops, "/spec/imagePullSecrets", p.secrets, secretsOf(sets))
 	if err := annotate(&ops, p, sets); err != nil {
@@ -104,26 +107,33 @@ func clash(p *pod, sets []*Set) error {
 	return nil
 }
 
-// inOrderOfSpec lists the sidecars in the order of the sets and of their specs.
-func inOrderOfSpec(sets []*Set) []*container {
+// containersOf lists the sidecars in the order of the sets and of their specs, or by name.
+func containersOf(sets []*Set, byName bool) []*container {
 	var all []*container
 	for _, s := range sets {
 		for i := range s.containers {
 			all = append(all, &s.containers[i])
 		}
 	}
+	if byName {
+		sortByName(all)
+	}
 	return all
 }
 
-// inOrderOfName lists the init containers of all sets by name: they run one after the other, so their order
+// initContainersOf lists the init containers of all sets by name: they run one after the other, so their order
 // must not depend on which sets there are.
-func inOrderOfName(sets []*Set) []*container {
+func initContainersOf(sets []*Set) []*container {
 	var all []*container
 	for _, s := range sets {
 		for i := range s.initContainers {
 			all = append(all, &s.initContainers[i])
 		}
 	}
-	slices.SortFunc(all, func(a, b *container) int { return cmp.Compare(a.name, b.name) })
+	sortByName(all)
 	return all
+}
+
+func sortByName(containers []*container) {
+	slices.SortFunc(containers, func(a, b *container) int { return cmp.Compare(a.name, b.name) })
 }

@@ -123,7 +123,7 @@ func patchSize(sets []*Set) int {
 		n += 256 + 2*len(s.hash) + 2*len(s.hashWithoutImage)
 		for _, list := range [...][]container{s.containers, s.initContainers} {
 			for _, c := range list {
-				n += 512 + len(c.head) + len(c.env) + len(c.mounts)
+				n += 512 + len(c.head) + len(c.env) + len(c.mounts) + len(c.devices)
 			}
 		}
 		for _, list := range [...][]element{s.volumes, s.secrets} {

@@ -9,14 +9,14 @@ type pod struct {
 	doc, metadata, spec jsonview.Value
 	// names in the Pod's lists, in their order.
 	containers, initContainers, volumes, secrets []string
-	// apps are the Pod's own containers, the sources of mounts and variables.
+	// apps are the Pod's own containers, the sources of mounts, devices and variables.
 	apps []app
 }
 
 // app is a container that the Pod brought itself.
 type app struct {
-	name        string
-	env, mounts jsonview.Value
+	name                 string
+	env, mounts, devices jsonview.Value
 }
 
 func view(doc jsonview.Value) *pod {
@@ -55,7 +55,7 @@ func (p *pod) findSources(sets []*Set) {
 		return
 	}
 	for c := range p.spec.Get("containers").Elements() {
-		a := app{name: c.Get("name").Text(), env: c.Get("env"), mounts: c.Get("volumeMounts")}
+		a := app{name: c.Get("name").Text(), env: c.Get("env"), mounts: c.Get("volumeMounts"), devices: c.Get("volumeDevices")}
 		if !a.injected() && !replaced(a.name, sets) {
 			p.apps = append(p.apps, a)
 		}
@@ -66,7 +66,7 @@ func wantsSources(sets []*Set) bool {
 	for _, s := range sets {
 		for _, list := range [...][]container{s.initContainers, s.containers} {
 			for i := range list {
-				if list[i].share || len(list[i].transfer) > 0 {
+				if list[i].takes() {
 					return true
 				}
 			}

@@ -36,15 +36,15 @@ type container struct {
 	name string
 	// before tells that it stands in front of the Pod's own.
 	before bool
-	// head is the JSON object without env, volumeMounts and the closing brace.
+	// head is the JSON object without env, volumeMounts, volumeDevices and the closing brace.
 	head []byte
-	// env and mounts are the elements of the container's own lists, comma-joined.
-	env, mounts []byte
-	envNames    []string
-	// paths of its own mounts and devices.
-	paths    []string
-	share    bool
-	transfer []transfer
+	// env, mounts and devices are the elements of the container's own lists, comma-joined.
+	env, mounts, devices []byte
+	envNames             []string
+	// paths and volumes of its own mounts and devices.
+	paths, volumes            []string
+	shareMounts, shareDevices bool
+	transfer                  []transfer
 }
 
 // transfer says which variables are copied from which container.
@@ -101,17 +101,17 @@ func (s *Set) prepareContainers(set *v1beta1.SidecarSet) error {
 
 func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
 	own := sidecar.Container.DeepCopy()
-	c := container{name: own.Name, share: sidecar.ShareVolumePolicy.Type == v1beta1.ShareVolumePolicyEnabled}
+	c := container{name: own.Name, shareMounts: shares(&sidecar.ShareVolumePolicy), shareDevices: shares(sidecar.ShareVolumeDevicePolicy)}
 	env := slices.DeleteFunc(own.Env, func(e corev1.EnvVar) bool { return e.Name == v1beta1.InjectedEnv })
 	env = append(env, corev1.EnvVar{Name: v1beta1.InjectedEnv, Value: "true"})
 	for _, e := range env {
 		c.envNames = append(c.envNames, e.Name)
 	}
 	for _, m := range own.VolumeMounts {
-		c.paths = append(c.paths, clean(m.MountPath))
+		c.paths, c.volumes = append(c.paths, clean(m.MountPath)), append(c.volumes, m.Name)
 	}
 	for _, d := range own.VolumeDevices {
-		c.paths = append(c.paths, clean(d.DevicePath))
+		c.paths, c.volumes = append(c.paths, clean(d.DevicePath)), append(c.volumes, d.Name)
 	}
 	for i, t := range sidecar.TransferEnv {
 		from, err := sourceOf(&t)
@@ -127,13 +127,20 @@ func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
 	if c.mounts, err = joined(own.VolumeMounts); err != nil {
 		return c, fmt.Errorf("volumeMounts: %w", err)
 	}
-	own.Env, own.VolumeMounts = nil, nil
+	if c.devices, err = joined(own.VolumeDevices); err != nil {
+		return c, fmt.Errorf("volumeDevices: %w", err)
+	}
+	own.Env, own.VolumeMounts, own.VolumeDevices = nil, nil, nil
 	whole, err := json.Marshal(own)
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", own.Name, err)
 	}
 	c.head = whole[:len(whole)-1]
 	return c, nil
+}
+
+func shares(p *v1beta1.ShareVolumePolicy) bool {
+	return p != nil && p.Type == v1beta1.ShareVolumePolicyEnabled
 }
 
 // united returns envName and envNames as one sorted list without repetitions.

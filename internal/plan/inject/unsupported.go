@@ -27,10 +27,8 @@ func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
 }
 
 func (r *Refusals) container(c *v1beta1.SidecarContainer, at *field.Path) {
-	device := c.ShareVolumeDevicePolicy
 	r.Add(len(c.RestartPolicyRules) > 0, at.Child("restartPolicyRules"), "a restart policy per container")
 	r.Add(c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, at.Child("upgradeStrategy", "upgradeType"), "HotUpgrade")
-	r.Add(device != nil && device.Type == v1beta1.ShareVolumePolicyEnabled, at.Child("shareVolumeDevicePolicy", "type"), "sharing devices")
 	r.Add(c.ResourcesPolicy != nil, at.Child("resourcesPolicy"), "computing resources from those of the Pod")
 }
 
