@@ -6,9 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/order"
 )
 
 // planOf is a Subject whose plans are made from an observation that has been tampered with.
@@ -101,8 +104,10 @@ func mutants() map[string]struct {
 				o.Set.MaxUnavailable = percent * len(o.Pods) / 100
 			}
 		}), "reached"},
-		"does not say why a pod waits": {silent, "complete"},
-		"patches any pod of that name": {patchOf(func(s plan.Step) (string, plan.Change) { return "", s.Change }), "innocent"},
+		"ignores priorityStrategy":                                     {planOf(func(o *sidecarset.Observed) { o.Set.Priority = order.Priority{} }), "order"},
+		"ignores scatterStrategy, and takes one group after the other": {planOf(bunched), "order"},
+		"does not say why a pod waits":                                 {silent, "complete"},
+		"patches any pod of that name":                                 {patchOf(func(s plan.Step) (string, plan.Change) { return "", s.Change }), "innocent"},
 		"patches whatever the pod has become": {patchOf(func(s plan.Step) (string, plan.Change) {
 			return s.Unit.UID, withoutLock(s.Change)
 		}), ""},
@@ -131,6 +136,17 @@ func mutants() map[string]struct {
 			return s
 		}(), "quiet"},
 	}
+}
+
+// bunched takes one group after the other.
+func bunched(o *sidecarset.Observed) {
+	if o.Set.Scatter.None() {
+		return
+	}
+	o.Set.Scatter = order.Scatter{}
+	o.Set.Priority, _ = order.PriorityOf(&v1beta1.UpdatePriorityStrategy{WeightPriority: []v1beta1.UpdatePriorityWeightTerm{
+		{Weight: 1, MatchSelector: metav1.LabelSelector{MatchLabels: map[string]string{tier: "a"}}},
+	}})
 }
 
 func keepOfOld(o *sidecarset.Observed) {

@@ -37,6 +37,9 @@ import (
 //	            in these nothing that is said of other sets.
 //	complete    Every Pod observed that has not the newest version, or has a write under way, has exactly one step
 //	            or hold with a reason; no other Pod has one.
+//	order       No Pod is taken at the cost of the budget while one waits for it, or is kept by the partition, that
+//	            priorityStrategy puts before it. With scatterStrategy none is taken while a group of Pods that is
+//	            further behind waits.
 //	honest      No counter of a status is above the truth at the versions observed, less what this process wrote
 //	            since. Ready is True only when what the observed spec asks is true.
 //	reached     When faults and user rest, the spec is reached in bounded time, and the status says so.
@@ -183,6 +186,7 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 			w.violate("complete", "%s has %d steps and holds, want %d", pod.Unit, told[pod.Unit.UID], want)
 		}
 	}
+	w.checkOrder(s, obs, p)
 }
 
 // truth is what a status may claim.

@@ -66,6 +66,9 @@ func (w *World) begin() {
 	}
 	set.Spec.UpdateStrategy.MaxUnavailable = w.number(1)
 	set.Spec.UpdateStrategy.Type = v1beta1.RollingUpdate
+	if w.percent(40) {
+		w.ordered(&set.Spec.UpdateStrategy)
+	}
 	w.commitSet(set)
 	n := 2 + w.rng.IntN(9)
 	if w.percent(10) {
@@ -90,6 +93,12 @@ func (w *World) labels() map[string]string {
 	l := map[string]string{"app": "web"}
 	if w.percent(40) {
 		l["canary"] = "true"
+	}
+	if w.percent(60) {
+		l[tier] = []string{"a", "a", "b"}[w.rng.IntN(3)]
+	}
+	if w.percent(50) {
+		l[batch] = fmt.Sprint("batch-", 8+w.rng.IntN(4))
 	}
 	return l
 }
@@ -130,7 +139,7 @@ func (w *World) image(name string) string {
 
 // userActs is one change of mind.
 func (w *World) userActs() {
-	switch w.rng.IntN(10) {
+	switch w.rng.IntN(11) {
 	case 0:
 		w.userReplaces()
 	case 1:
@@ -159,6 +168,8 @@ func (w *World) userActs() {
 				s.UpdateStrategy.Type = v1beta1.NotUpdate
 			}
 		})
+	case 10:
+		w.edit("says who goes first", func(s *v1beta1.SidecarSetSpec) { w.ordered(&s.UpdateStrategy) })
 	case 9:
 		w.edit("sets the selector", func(s *v1beta1.SidecarSetSpec) {
 			s.UpdateStrategy.Partition, s.UpdateStrategy.Selector = nil, nil

@@ -19,6 +19,8 @@ type Watcher struct {
 	pods map[string]seen
 	now  Count
 	peak Count
+	// changed are the Pods whose image was changed since Expect, in order.
+	changed []string
 	// wrongs are broken promises, first ones first.
 	wrongs []string
 	limits Limits
@@ -77,7 +79,7 @@ func (w *Watcher) Expect(image string, limits Limits) {
 		p.changes = 0
 		w.pods[name] = p
 	}
-	w.peak = Count{}
+	w.peak, w.changed = Count{}, nil
 	w.count("start")
 }
 
@@ -92,6 +94,13 @@ func (w *Watcher) Wrongs() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]string(nil), w.wrongs...)
+}
+
+// Changed returns the Pods whose image was changed since Expect, in the order in which that happened.
+func (w *Watcher) Changed() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.changed...)
 }
 
 // MostChanges returns how often the image of one Pod was changed at most since Expect.
@@ -114,6 +123,7 @@ func (w *Watcher) put(pod *corev1.Pod) {
 		p.changes = old.changes
 		if old.image != p.image {
 			p.changes++
+			w.changed = append(w.changed, pod.Name)
 		}
 		if p.changes > 1 {
 			w.wrong("%s: its image was changed %d times", pod.Name, p.changes)

@@ -50,11 +50,14 @@ type SidecarSetUpdateStrategy struct {
 	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^(100|[0-9]{1,2})%$')",message="must be a whole number from 0 to 2147483647, or a percentage from 0% to 100%"
 	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
 
-	// Which Pods go first. Not supported yet: refused when set.
+	// Which Pods go first: to them goes the room that a partition leaves, and they are the next to be upgraded.
+	// Among Pods of the same priority, those that are not available come first, then the newest.
 	// +optional
 	PriorityStrategy *UpdatePriorityStrategy `json:"priorityStrategy,omitempty"`
 
-	// Spread the Pods with these labels over the rollout. Not supported yet: refused when set.
+	// Spread the Pods with these labels evenly over the rollout, after priorityStrategy has put them in order. Each
+	// value is spread by itself, counting the Pods upgraded already: of 10 Pods the 3 with the label are upgraded
+	// first, sixth and tenth. Together with maxUnavailable a window of Pods is a sample of all of them.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -62,16 +65,17 @@ type SidecarSetUpdateStrategy struct {
 	ScatterStrategy []UpdateScatterTerm `json:"scatterStrategy,omitempty"`
 }
 
-// UpdatePriorityStrategy orders Pods by labels.
+// UpdatePriorityStrategy orders Pods by labels, in one of two ways.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.orderPriority) && has(self.weightPriority))",message="only one of orderPriority and weightPriority may be set"
+// +kubebuilder:validation:XValidation:rule="!(has(self.orderPriority) && size(self.orderPriority) > 0 && has(self.weightPriority) && size(self.weightPriority) > 0)",message="only one of orderPriority and weightPriority may be set"
 type UpdatePriorityStrategy struct {
-	// Order by the trailing number of label values; the first key present decides.
+	// Order by label keys: the first of these keys that a Pod has decides. Earlier keys come first; of the same key,
+	// values that end in a larger number, and last those that end in none. Pods with none of the keys come last.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	OrderPriority []UpdatePriorityOrderTerm `json:"orderPriority,omitempty"`
-	// Order by the sum of the weights of matching terms, larger first.
+	// Order by the sum of the weights of the terms that match a Pod, larger first. Pods that no term matches come last.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -89,13 +93,14 @@ type UpdatePriorityOrderTerm struct {
 
 // UpdatePriorityWeightTerm gives Pods that match a weight.
 type UpdatePriorityWeightTerm struct {
-	// 0 to 100.
+	// Weight of the Pods that match, 0 to 100.
 	// +required
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Weight int32 `json:"weight"`
-	// Which Pods.
+	// Which Pods. It must not be empty.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty"
 	MatchSelector metav1.LabelSelector `json:"matchSelector"`
 }
 
@@ -106,7 +111,7 @@ type UpdateScatterTerm struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
 	Key string `json:"key"`
-	// The label's value, or "*".
+	// The label's value, or "*" for every value that Pods have. Default "*".
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Value string `json:"value,omitempty"`

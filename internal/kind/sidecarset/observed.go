@@ -17,6 +17,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
+	"github.com/outrigger-project/outrigger/internal/plan/order"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/rollout"
 )
@@ -44,6 +45,9 @@ type Set struct {
 	Paused bool
 	// Selector is updateStrategy.selector; nil selects every Pod.
 	Selector labels.Selector
+	// Priority and Scatter are updateStrategy.priorityStrategy and .scatterStrategy.
+	Priority order.Priority
+	Scatter  order.Scatter
 	// Keep is how many of the matched Pods keep their old version (partition, resolved).
 	Keep int
 	// MaxUnavailable is how many matched Pods may be unavailable (resolved).
@@ -63,7 +67,7 @@ type Pod struct {
 	Unit plan.Unit
 	// ResourceVersion of the Pod this record was made from.
 	ResourceVersion string
-	// Labels of the Pod, for updateStrategy.selector. Not to be changed.
+	// Labels of the Pod, for updateStrategy. Not to be changed.
 	Labels map[string]string
 	// Hash and HashWithoutImage are the SidecarSet version that the Pod's annotations name.
 	Hash, HashWithoutImage string
@@ -151,6 +155,10 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, erro
 			return Observed{}, fmt.Errorf("SidecarSet %s: spec.updateStrategy.selector: %w", set.Name, err)
 		}
 	}
+	if s.Priority, err = order.PriorityOf(strategy.PriorityStrategy); err != nil {
+		return Observed{}, fmt.Errorf("SidecarSet %s: spec.updateStrategy.priorityStrategy.%w", set.Name, err)
+	}
+	s.Scatter = order.ScatterOf(strategy.ScatterStrategy)
 	if s.Keep, err = rollout.Keep(strategy.Partition, len(pods)); err != nil {
 		return Observed{}, fmt.Errorf("SidecarSet %s: spec.updateStrategy: %w", set.Name, err)
 	}

@@ -8,17 +8,14 @@ import (
 
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
-	"github.com/outrigger-project/outrigger/internal/plan/order"
 	"github.com/outrigger-project/outrigger/internal/plan/rollout"
 )
 
 // Plan decides. Every Pod that is not of the newest version, or whose version is not known for sure, gets a
 // step or a hold.
 //
-// Which Pods could take the newest version is judged first, Pod by Pod (judge). Of these, those that serve
-// nothing at the moment, and those that will not notice, come first and cost nothing; then, in the default
-// order, as many available ones as the budget allows; and all together no more than the partition leaves
-// room for.
+// Which Pods could take the newest version is judged first, Pod by Pod (judge). Which of them get the room that the
+// partition leaves, and who of these is next, is said in choose.go.
 //
 // Steps are in the order they are to be carried out, holds in the order of obs.Pods: to sort ten thousand
 // holds at every look would cost more than the decision.
@@ -43,8 +40,8 @@ func Plan(obs Observed) plan.Plan {
 			sure = p.SettledFrom
 		}
 	}
-	taken := choose(obs, verdicts, window, counts)
-	why := explain(&obs.Set, window, len(taken), counts)
+	taken, costing := choose(obs, verdicts, window, counts)
+	why := explain(&obs.Set, window, len(taken), costing, counts)
 	p := plan.Plan{Steps: steps(obs, taken, why), Holds: holds(obs.Pods, verdicts, why)}
 	if sure > 0 {
 		p.WakeAfter = time.Unix(sure, 0).Sub(obs.Now)
@@ -139,37 +136,6 @@ func changesImage(s *Set, p *Pod) bool {
 		}
 	}
 	return false
-}
-
-// choose returns the Pods to take now, in order, and gives every candidate its verdict.
-func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) []int32 {
-	candidates := make([]int32, 0, n[free]+n[costly])
-	for i, v := range verdicts {
-		if v == free || v == costly {
-			candidates = append(candidates, int32(i))
-		}
-	}
-	now := obs.Now.Unix()
-	compare := func(a, b int32) int {
-		if verdicts[a] != verdicts[b] {
-			return int(verdicts[a]) - int(verdicts[b])
-		}
-		return compareDefault(&obs.Pods[a], &obs.Pods[b], now)
-	}
-	room := min(w.Room(), len(candidates))
-	most := min(room, n[free]+w.Budget())
-	order.Split(candidates, room, compare)
-	order.First(candidates[:room], most, compare)
-	for _, c := range candidates[room:] {
-		verdicts[c] = keptByPartition
-	}
-	for _, c := range candidates[most:room] {
-		verdicts[c] = waitsForBudget
-	}
-	for _, c := range candidates[:most] {
-		verdicts[c] = taken
-	}
-	return candidates[:most]
 }
 
 // steps are the updates of the Pods that are taken.

@@ -54,8 +54,8 @@ type reasons struct {
 	holds                               [verdictCount]string
 }
 
-// explain words the reasons of a plan that takes that many Pods.
-func explain(s *Set, w rollout.Window, taking int, n counts) reasons {
+// explain words the reasons of a plan that takes that many Pods, costing of them at the cost of the budget.
+func explain(s *Set, w rollout.Window, taking, costing int, n counts) reasons {
 	update := "update to " + s.Revision
 	r := reasons{
 		available:   update,
@@ -70,8 +70,8 @@ func explain(s *Set, w rollout.Window, taking int, n counts) reasons {
 	r.holds[waitsForKubelet] = "the pod is ready, and it is not sure yet that kubelet has carried out the last change"
 	seen, asked := w.Updated-n[waitsForCache], w.Total-s.Keep
 	r.holds[keptByPartition] = fmt.Sprintf("partition %s keeps %d of %d pods at their version; %d of %d updated%s",
-		s.Partition, min(s.Keep, w.Total-seen), w.Total, seen, max(seen, asked), underway(n[waitsForCache]+taking))
-	r.holds[waitsForBudget] = budgetText(s, w, max(0, taking-n[free]))
+		s.Partition, min(s.Keep, w.Total-seen), w.Total, seen, max(seen, asked), underway(n[waitsForCache]+taking)) + orderText(s)
+	r.holds[waitsForBudget] = budgetText(s, w, costing) + orderText(s)
 	return r
 }
 
@@ -98,6 +98,19 @@ func budgetText(s *Set, w rollout.Window, taking int) string {
 	}
 	return fmt.Sprintf("%d of %d pods %s unavailable%s and maxUnavailable is %s",
 		w.Unavailable+taking, w.Total, verb, now, most)
+}
+
+// orderText says what puts other Pods first, if that is not the default order.
+func orderText(s *Set) string {
+	switch {
+	case s.Priority.None() && s.Scatter.None():
+		return ""
+	case s.Scatter.None():
+		return "; priorityStrategy says who is next"
+	case s.Priority.None():
+		return "; scatterStrategy says who is next"
+	}
+	return "; priorityStrategy and scatterStrategy say who is next"
 }
 
 // NotUpgradable returns how many Pods a plan holds because they need to be recreated, for the event

@@ -244,6 +244,14 @@ func (s *story) sets(t *testing.T, what, value string) {
 		if strategy.Selector = nil; ok {
 			strategy.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{key: label}}
 		}
+	case "weights", "ordered":
+		strategy.PriorityStrategy = priorityOf(t, what, value)
+	case "scatter":
+		strategy.ScatterStrategy = nil
+		for _, term := range strings.Split(value, ",") {
+			key, label, _ := strings.Cut(term, "=")
+			strategy.ScatterStrategy = append(strategy.ScatterStrategy, v1beta1.UpdateScatterTerm{Key: key, Value: label})
+		}
 	default:
 		t.Fatalf("user sets %s?", what)
 	}

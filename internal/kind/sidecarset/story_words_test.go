@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
@@ -15,6 +17,7 @@ import (
 // happens does what a section's name says:
 //
 //	user sets image|env|partition|maxUnavailable|paused|type|selector VALUE
+//	user sets weights KEY=VALUE:WEIGHT,…|ordered KEY,…|scatter KEY=VALUE,…
 //	user deletes POD                    user creates N pods PREFIX
 //	kubelet restarts POD…|all           POD… becomes ready|unready
 //	somebody patches POD to IMAGE
@@ -54,6 +57,28 @@ func (s *story) happens(t *testing.T, what string) {
 	case what != "nothing happens":
 		t.Fatalf("%q is not a thing that happens", what)
 	}
+}
+
+// priorityOf reads a priorityStrategy: ordered keys, or weights of labels.
+func priorityOf(t *testing.T, what, value string) *v1beta1.UpdatePriorityStrategy {
+	t.Helper()
+	p := &v1beta1.UpdatePriorityStrategy{}
+	for _, term := range strings.Split(value, ",") {
+		if what == "ordered" {
+			p.OrderPriority = append(p.OrderPriority, v1beta1.UpdatePriorityOrderTerm{OrderedKey: term})
+			continue
+		}
+		label, weight, _ := strings.Cut(term, ":")
+		key, value, _ := strings.Cut(label, "=")
+		number, err := strconv.Atoi(weight)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.WeightPriority = append(p.WeightPriority, v1beta1.UpdatePriorityWeightTerm{
+			Weight: int32(number), MatchSelector: metav1.LabelSelector{MatchLabels: map[string]string{key: value}},
+		})
+	}
+	return p
 }
 
 // each finds Pods by name; "all" are all.

@@ -7,7 +7,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -79,6 +78,8 @@ func checks() []func(subject) field.ErrorList {
 		pullSecretsAreNamed,
 		numbersAreValid,
 		partitionOrSelector,
+		priorityIsValid,
+		scatterIsValid,
 		upgradeTypeIsImmutable,
 		nothingUnsupported,
 	}
@@ -119,7 +120,6 @@ func selectorIsThere(s subject) field.ErrorList {
 	return nil
 }
 
-// selectorsAreWellFormed: an empty selector would match everything, which nobody means.
 func selectorsAreWellFormed(s subject) field.ErrorList {
 	var errs field.ErrorList
 	for _, one := range []struct {
@@ -130,13 +130,9 @@ func selectorsAreWellFormed(s subject) field.ErrorList {
 		{s.spec.Child("namespaceSelector"), s.set.Spec.NamespaceSelector},
 		{s.spec.Child("updateStrategy", "selector"), s.set.Spec.UpdateStrategy.Selector},
 	} {
-		if one.selector == nil {
-			continue
+		if one.selector != nil {
+			errs = append(errs, fullSelector(one.at, one.selector)...)
 		}
-		if len(one.selector.MatchLabels)+len(one.selector.MatchExpressions) == 0 {
-			errs = append(errs, field.Invalid(one.at, "{}", "must not be empty"))
-		}
-		errs = append(errs, sorted(metavalidation.ValidateLabelSelector(one.selector, metavalidation.LabelSelectorValidationOptions{}, one.at))...)
 	}
 	return errs
 }

@@ -49,6 +49,8 @@ func TestValidate_accepts(t *testing.T) {
 		"a base and its canary":        {set: changed("name: a}", "name: base}"), other: canary},
 		"a canary whose base is gone":  {set: canary, old: canary},
 		"a canary that says it is not": {set: changed("name: a}", `name: a, annotations: {apps.kruise.io/sidecarset-canary: "false"}}`)},
+		"priority and scatter":         {set: changed("spec:", "spec:\n  updateStrategy: {priorityStrategy: {weightPriority: [{weight: 0, matchSelector: {matchLabels: {x: y}}}, {weight: 100, matchSelector: {matchExpressions: [{key: x, operator: Exists}]}}]}, scatterStrategy: [{key: x}, {key: x, value: y}, {key: z, value: \"*\"}]}")},
+		"ordered keys":                 {set: changed("spec:", "spec:\n  updateStrategy: {priorityStrategy: {orderPriority: [{orderedKey: x}, {orderedKey: example.com/y}]}}")},
 		"no image policy, no probes":   {set: changed("containers:", "containers: ", "i:1", "registry.example/i@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
 	}
 	for name, test := range tests {

@@ -11,13 +11,10 @@ import (
 // and of rollouts and revisions.
 func nothingUnsupported(s subject) field.ErrorList {
 	spec, at := &s.set.Spec, s.spec
-	strategy := at.Child("updateStrategy")
 	label := field.NewPath("metadata", "labels").Key(v1beta1.SidecarSetCustomVersionLabel)
 	r := inject.Refusals{Errs: inject.Unsupported(s.set)}
 	r.Add(s.set.Labels[v1beta1.SidecarSetCustomVersionLabel] != "", label, "custom versions")
 	r.Add(spec.CustomVersion != "", at.Child("customVersion"), "custom versions (in v1alpha1 the label "+v1beta1.SidecarSetCustomVersionLabel+")")
-	r.Add(spec.UpdateStrategy.PriorityStrategy != nil, strategy.Child("priorityStrategy"), "ordering Pods by priority")
-	r.Add(len(spec.UpdateStrategy.ScatterStrategy) > 0, strategy.Child("scatterStrategy"), "scattering Pods")
 	r.Add(spec.RevisionHistoryLimit != nil, at.Child("revisionHistoryLimit"), "a revision history")
 	return r.Errs
 }

@@ -1,6 +1,7 @@
-// Package order answers which few of many come first, without sorting all of them.
+// Package order answers who comes first: which few of many (First, Split: without sorting all of them), whom the
+// user's priorityStrategy prefers (Priority), and how scatterStrategy spreads what has much in common (Scatter).
 //
-// It knows nothing of what it orders; each kind says with a comparison what comes first. For a comparison
+// It knows nothing of what it orders but labels; each kind says with a comparison what comes first. For a comparison
 // without ties the result does not depend on the input's order.
 package order
 
