@@ -161,13 +161,7 @@ func (w *World) userActs() {
 	case 7:
 		w.edit("sets maxUnavailable", func(s *v1beta1.SidecarSetSpec) { s.UpdateStrategy.MaxUnavailable = w.number(0) })
 	case 8:
-		w.edit("switches paused or NotUpdate", func(s *v1beta1.SidecarSetSpec) {
-			s.UpdateStrategy.Paused = w.percent(40)
-			s.UpdateStrategy.Type = v1beta1.RollingUpdate
-			if w.percent(20) {
-				s.UpdateStrategy.Type = v1beta1.NotUpdate
-			}
-		})
+		w.edit("switches paused or NotUpdate", w.switched)
 	case 10:
 		w.edit("says who goes first", func(s *v1beta1.SidecarSetSpec) { w.ordered(&s.UpdateStrategy) })
 	case 9:
@@ -177,6 +171,15 @@ func (w *World) userActs() {
 				s.UpdateStrategy.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}
 			}
 		})
+	}
+}
+
+// switched pauses or goes on, and says whether Pods are updated at all.
+func (w *World) switched(s *v1beta1.SidecarSetSpec) {
+	s.UpdateStrategy.Paused = w.percent(40)
+	s.UpdateStrategy.Type = v1beta1.RollingUpdate
+	if w.percent(20) {
+		s.UpdateStrategy.Type = v1beta1.NotUpdate
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 )
 
 // appNames are the label app_name of the Pods of scattering: how many Pods have it. Empty: no such label.
-func appNames() map[string]int { return map[string]int{"nginx": 9, "web-server": 9, "api-gateway": 6, "": 6} }
+func appNames() map[string]int {
+	return map[string]int{"nginx": 9, "web-server": 9, "api-gateway": 6, "": 6}
+}
 
 // TestRow21_scatterNamedValues: example 03's SidecarSet "scattered", with its maxUnavailable of 10%.
 func TestRow21_scatterNamedValues(t *testing.T) {

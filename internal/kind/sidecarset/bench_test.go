@@ -6,10 +6,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/order"
 	"github.com/outrigger-project/outrigger/internal/sim"
 )
 
@@ -66,6 +68,33 @@ func BenchmarkPlan(b *testing.B) {
 	}
 }
 
+// BenchmarkPlan_ordered is BenchmarkPlan with weights, with terms that scatter, and with both.
+func BenchmarkPlan_ordered(b *testing.B) {
+	match := metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+	weights := &v1beta1.UpdatePriorityStrategy{WeightPriority: []v1beta1.UpdatePriorityWeightTerm{{Weight: 1, MatchSelector: match}}}
+	priority, err := order.PriorityOf(weights)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, o := range map[string]struct {
+		priority order.Priority
+		scatter  order.Scatter
+	}{
+		"priority": {priority: priority},
+		"scatter":  {scatter: order.ScatterOf([]v1beta1.UpdateScatterTerm{{Key: "app"}})},
+		"both":     {priority, order.ScatterOf([]v1beta1.UpdateScatterTerm{{Key: "app"}})},
+	} {
+		b.Run(name, func(b *testing.B) {
+			obs := rollout(b, 10_000, "logtail:2")
+			obs.Set.Priority, obs.Set.Scatter = o.priority, o.scatter
+			b.ReportAllocs()
+			for b.Loop() {
+				sidecarset.Plan(obs)
+			}
+		})
+	}
+}
+
 func BenchmarkStatus(b *testing.B) {
 	obs := rollout(b, 10_000, "logtail:2")
 	p := sidecarset.Plan(obs)
@@ -105,6 +134,10 @@ func TestPlan_allocatesPerStepNotPerPod(t *testing.T) {
 	}
 	if got := testing.AllocsPerRun(10, func() { sidecarset.Plan(obs) }); got > 25 {
 		t.Errorf("%v allocations for %d pods without a step, want at most 25", got, n)
+	}
+	obs.Set.Scatter = order.ScatterOf([]v1beta1.UpdateScatterTerm{{Key: "app"}})
+	if got := testing.AllocsPerRun(10, func() { sidecarset.Plan(obs) }); got > 60 {
+		t.Errorf("%v allocations for %d scattered pods without a step, want at most 60", got, n)
 	}
 }
 

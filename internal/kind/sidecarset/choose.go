@@ -27,7 +27,10 @@ func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) (chose
 		}
 	}
 	room := min(w.Room(), len(candidates))
-	before := sequence(obs, verdicts, candidates)
+	before := func(a, b int32) int { return compareDefault(&obs.Pods[a], &obs.Pods[b], obs.Now.Unix()) }
+	if room < len(candidates) || w.Budget() > 0 { // otherwise there is nothing to be first for
+		before = sequence(obs, verdicts, candidates)
+	}
 	order.Split(candidates, room, before)
 	freeOnes := 0
 	for _, c := range candidates[:room] {
