@@ -139,8 +139,8 @@ func (w *World) image(name string) string {
 
 // userActs is one change of mind.
 func (w *World) userActs() {
-	switch w.rng.IntN(11) {
-	case 0:
+	switch w.rng.IntN(12) {
+	case 0, 11:
 		w.userReplaces()
 	case 1:
 		if w.percent(30) {
