@@ -20,12 +20,7 @@ import (
 //	10 Pods, partition 7, maxUnavailable 1. a, b and c have a weight; c and an unweighted d are not ready.
 //	room for a, b, c: take c (costs nothing) and a; b waits for the budget; d is kept by the partition.
 func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) (chosen []int32, costing int) {
-	candidates := make([]int32, 0, n[free]+n[costly])
-	for i, v := range verdicts {
-		if v == free || v == costly {
-			candidates = append(candidates, int32(i))
-		}
-	}
+	candidates := among(verdicts, n[free]+n[costly], free, costly)
 	room := min(w.Room(), len(candidates))
 	before := func(a, b int32) int { return compareDefault(&obs.Pods[a], &obs.Pods[b], obs.Now.Unix()) }
 	if room < len(candidates) || w.Budget() > 0 { // otherwise there is nothing to be first for
@@ -91,12 +86,7 @@ func sequence(obs Observed, verdicts []verdict, candidates []int32) func(a, b in
 // scattered returns every candidate's place in the sequence that scatterStrategy makes of another one. It begins with
 // the Pods that have the newest version, or were told to take it: a rollout goes on as it began.
 func scattered(obs Observed, verdicts []verdict, candidates []int32, before func(a, b int32) int) []int32 {
-	var done []int32
-	for i, v := range verdicts {
-		if v == isNewest || v == waitsForCache {
-			done = append(done, int32(i))
-		}
-	}
+	done := among(verdicts, 0, isNewest, waitsForCache)
 	next := slices.Clone(candidates)
 	order.First(next, len(next), before)
 	obs.Set.Scatter.Spread(next, done, func(i int32) map[string]string { return obs.Pods[i].Labels })
@@ -105,4 +95,15 @@ func scattered(obs Observed, verdicts []verdict, candidates []int32, before func
 		places[c] = int32(i)
 	}
 	return places
+}
+
+// among returns the Pods that have one of two verdicts; most is about how many.
+func among(verdicts []verdict, most int, one, other verdict) []int32 {
+	pods := make([]int32, 0, most)
+	for i, v := range verdicts {
+		if v == one || v == other {
+			pods = append(pods, int32(i))
+		}
+	}
+	return pods
 }
