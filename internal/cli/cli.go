@@ -35,6 +35,6 @@ func New(streams Streams, decode Decode) *cobra.Command {
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
-	root.AddCommand(newInject(streams, decode))
+	root.AddCommand(newInject(streams, decode), newWhy(streams))
 	return root
 }

@@ -48,6 +48,9 @@ func TestIndex_agreesWithLookingAtEverySet(t *testing.T) {
 			}
 			for key, spec := range all {
 				s := of(t, &spec)
+				if _, missed := s.Fit(pod, namespace, known); (missed == 0) != (s.Why(pod, namespace, known) == "") {
+					t.Fatalf("%s: Fit() misses %d, Why() = %q", key, missed, s.Why(pod, namespace, known))
+				}
 				if matches := s.MatchesIn(pod, namespace, known); matches != (s.Why(pod, namespace, known) == "") {
 					t.Fatalf("%s: MatchesIn() = %t, Why() = %q", key, matches, s.Why(pod, namespace, known))
 				}

@@ -2,7 +2,9 @@ package scope
 
 import (
 	"fmt"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -18,6 +20,48 @@ func (s Scope) Why(podLabels labels.Set, namespace string, namespaceLabels label
 		return whyNotNamespace(s.Namespaces, namespace, namespaceLabels)
 	}
 	return ""
+}
+
+// Fit counts how many of the requirements of both selectors a Pod meets, and how many it misses: a set that misses one
+// and meets others is what a user with a typing error looks for. What is not known is missed.
+func (s Scope) Fit(podLabels labels.Set, namespace string, namespaceLabels labels.Set) (met, missed int) {
+	count := func(selector labels.Selector, meets func(*labels.Requirement) bool) {
+		if selector == nil {
+			return
+		}
+		requirements, selectable := selector.Requirements()
+		if !selectable {
+			missed++
+		}
+		for i := range requirements {
+			if meets(&requirements[i]) {
+				met++
+			} else {
+				missed++
+			}
+		}
+	}
+	if s.Pods == nil || s.Pods.Empty() {
+		missed++
+	}
+	count(s.Pods, func(r *labels.Requirement) bool { return r.Matches(podLabels) })
+	count(s.Namespaces, func(r *labels.Requirement) bool {
+		return requirementMet(r, nameLabel(namespace), namespaceLabels)
+	})
+	return met, missed
+}
+
+// Where says in which namespaces a reader finds the Pods that are selected, "" being all, and whether it must know the
+// labels of namespaces to tell.
+func (s Scope) Where() (namespaces []string, byLabels bool) {
+	if s.Namespaces != nil {
+		requirements, _ := s.Namespaces.Requirements()
+		byLabels = slices.ContainsFunc(requirements, func(r labels.Requirement) bool { return r.Key() != corev1.LabelMetadataName })
+	}
+	if namespaces = named(s.Namespaces); len(namespaces) == 0 {
+		namespaces = []string{""}
+	}
+	return namespaces, byLabels
 }
 
 func whyNotPod(pods labels.Selector, podLabels labels.Set) string {

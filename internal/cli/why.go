@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/outrigger-project/outrigger/internal/cli/why"
+)
+
+const whyHelp = `Say why a Pod has the sidecars it has and is or is not upgraded, or where a SidecarSet's rollout stands.
+
+Of a Pod: which SidecarSets match it and why the others do not, which version of each it has, what an upgrade
+will do to it, what holds it now, and whether kubelet has carried out the last change. Of a SidecarSet: how many
+Pods are updated, what is next, and what holds the others.
+
+The answer is made by the function that the manager decides with, from what the API server has now; nothing is
+written. The manager's own memory of its last writes is not visible here.`
+
+type whyOptions struct {
+	rules     *clientcmd.ClientConfigLoadingRules
+	overrides clientcmd.ConfigOverrides
+	output    string
+	set       string
+	all       bool
+}
+
+func newWhy(streams Streams) *cobra.Command {
+	o := &whyOptions{rules: clientcmd.NewDefaultClientConfigLoadingRules()}
+	cmd := &cobra.Command{
+		Use:   "why pod/NAME | sidecarset/NAME",
+		Short: "Say why a Pod has the sidecars it has, and what holds an upgrade",
+		Long:  whyHelp,
+		Example: `  kubectl outrigger why pod/web-0 -n shop
+  kubectl outrigger why pod/web-0 -n shop --sidecarset logtail
+  kubectl outrigger why sidecarset/logtail -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), streams, args[0]) },
+	}
+	cmd.Flags().StringVarP(&o.output, "output", "o", "", "json or yaml; empty: text")
+	cmd.Flags().StringVar(&o.set, "sidecarset", "", "tell only about this SidecarSet")
+	cmd.Flags().BoolVar(&o.all, "all", false, "list every SidecarSet that does not match, not only the nearest")
+	cmd.Flags().StringVar(&o.rules.ExplicitPath, "kubeconfig", "", "path of the kubeconfig; empty: as kubectl finds it")
+	clientcmd.BindOverrideFlags(&o.overrides, cmd.Flags(), clientcmd.RecommendedConfigOverrideFlags(""))
+	return cmd
+}
+
+func (o *whyOptions) run(ctx context.Context, streams Streams, what string) error {
+	if o.output != "" && o.output != "json" && o.output != "yaml" {
+		return fmt.Errorf("--output %q: must be json or yaml", o.output)
+	}
+	kind, name, _ := strings.Cut(what, "/")
+	if name == "" {
+		return fmt.Errorf("%q: must be pod/NAME or sidecarset/NAME", what)
+	}
+	var report func(context.Context, *reader, string) (fmt.Stringer, error)
+	switch kind {
+	case "pod", "pods", "po":
+		report = o.pod
+	case "sidecarset", "sidecarsets":
+		if o.set != "" {
+			return errors.New("--sidecarset goes with pod/NAME")
+		}
+		report = o.sidecarSet
+	default:
+		return fmt.Errorf("%q: must be pod/NAME or sidecarset/NAME", what)
+	}
+	r, err := newReader(clientcmd.NewNonInteractiveDeferredLoadingClientConfig(o.rules, &o.overrides))
+	if err != nil {
+		return err
+	}
+	told, err := report(ctx, r, name)
+	if err != nil {
+		return err
+	}
+	if o.output == "" {
+		_, err = fmt.Fprint(streams.Out, told)
+		return err
+	}
+	data, err := json.Marshal(told)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return printAll(streams.Out, o.output, [][]byte{data})
+}
+
+func (o *whyOptions) pod(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
+	pod, err := r.pod(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	facts := why.Facts{Now: time.Now()}
+	if facts.Sets, err = r.sets(ctx); err != nil {
+		return nil, err
+	}
+	injected := why.Injected(pod)
+	if o.set != "" {
+		if err := known(o.set, facts.Sets, injected); err != nil {
+			return nil, err
+		}
+		injected = []string{o.set}
+	}
+	r.namespaces(ctx, &facts, pod.Namespace, injected)
+	r.fleets(ctx, &facts, injected)
+	return why.OfPod(facts, pod, o.set, o.all), nil
+}
+
+func (o *whyOptions) sidecarSet(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
+	facts := why.Facts{Now: time.Now()}
+	var err error
+	if facts.Sets, err = r.sets(ctx); err != nil {
+		return nil, err
+	}
+	if err := known(name, facts.Sets, nil); err != nil {
+		return nil, err
+	}
+	r.namespaces(ctx, &facts, "", []string{name})
+	r.fleets(ctx, &facts, []string{name})
+	report, err := why.OfSet(facts, facts.Sets[name])
+	return report, err
+}

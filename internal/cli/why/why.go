@@ -1,0 +1,114 @@
+// Package why answers why a Pod has the sidecars it has, and why a rollout stands where it stands.
+//
+// It is a pure function from facts that somebody read from the cluster to a report, and the report's text. It decides
+// nothing: what it says is what kind/sidecarset.Plan, which the controller carries out, says of the same facts. What
+// only a running manager knows, its ledger of writes, is not among them; the report says so where that matters.
+//
+// Start at OfPod and OfSet.
+package why
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+)
+
+// Facts are what was read from the cluster.
+type Facts struct {
+	Now time.Time
+	// Sets are all SidecarSets, by name.
+	Sets map[string]*v1beta1.SidecarSet
+	// Namespaces are the labels of the namespaces that were read.
+	Namespaces map[string]labels.Set
+	// NamespacesUnknown says why not all were read where all were needed; empty if they were.
+	NamespacesUnknown string
+	// Fleets are the Pods of the sets that were looked at, by set.
+	Fleets map[string]*Fleet
+	// Notes say what could not be read.
+	Notes []string
+}
+
+// Fleet is the Pods that one set selects.
+type Fleet struct {
+	// Members carry the set's sidecars. They share memory with the Pods.
+	Members []sidecarset.Pod
+	// Bare are selected and do not carry them.
+	Bare []plan.Unit
+	// Unknown says why the Pods could not be read; empty if they were.
+	Unknown string
+}
+
+// Add adds a Pod if the set selects it. Finished Pods and those being deleted belong to nobody. namespace are the labels
+// of the Pod's namespace; nil: only its name is known.
+func (f *Fleet) Add(pod *corev1.Pod, set string, s scope.Scope, namespace labels.Set) {
+	if !s.MatchesIn(pod.Labels, pod.Namespace, namespace) || !active(pod) {
+		return
+	}
+	if namespace == nil {
+		namespace = labels.Set{corev1.LabelMetadataName: pod.Namespace}
+	}
+	if record, ok := sidecarset.Member(pod, set, s, namespace); ok {
+		f.Members = append(f.Members, record)
+		return
+	}
+	f.Bare = append(f.Bare, plan.Unit{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)})
+}
+
+func active(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+}
+
+// Rollout is where a set's rollout stands: the numbers that holds are made of.
+type Rollout struct {
+	Revision string `json:"revision"`
+	// Matched Pods are selected and carry the sidecars; Ready of them are available.
+	Matched      int32 `json:"matched"`
+	Updated      int32 `json:"updated"`
+	Ready        int32 `json:"ready"`
+	UpdatedReady int32 `json:"updatedReady"`
+	// Partition and MaxUnavailable are as the user wrote them, Keeps and MayBeUnavailable what they come to, in Pods.
+	Partition        string `json:"partition"`
+	Keeps            int    `json:"keeps"`
+	MaxUnavailable   string `json:"maxUnavailable"`
+	MayBeUnavailable int    `json:"mayBeUnavailable"`
+}
+
+// look is one set's observation and the decision on it.
+type look struct {
+	sidecarset.Observed
+	plan   plan.Plan
+	status v1beta1.SidecarSetStatus
+}
+
+func lookAt(set *v1beta1.SidecarSet, members []sidecarset.Pod, now time.Time) (look, error) {
+	obs, err := sidecarset.Observe(set, members, now)
+	if err != nil {
+		return look{}, err
+	}
+	p := sidecarset.Plan(obs)
+	return look{obs, p, sidecarset.Status(obs, p)}, nil
+}
+
+func (l look) rollout() *Rollout {
+	return &Rollout{
+		Revision: l.Set.Revision,
+		Matched:  l.status.MatchedPods, Updated: l.status.UpdatedPods,
+		Ready: l.status.ReadyPods, UpdatedReady: l.status.UpdatedReadyPods,
+		Partition: l.Set.Partition, Keeps: l.Set.Keep,
+		MaxUnavailable: l.Set.MaxUnavailableText, MayBeUnavailable: l.Set.MaxUnavailable,
+	}
+}
+
+// behind says that no manager has looked at a set's newest generation; empty if one has.
+func behind(set *v1beta1.SidecarSet) string {
+	if set.Status.ObservedGeneration >= set.Generation {
+		return ""
+	}
+	return "no manager has acted on the newest spec yet; if it stays so, none is running"
+}
