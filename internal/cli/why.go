@@ -55,21 +55,9 @@ func (o *whyOptions) run(ctx context.Context, streams Streams, what string) erro
 	if o.output != "" && o.output != "json" && o.output != "yaml" {
 		return fmt.Errorf("--output %q: must be json or yaml", o.output)
 	}
-	kind, name, _ := strings.Cut(what, "/")
-	if name == "" {
-		return fmt.Errorf("%q: must be pod/NAME or sidecarset/NAME", what)
-	}
-	var report func(context.Context, *reader, string) (fmt.Stringer, error)
-	switch kind {
-	case "pod", "pods", "po":
-		report = o.pod
-	case "sidecarset", "sidecarsets":
-		if o.set != "" {
-			return errors.New("--sidecarset goes with pod/NAME")
-		}
-		report = o.sidecarSet
-	default:
-		return fmt.Errorf("%q: must be pod/NAME or sidecarset/NAME", what)
+	report, name, err := o.asked(what)
+	if err != nil {
+		return err
 	}
 	r, err := newReader(clientcmd.NewNonInteractiveDeferredLoadingClientConfig(o.rules, &o.overrides))
 	if err != nil {
@@ -88,6 +76,22 @@ func (o *whyOptions) run(ctx context.Context, streams Streams, what string) erro
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return printAll(streams.Out, o.output, [][]byte{data})
+}
+
+// asked returns the report that is asked for, and of which object.
+func (o *whyOptions) asked(what string) (func(context.Context, *reader, string) (fmt.Stringer, error), string, error) {
+	kind, name, _ := strings.Cut(what, "/")
+	switch {
+	case name == "":
+	case kind == "pod", kind == "pods", kind == "po":
+		return o.pod, name, nil
+	case kind == "sidecarset", kind == "sidecarsets":
+		if o.set != "" {
+			return nil, "", errors.New("--sidecarset goes with pod/NAME")
+		}
+		return o.sidecarSet, name, nil
+	}
+	return nil, "", fmt.Errorf("%q: must be pod/NAME or sidecarset/NAME", what)
 }
 
 func (o *whyOptions) pod(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {

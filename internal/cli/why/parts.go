@@ -32,11 +32,11 @@ type Container struct {
 type State string
 
 const (
-	// CarriedOut: the container runs what the spec names.
+	// CarriedOut means that the container runs what the spec names.
 	CarriedOut State = "CarriedOut"
-	// UnderWay: it does not yet.
+	// UnderWay means that it does not yet.
 	UnderWay State = "UnderWay"
-	// InDoubt: it seems so, and only time can tell.
+	// InDoubt means that it seems so, and only time can tell.
 	InDoubt State = "InDoubt"
 )
 

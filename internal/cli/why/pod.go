@@ -9,6 +9,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
@@ -106,7 +107,7 @@ func OfPod(f Facts, pod *corev1.Pod, only string, all bool) Pod {
 		case carries:
 			r.Sets = append(r.Sets, carried(f, pod, name, set, other.Why))
 		case matches:
-			r.Sets = append(r.Sets, Carried{Name: name, NotInjected: notInjected(pod, set)})
+			r.Sets = append(r.Sets, Carried{Name: name, NotInjected: notInjected(f, pod, set)})
 		default:
 			others = append(others, other)
 		}
@@ -131,13 +132,18 @@ func match(f Facts, pod *corev1.Pod, set *v1beta1.SidecarSet) (Other, bool) {
 }
 
 // notInjected says why a Pod does not carry a set that selects it. Sidecars are injected at creation and never after.
-func notInjected(pod *corev1.Pod, set *v1beta1.SidecarSet) string {
+func notInjected(f Facts, pod *corev1.Pod, set *v1beta1.SidecarSet) string {
 	const remedy = "; recreate the pod to get it"
+	canary := slices.IndexFunc(Injected(pod), func(name string) bool {
+		return f.Sets[name] != nil && inject.BaseOf(f.Sets[name]) == set.Name
+	})
 	switch {
 	case !active(pod):
 		return "the pod is finished or being deleted"
 	case pod.Namespace == "kube-system" || pod.Namespace == "kruise-system":
 		return "nothing is injected in namespace " + pod.Namespace + ", so that the cluster and Outrigger can always start"
+	case canary >= 0:
+		return "the pod has its canary " + Injected(pod)[canary] + " instead"
 	case pod.CreationTimestamp.Before(&set.CreationTimestamp):
 		return "the pod was created before the SidecarSet, and sidecars are injected at creation only" + remedy
 	case set.Spec.InjectionStrategy.Paused:
@@ -196,7 +202,7 @@ func carried(f Facts, pod *corev1.Pod, name string, set *v1beta1.SidecarSet, not
 }
 
 // decide says what is to become of the Pod, as the controller decides it from all the set's Pods.
-func (r *Carried) decide(f Facts, set *v1beta1.SidecarSet, record sidecarset.Pod) {
+func (c *Carried) decide(f Facts, set *v1beta1.SidecarSet, record sidecarset.Pod) {
 	fleet := f.Fleets[set.Name]
 	if fleet == nil {
 		fleet = &Fleet{Unknown: "its pods were not read"}
@@ -210,27 +216,27 @@ func (r *Carried) decide(f Facts, set *v1beta1.SidecarSet, record sidecarset.Pod
 	}
 	l, err := lookAt(set, members, f.Now)
 	if err != nil {
-		r.Notes = append(r.Notes, err.Error())
+		c.Notes = append(c.Notes, err.Error())
 		return
 	}
-	r.NewestRevision, r.Newest = l.Set.Revision, record.Hash == l.Set.Hash && record.Unreadable == ""
-	r.Upgrade = upgrade(l, record)
+	c.NewestRevision, c.Newest = l.Set.Revision, record.Hash == l.Set.Hash && record.Unreadable == ""
+	c.Upgrade = upgrade(l, record)
 	if note := behind(set); note != "" {
-		r.Notes = append(r.Notes, note)
+		c.Notes = append(c.Notes, note)
 	}
 	if fleet.Unknown != "" {
-		r.Notes = append(r.Notes, "what partition and maxUnavailable allow is not known: "+fleet.Unknown)
+		c.Notes = append(c.Notes, "what partition and maxUnavailable allow is not known: "+fleet.Unknown)
 		return
 	}
-	r.Rollout = l.rollout()
+	c.Rollout = l.rollout()
 	for i := range l.plan.Holds {
 		if h := &l.plan.Holds[i]; h.Unit.UID == record.Unit.UID {
-			r.Hold = &Hold{string(h.Reason), h.Why}
+			c.Hold = &Hold{string(h.Reason), h.Why}
 		}
 	}
 	for i := range l.plan.Steps {
 		if s := &l.plan.Steps[i]; s.Unit.UID == record.Unit.UID {
-			r.Next = s.Why
+			c.Next = s.Why
 		}
 	}
 }

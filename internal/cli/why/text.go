@@ -49,7 +49,7 @@ func (r Pod) String() string {
 	if len(r.Sets) == 0 && r.Others.Count == 0 {
 		p.heading("\nThere are no SidecarSets.")
 	}
-	return p.Builder.String()
+	return p.String()
 }
 
 func (c *Carried) write(p *page) {
@@ -169,7 +169,7 @@ func (r Set) String() string {
 	if len(r.Holds) > 0 {
 		p.heading("\nHeld:")
 		for _, h := range r.Holds {
-			fmt.Fprintf(&p, "  %s  %s\n    %s\n", h.Reason, h.Pods.String(), h.Why)
+			fmt.Fprintf(&p, "  %s  %s\n    %s\n", h.Reason, h.String(), h.Why)
 		}
 	}
 	if r.Bare != nil {
@@ -182,7 +182,7 @@ func (r Set) String() string {
 			fmt.Fprintf(&p, "  %-11s %-5s %s: %s\n", c.Type, c.Status, c.Reason, c.Message)
 		}
 	}
-	return p.Builder.String()
+	return p.String()
 }
 
 // String names the Pods.

@@ -207,6 +207,12 @@ func TestReports(t *testing.T) {
 			w.other("other-env", web, map[string]string{"env": "test"})
 			return w.pod(t, 0)
 		},
+		"canary-instead": func(t *testing.T) fmt.Stringer {
+			w := worldOf(1)
+			w.other("base", map[string]string{"app": "web"}, nil)
+			w.set.Annotations = map[string]string{v1beta1.SidecarSetCanaryAnnotation: "true", v1beta1.SidecarSetBaseAnnotation: "base"}
+			return w.pod(t, 0)
+		},
 		"injected-and-gone": func(t *testing.T) fmt.Stringer {
 			w := worldOf(1)
 			delete(w.facts.Sets, "logtail")
