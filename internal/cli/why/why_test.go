@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,9 +134,11 @@ func (w *world) report(t *testing.T) fmt.Stringer {
 
 func half() *intstr.IntOrString { v := intstr.FromString("50%"); return &v }
 
-// TestReports compares reports with testdata; -update rewrites them, then read them.
-func TestReports(t *testing.T) {
-	cases := map[string]func(*testing.T) fmt.Stringer{
+type cases map[string]func(*testing.T) fmt.Stringer
+
+// upgrades are of Pods that carry the set.
+func upgrades() cases {
+	return cases{
 		"newest": func(t *testing.T) fmt.Stringer { return worldOf(1).pod(t, 0) },
 		"held-by-partition": func(t *testing.T) fmt.Stringer {
 			w := worldOf(4)
@@ -196,6 +199,12 @@ func TestReports(t *testing.T) {
 			w.pods[0].Annotations[v1beta1.SidecarSetHashAnnotation] = "oops"
 			return w.pod(t, 0)
 		},
+	}
+}
+
+// injections are of Pods that do not, or whose set or Pods cannot be seen.
+func injections() cases {
+	return cases{
 		"not-injected": func(t *testing.T) fmt.Stringer {
 			w := worldOf(1)
 			web := map[string]string{"app": "web"}
@@ -243,6 +252,12 @@ func TestReports(t *testing.T) {
 		"ten-thousand-sets": func(t *testing.T) fmt.Stringer { return many(10_000).pod(t, 0) },
 		"one-set-of-many":   func(t *testing.T) fmt.Stringer { return many(10_000).narrowed(t, 0, "s-4711", false) },
 		"all-of-many":       func(t *testing.T) fmt.Stringer { return many(15).narrowed(t, 0, "", true) },
+	}
+}
+
+// rollouts are of sets.
+func rollouts() cases {
+	return cases{
 		"set-moving": func(t *testing.T) fmt.Stringer {
 			w := worldOf(8)
 			w.image("logtail:2")
@@ -266,7 +281,14 @@ func TestReports(t *testing.T) {
 			return w.report(t)
 		},
 	}
-	for name, build := range cases {
+}
+
+// TestReports compares reports with testdata; -update rewrites them, then read them.
+func TestReports(t *testing.T) {
+	all := upgrades()
+	maps.Copy(all, injections())
+	maps.Copy(all, rollouts())
+	for name, build := range all {
 		t.Run(name, func(t *testing.T) { compare(t, name, build(t)) })
 	}
 	goldens, err := filepath.Glob("testdata/*")
@@ -274,7 +296,7 @@ func TestReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range goldens {
-		if cases[strings.TrimSuffix(filepath.Base(path), ".txt")] == nil {
+		if all[strings.TrimSuffix(filepath.Base(path), ".txt")] == nil {
 			t.Errorf("nothing reads %s", path)
 		}
 	}
