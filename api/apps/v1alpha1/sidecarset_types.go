@@ -154,7 +154,8 @@ type SidecarContainer struct {
 	// +kubebuilder:validation:MaxItems=64
 	TransferEnv []v1beta1.TransferEnvVar `json:"transferEnv,omitempty"`
 
-	// Resources computed from those of the Pod's containers. Not supported yet: refused when set.
+	// Resources computed from those of the Pod's containers. Excludes resources. For initContainers only with
+	// restartPolicy Always.
 	// +optional
 	ResourcesPolicy *v1beta1.ResourcesPolicy `json:"resourcesPolicy,omitempty"`
 }

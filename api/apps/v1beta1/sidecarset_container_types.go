@@ -37,7 +37,8 @@ type SidecarContainer struct {
 	// +kubebuilder:validation:MaxItems=64
 	TransferEnv []TransferEnvVar `json:"transferEnv,omitempty"`
 
-	// Resources computed from those of the Pod's containers. Not supported yet: refused when set.
+	// Resources computed from those of the Pod's containers. Excludes resources. For initContainers only with
+	// restartPolicy Always.
 	// +optional
 	ResourcesPolicy *ResourcesPolicy `json:"resourcesPolicy,omitempty"`
 }
@@ -131,27 +132,51 @@ type SourceContainerNameSource struct {
 // +kubebuilder:validation:Enum=sum;max
 type TargetContainersMode string
 
-// ResourcesPolicy computes a sidecar's resources from those of the Pod's containers.
+const (
+	// TargetContainersModeSum adds them up.
+	TargetContainersModeSum TargetContainersMode = "sum"
+	// TargetContainersModeMax takes the largest.
+	TargetContainersModeMax TargetContainersMode = "max"
+)
+
+// EveryContainer is the default of targetContainersNameRegex.
+const EveryContainer = ".*"
+
+// ResourcesPolicy computes a sidecar's resources, at the Pod's creation and once, from those of its target
+// containers: the Pod's containers and native sidecars (init containers with restartPolicy Always) that no
+// SidecarSet brings and whose name matches. A Pod without a target cannot be created.
 type ResourcesPolicy struct {
-	// sum or max of the target containers.
+	// How the targets' resources are made one: their sum, or the largest (max).
 	// +required
 	TargetContainersMode TargetContainersMode `json:"targetContainersMode"`
-	// Which containers count, by an unanchored regular expression on their names. Default ".*".
+	// Which containers are targets, by a regular expression (RE2) that some part of their name matches. Default ".*".
 	// +optional
 	// +kubebuilder:default=".*"
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="''.matches(self) || !''.matches(self)",message="must be a regular expression (RE2)"
 	TargetContainersNameRegex string `json:"targetContainersNameRegex,omitempty"`
-	// The expressions.
+	// The expressions, at least one.
 	// +required
 	ResourcesExpr ResourcesExpr `json:"resourcesExpr"`
 }
 
 // ResourcesExpr holds the expressions for limits and requests.
+//
+// An expression is made of numbers (2, 0.5), percentages (50%), quantities with one of the suffixes m k M G T P Ki Mi
+// Gi Ti Pi, the variable cpu (in a cpu expression) or memory (in a memory expression), + - * / ( ), and max(a, b)
+// and min(a, b). A quantity or variable can be multiplied and divided by a number only. A plain number as the
+// result means cpus or bytes. Results are exact, and rounded up to a thousandth of a cpu or a byte; a negative one
+// refuses the Pod.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.limits) && has(self.limits.cpu) && size(self.limits.cpu) > 0, has(self.limits) && has(self.limits.memory) && size(self.limits.memory) > 0, has(self.requests) && has(self.requests.cpu) && size(self.requests.cpu) > 0, has(self.requests) && has(self.requests.memory) && size(self.requests.memory) > 0].exists(given, given)",message="at least one expression is required"
 type ResourcesExpr struct {
-	// Expressions for limits.
+	// Expressions for limits. The variable is the targets' limit. If a target has no limit for a resource, this
+	// container gets none either, even where the expression is a constant.
 	// +optional
 	Limits *ResourceExprLimits `json:"limits,omitempty"`
-	// Expressions for requests.
+	// Expressions for requests. The variable is the targets' request; one that has none counts with its limit, as
+	// everywhere in Kubernetes, or else with 0. A result above this container's limit is lowered to it.
 	// +optional
 	Requests *ResourceExprRequests `json:"requests,omitempty"`
 }

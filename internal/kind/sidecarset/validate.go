@@ -68,6 +68,7 @@ func checks() []func(subject) field.ErrorList {
 		eachContainer(mountsAreValid),
 		eachContainer(devicesAreBlocks),
 		eachContainer(resourcesFit),
+		eachContainer(resourcesPolicyIsValid),
 		eachContainer(resizePolicyIsValid),
 		eachContainer(securityIsValid),
 		eachContainer(probesAreValid),

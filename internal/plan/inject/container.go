@@ -95,6 +95,9 @@ func (x *extras) need(a app, name string) {
 func (c *container) append(buf []byte, p *pod) []byte {
 	x := c.extrasFor(p)
 	buf = append(buf, c.head...)
+	if c.policy != nil {
+		buf = append(append(buf, `,"resources":`...), p.resourcesOf(c)...)
+	}
 	buf = appendList(buf, `,"env":[`, c.env, x.env)
 	if len(c.mounts)+len(x.mounts) > 0 {
 		buf = appendList(buf, `,"volumeMounts":[`, c.mounts, x.mounts)

@@ -47,6 +47,11 @@ containers:
   shareVolumeDevicePolicy: {type: enabled}
   volumeDevices: [{name: v, devicePath: /l}]
 volumes: [{name: v, persistentVolumeClaim: {claimName: v}}]`),
+		prepare(t, "sized", `
+containers:
+- name: sized
+  image: s:1
+  resourcesPolicy: {targetContainersMode: sum, targetContainersNameRegex: "p|e", resourcesExpr: {limits: {cpu: cpu*50%, memory: memory/3}, requests: {cpu: "1"}}}`),
 		prepare(t, "paused", "injectionStrategy: {paused: true}\ncontainers: [{name: paused, image: p:1}]"),
 	}
 }
@@ -56,7 +61,7 @@ volumes: [{name: v, persistentVolumeClaim: {claimName: v}}]`),
 func FuzzPod(f *testing.F) {
 	for _, files := range goldens(f) {
 		for _, pod := range read(f, files["in.yaml"]).pods {
-			f.Add(pod, byte(0b1110111))
+			f.Add(pod, byte(0b11110111))
 			f.Add(pod, byte(0b011001))
 		}
 	}
@@ -97,10 +102,12 @@ func podOf() *rapid.Generator[map[string]any] {
 			"name": rapid.SampledFrom([]string{"v", "w"}).Draw(t, "name"), "devicePath": rapid.SampledFrom([]string{"/logs", "/l", "/d"}).Draw(t, "path"),
 		}
 	})
+	quantity := rapid.SampledFrom([]any{"1", "100m", "1Gi", 0.5, 2})
 	container := rapid.Custom(func(t *rapid.T) any {
 		return map[string]any{
 			"name": name.Draw(t, "name"), "env": rapid.SliceOfN(env, 0, 4).Draw(t, "env"), "volumeMounts": rapid.SliceOfN(mount, 0, 3).Draw(t, "mounts"),
 			"volumeDevices": rapid.SliceOfN(device, 0, 2).Draw(t, "devices"),
+			"resources":     map[string]any{"limits": map[string]any{"cpu": quantity.Draw(t, "cpu"), "memory": quantity.Draw(t, "memory")}},
 		}
 	})
 	distinct := func(v any) string { return v.(map[string]any)["name"].(string) }
@@ -183,7 +190,7 @@ func replacedBy(sets []*inject.Set) []string {
 func sidecars(set string) []string {
 	return map[string][]string{
 		"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
-		"clash": {"setup"}, "replacing": {"app", "helper"}, "devices": {"disks"},
+		"clash": {"setup"}, "replacing": {"app", "helper"}, "devices": {"disks"}, "sized": {"sized"},
 	}[set]
 }
 

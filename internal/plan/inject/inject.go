@@ -63,6 +63,9 @@ func Pod(raw []byte, facts Facts) (Result, error) {
 	if err := clash(p, sets); err != nil {
 		return Result{}, err
 	}
+	if err := p.compute(sets); err != nil {
+		return Result{}, err
+	}
 	p.findSources(sets)
 	ops := operations{buf: make([]byte, 0, patchSize(sets))}
 	ops.place("/spec/initContainers", p.initContainers, p, initContainersOf(sets))

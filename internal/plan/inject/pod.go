@@ -11,6 +11,8 @@ type pod struct {
 	containers, initContainers, volumes, secrets []string
 	// apps are the Pod's own containers, the sources of mounts, devices and variables.
 	apps []app
+	// computed are the resources of the sidecars that have a resourcesPolicy.
+	computed []computed
 }
 
 // app is a container that the Pod brought itself.

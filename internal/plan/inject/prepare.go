@@ -36,7 +36,8 @@ type container struct {
 	name string
 	// before tells that it stands in front of the Pod's own.
 	before bool
-	// head is the JSON object without env, volumeMounts, volumeDevices and the closing brace.
+	// head is the JSON object without env, volumeMounts, volumeDevices, with a policy without resources, and
+	// without the closing brace.
 	head []byte
 	// env, mounts and devices are the elements of the container's own lists, comma-joined.
 	env, mounts, devices []byte
@@ -45,6 +46,8 @@ type container struct {
 	paths, volumes            []string
 	shareMounts, shareDevices bool
 	transfer                  []transfer
+	// policy is nil without a resourcesPolicy.
+	policy *policy
 }
 
 // transfer says which variables are copied from which container.
@@ -121,6 +124,9 @@ func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
 		c.transfer = append(c.transfer, transfer{from: from, names: united(t.EnvName, t.EnvNames)})
 	}
 	var err error
+	if c.policy, err = preparePolicy(sidecar.ResourcesPolicy, &own.Resources); err != nil {
+		return c, err
+	}
 	if c.env, err = joined(env); err != nil {
 		return c, fmt.Errorf("env: %w", err)
 	}
@@ -131,12 +137,22 @@ func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
 		return c, fmt.Errorf("volumeDevices: %w", err)
 	}
 	own.Env, own.VolumeMounts, own.VolumeDevices = nil, nil, nil
-	whole, err := json.Marshal(own)
+	var rest any = own
+	if c.policy != nil {
+		rest = withoutResources{Container: own}
+	}
+	whole, err := json.Marshal(rest)
 	if err != nil {
 		return c, fmt.Errorf("%s: %w", own.Name, err)
 	}
 	c.head = whole[:len(whole)-1]
 	return c, nil
+}
+
+// withoutResources hides a field of the container: of two of one name JSON takes the outer one.
+type withoutResources struct {
+	*corev1.Container
+	Resources *struct{} `json:"resources,omitempty"`
 }
 
 func shares(p *v1beta1.ShareVolumePolicy) bool {

@@ -29,7 +29,6 @@ func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
 func (r *Refusals) container(c *v1beta1.SidecarContainer, at *field.Path) {
 	r.Add(len(c.RestartPolicyRules) > 0, at.Child("restartPolicyRules"), "a restart policy per container")
 	r.Add(c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, at.Child("upgradeStrategy", "upgradeType"), "HotUpgrade")
-	r.Add(c.ResourcesPolicy != nil, at.Child("resourcesPolicy"), "computing resources from those of the Pod")
 }
 
 // Refusals collects what is asked for and not built.

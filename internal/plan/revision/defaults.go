@@ -16,6 +16,9 @@ func Default(c *v1beta1.SidecarContainer) {
 	orElse(&c.PodInjectPolicy, v1beta1.BeforeAppContainer)
 	orElse(&c.UpgradeStrategy.UpgradeType, v1beta1.ColdUpgrade)
 	orElse(&c.ShareVolumePolicy.Type, v1beta1.ShareVolumePolicyDisabled)
+	if c.ResourcesPolicy != nil {
+		orElse(&c.ResourcesPolicy.TargetContainersNameRegex, v1beta1.EveryContainer)
+	}
 	for i := range c.TransferEnv {
 		if from := c.TransferEnv[i].SourceContainerNameFrom; from != nil {
 			defaultFieldRef(from.FieldRef)

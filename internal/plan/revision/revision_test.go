@@ -1,6 +1,7 @@
 package revision_test
 
 import (
+	"fmt"
 	"regexp"
 	"testing"
 
@@ -66,6 +67,14 @@ func TestOf_defaultIsWhatOfSees(t *testing.T) {
 	}
 	if got, want := spec.Containers[0].Resources.Requests.Memory().String(), "1Gi"; got != want {
 		t.Errorf("Default: memory request = %q, want %q", got, want)
+	}
+}
+
+func TestOf_everyContainerIsTheDefaultTarget(t *testing.T) {
+	const policy = "name: a\nimage: a:1\nresourcesPolicy: {targetContainersMode: sum, %sresourcesExpr: {limits: {cpu: cpu}}}"
+	unsaid, said := of(t, fmt.Sprintf(policy, "")), of(t, fmt.Sprintf(policy, `targetContainersNameRegex: ".*", `))
+	if other := of(t, fmt.Sprintf(policy, "targetContainersNameRegex: a, ")); unsaid != said || other == said {
+		t.Errorf("Of() = %v without a regular expression, %v with the default, %v with another", unsaid, said, other)
 	}
 }
 
