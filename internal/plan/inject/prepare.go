@@ -116,14 +116,10 @@ func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
 	for _, d := range own.VolumeDevices {
 		c.paths, c.volumes = append(c.paths, clean(d.DevicePath)), append(c.volumes, d.Name)
 	}
-	for i, t := range sidecar.TransferEnv {
-		from, err := sourceOf(&t)
-		if err != nil {
-			return c, fmt.Errorf("transferEnv[%d].%w", i, err)
-		}
-		c.transfer = append(c.transfer, transfer{from: from, names: united(t.EnvName, t.EnvNames)})
-	}
 	var err error
+	if c.transfer, err = prepareTransfer(sidecar.TransferEnv); err != nil {
+		return c, err
+	}
 	if c.policy, err = preparePolicy(sidecar.ResourcesPolicy, &own.Resources); err != nil {
 		return c, err
 	}
@@ -147,6 +143,18 @@ func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
 	}
 	c.head = whole[:len(whole)-1]
 	return c, nil
+}
+
+func prepareTransfer(wanted []v1beta1.TransferEnvVar) ([]transfer, error) {
+	var all []transfer
+	for i, t := range wanted {
+		from, err := sourceOf(&t)
+		if err != nil {
+			return nil, fmt.Errorf("transferEnv[%d].%w", i, err)
+		}
+		all = append(all, transfer{from: from, names: united(t.EnvName, t.EnvNames)})
+	}
+	return all, nil
 }
 
 // withoutResources hides a field of the container: of two of one name JSON takes the outer one.
