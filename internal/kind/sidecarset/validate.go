@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -147,21 +146,20 @@ func somethingIsInjected(s subject) field.ErrorList {
 
 // namesAreUnique: the containers of a Pod share one space of names.
 func namesAreUnique(s subject) field.ErrorList {
-	var errs field.ErrorList
 	seen := map[string]bool{}
-	add := func(at *field.Path, name string) {
-		if seen[name] {
-			errs = append(errs, field.Duplicate(at.Child("name"), name))
+	return eachContainer(func(c container) field.ErrorList {
+		var errs field.ErrorList
+		for _, name := range namesInPod(c.SidecarContainer) {
+			switch {
+			case seen[name] && name == c.Name:
+				errs = append(errs, field.Duplicate(c.at.Child("name"), name))
+			case seen[name]:
+				errs = append(errs, field.Invalid(c.at.Child("name"), c.Name, "becomes two containers (HotUpgrade), and "+name+" is the name of another"))
+			}
+			seen[name] = true
 		}
-		seen[name] = true
-	}
-	for i := range s.set.Spec.Containers {
-		add(s.spec.Child("containers").Index(i), s.set.Spec.Containers[i].Name)
-	}
-	for i := range s.set.Spec.InitContainers {
-		add(s.spec.Child("initContainers").Index(i), s.set.Spec.InitContainers[i].Name)
-	}
-	return errs
+		return errs
+	})(s)
 }
 
 func numbersAreValid(s subject) field.ErrorList {
@@ -216,48 +214,6 @@ func upgradeType(c *v1beta1.SidecarContainer) v1beta1.UpgradeType {
 		return v1beta1.ColdUpgrade
 	}
 	return c.UpgradeStrategy.UpgradeType
-}
-
-// noConflicts: where the Pods of two sets may be the same, their containers must differ in name, and their
-// volumes in name or in nothing.
-func noConflicts(s subject) field.ErrorList {
-	own, err := scope.Of(&s.set.Spec)
-	if err != nil {
-		return nil // selectorsAreWellFormed has said so
-	}
-	var errs field.ErrorList
-	for _, other := range s.others {
-		if other.Set.Name != s.set.Name && !takeTurns(s.set, other.Set) && !scope.Disjoint(own, other.Scope) {
-			errs = append(errs, conflicts(s, other.Set)...)
-		}
-	}
-	return errs
-}
-
-func conflicts(s subject, other *v1beta1.SidecarSet) field.ErrorList {
-	why := "is used by SidecarSet " + other.Name + " as well, and both may select the same Pod"
-	errs := sameNames(s.spec.Child("containers"), s.set.Spec.Containers, other, why)
-	errs = append(errs, sameNames(s.spec.Child("initContainers"), s.set.Spec.InitContainers, other, why)...)
-	for i := range s.set.Spec.Volumes {
-		v := &s.set.Spec.Volumes[i]
-		for j := range other.Spec.Volumes {
-			if o := &other.Spec.Volumes[j]; o.Name == v.Name && !equality.Semantic.DeepEqual(o, v) {
-				errs = append(errs, field.Invalid(s.spec.Child("volumes").Index(i).Child("name"), v.Name, "with another definition "+why))
-			}
-		}
-	}
-	return errs
-}
-
-func sameNames(at *field.Path, containers []v1beta1.SidecarContainer, other *v1beta1.SidecarSet, why string) field.ErrorList {
-	var errs field.ErrorList
-	taken := slices.Concat(other.Spec.Containers, other.Spec.InitContainers)
-	for i := range containers {
-		if slices.ContainsFunc(taken, func(o v1beta1.SidecarContainer) bool { return o.Name == containers[i].Name }) {
-			errs = append(errs, field.Invalid(at.Index(i).Child("name"), containers[i].Name, why))
-		}
-	}
-	return errs
 }
 
 // canBeInjected asks injection itself.

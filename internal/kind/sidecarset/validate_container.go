@@ -1,7 +1,6 @@
 package sidecarset
 
 import (
-	"cmp"
 	"strings"
 	"unicode"
 
@@ -27,14 +26,23 @@ type container struct {
 func eachContainer(check func(container) field.ErrorList) func(subject) field.ErrorList {
 	return func(s subject) field.ErrorList {
 		var errs field.ErrorList
-		for i := range s.set.Spec.Containers {
-			errs = append(errs, check(container{&s.set.Spec.Containers[i], s.spec.Child("containers").Index(i), false, s.set.Spec.Volumes})...)
-		}
-		for i := range s.set.Spec.InitContainers {
-			errs = append(errs, check(container{&s.set.Spec.InitContainers[i], s.spec.Child("initContainers").Index(i), true, s.set.Spec.Volumes})...)
+		for _, c := range containersOf(s.set) {
+			errs = append(errs, check(c)...)
 		}
 		return errs
 	}
+}
+
+// containersOf lists the containers of a set, then its init containers.
+func containersOf(set *v1beta1.SidecarSet) []container {
+	spec, all := field.NewPath("spec"), make([]container, 0, len(set.Spec.Containers)+len(set.Spec.InitContainers))
+	for i := range set.Spec.Containers {
+		all = append(all, container{&set.Spec.Containers[i], spec.Child("containers").Index(i), false, set.Spec.Volumes})
+	}
+	for i := range set.Spec.InitContainers {
+		all = append(all, container{&set.Spec.InitContainers[i], spec.Child("initContainers").Index(i), true, set.Spec.Volumes})
+	}
+	return all
 }
 
 func containerIsNamed(c container) field.ErrorList {
@@ -138,18 +146,23 @@ func probeIsValid(at *field.Path, p *corev1.Probe, maxSuccess int32) field.Error
 
 // hostPortsAreUnique: the containers of a Pod share the host's ports; init containers end before the others begin.
 func hostPortsAreUnique(s subject) field.ErrorList {
-	var errs field.ErrorList
-	taken := map[corev1.ContainerPort]bool{}
-	for i := range s.set.Spec.Containers {
-		for j, p := range s.set.Spec.Containers[i].Ports {
-			key := corev1.ContainerPort{HostPort: p.HostPort, HostIP: p.HostIP, Protocol: cmp.Or(p.Protocol, corev1.ProtocolTCP)}
-			if p.HostPort != 0 && taken[key] {
-				errs = append(errs, field.Duplicate(s.spec.Child("containers").Index(i).Child("ports").Index(j).Child("hostPort"), p.HostPort))
+	taken := map[string]bool{}
+	return eachContainer(func(c container) field.ErrorList {
+		var errs field.ErrorList
+		for i, p := range c.Ports {
+			at := c.at.Child("ports").Index(i).Child("hostPort")
+			switch {
+			case p.HostPort == 0 || !c.runsAlong():
+				continue
+			case taken[hostPort(p)]:
+				errs = append(errs, field.Duplicate(at, p.HostPort))
+			case c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade:
+				errs = append(errs, field.Invalid(at, p.HostPort, "must not be set with HotUpgrade: both of its containers would take it"))
 			}
-			taken[key] = true
+			taken[hostPort(p)] = true
 		}
-	}
-	return errs
+		return errs
+	})(s)
 }
 
 func lifecycleIsValid(c container) field.ErrorList {

@@ -94,7 +94,7 @@ func TestValidate_theNameOfABaseIsNoCanarys(t *testing.T) {
 	}
 }
 
-func among(t *testing.T, manifests ...string) []sidecarset.Other {
+func among(t testing.TB, manifests ...string) []sidecarset.Other {
 	t.Helper()
 	var all []sidecarset.Other
 	for _, manifest := range manifests {
@@ -140,7 +140,7 @@ func changed(pairs ...string) string {
 	return text
 }
 
-func set(t *testing.T, manifest string) *v1beta1.SidecarSet {
+func set(t testing.TB, manifest string) *v1beta1.SidecarSet {
 	t.Helper()
 	s := &v1beta1.SidecarSet{}
 	if err := yaml.UnmarshalStrict([]byte(manifest), s); err != nil {
