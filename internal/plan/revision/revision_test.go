@@ -38,7 +38,7 @@ ports: [{containerPort: 80, protocol: TCP}]
 env:
 - {name: POD, valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.name}}}
 - {name: FILE, valueFrom: {fileKeyRef: {volumeName: v, path: p, key: k, optional: false}}}
-resources: {limits: {memory: 1024Mi, cpu: "0.5"}, requests: {memory: 1Gi, cpu: 500m}}
+resources: {limits: {memory: 1024Mi, cpu: 0.5}, requests: {memory: 1Gi, cpu: 500m}}
 livenessProbe: {httpGet: {port: 80, path: /, scheme: HTTP}, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3}
 readinessProbe: {grpc: {port: 80, service: ""}, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3}
 startupProbe: {exec: {command: [x]}, timeoutSeconds: 1, periodSeconds: 10, successThreshold: 1, failureThreshold: 3}
