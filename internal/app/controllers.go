@@ -10,9 +10,11 @@ import (
 )
 
 // addControllers is THE list of controllers. They run on the leader only.
-func addControllers(mgr manager.Manager, c Config) error {
+func addControllers(mgr manager.Manager, c Config, metrics *sidecarset.Metrics) error {
 	err := errors.Join(
-		sidecarset.SetupWithManager(mgr, sidecarset.Options{Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight}),
+		sidecarset.SetupWithManager(mgr, sidecarset.Options{
+			Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Metrics: metrics,
+		}),
 	)
 	if err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)

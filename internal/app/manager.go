@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -48,11 +49,15 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
-	admission, err := addWebhooks(ctx, mgr, c)
+	measured := newMetrics()
+	if err := measured.register(ctrlmetrics.Registry); err != nil {
+		return err
+	}
+	admission, err := addWebhooks(ctx, mgr, c, measured.pods)
 	if err != nil {
 		return fmt.Errorf("set up admission: %w", err)
 	}
-	if err := addControllers(mgr, c); err != nil {
+	if err := addControllers(mgr, c, measured.sidecarSets); err != nil {
 		return err
 	}
 	err = errors.Join(

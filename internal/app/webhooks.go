@@ -25,7 +25,7 @@ import (
 const settle = 100 * time.Millisecond
 
 // addWebhooks is THE list of webhooks. They run on every replica. The returned check tells when admission works.
-func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Checker, error) {
+func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *webhook.PodMetrics) (healthz.Checker, error) {
 	sets := webhook.SetsFrom(mgr.GetCache())
 	registration := webhook.NewRegistration(mgr.GetClient(), sets, webhook.RegistrationOptions{
 		Namespace: c.Namespace, Host: c.WebhookHost, Port: c.WebhookPort,
@@ -46,7 +46,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Ch
 		set := &v1beta1.SidecarSet{}
 		return set, mgr.GetAPIReader().Get(ctx, client.ObjectKey{Name: name}, set)
 	})
-	pods, fed, err := podHandler(ctx, mgr, c, admitted)
+	pods, fed, err := podHandler(ctx, mgr, c, admitted, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +69,8 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config) (healthz.Ch
 
 // podHandler answers Pods when it knows all SidecarSets and namespaces, not before: a Pod that is answered too early
 // would run without its sidecars.
-func podHandler(ctx context.Context, mgr manager.Manager, c Config, admitted *webhook.Admitted) (http.Handler, func() error, error) {
-	pods := &webhook.PodHandler{SortContainers: c.Features.Enabled(features.EnableSortSidecarContainerByName)}
+func podHandler(ctx context.Context, mgr manager.Manager, c Config, admitted *webhook.Admitted, metrics *webhook.PodMetrics) (http.Handler, func() error, error) {
+	pods := &webhook.PodHandler{SortContainers: c.Features.Enabled(features.EnableSortSidecarContainerByName), Metrics: metrics}
 	if !c.Features.Enabled(features.PodWebhook) { // it knows of no sets, so it injects nothing
 		return pods, func() error { return nil }, nil
 	}
@@ -84,7 +84,7 @@ func podHandler(ctx context.Context, mgr manager.Manager, c Config, admitted *we
 		}
 		return nil
 	}
-	held := admitted.Hold(pods)
+	held := metrics.Time(admitted.Hold(pods))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := fed(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)

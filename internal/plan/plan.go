@@ -85,6 +85,20 @@ type Plan struct {
 	WakeAfter time.Duration
 }
 
+// Held counts the held units by reason; nil if there are none.
+func (p Plan) Held() map[Reason]int {
+	if len(p.Holds) == 0 {
+		return nil
+	}
+	held := map[Reason]int{}
+	for from, i := 0, 0; i < len(p.Holds); from = i { // holds of one reason often follow each other
+		for i++; i < len(p.Holds) && p.Holds[i].Reason == p.Holds[from].Reason; i++ {
+		}
+		held[p.Holds[from].Reason] += i - from
+	}
+	return held
+}
+
 // String tells the plan line by line; stories compare it.
 func (p Plan) String() string {
 	var b []byte

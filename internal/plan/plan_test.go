@@ -25,3 +25,16 @@ func TestPlan_zeroHasNothingToTell(t *testing.T) {
 		t.Errorf("the zero plan is %q", got)
 	}
 }
+
+func TestPlan_held(t *testing.T) {
+	var p Plan
+	if got := p.Held(); got != nil {
+		t.Errorf("nothing is held, Held() = %v", got)
+	}
+	for _, reason := range []Reason{"a", "a", "b", "a", "c"} {
+		p.Holds = append(p.Holds, Hold{Reason: reason})
+	}
+	if got := p.Held(); len(got) != 3 || got["a"] != 3 || got["b"] != 1 || got["c"] != 1 {
+		t.Errorf("Held() = %v, want a 3, b 1, c 1", got)
+	}
+}

@@ -35,6 +35,8 @@ type PodHandler struct {
 	// SortContainers orders injected containers by name (gate EnableSortSidecarContainerByName). It is set before
 	// the first request.
 	SortContainers bool
+	// Metrics count what is injected; nil: nobody does. They are set before the first request.
+	Metrics *PodMetrics
 
 	mu         sync.RWMutex
 	sets       scope.Index[*inject.Set]
@@ -47,6 +49,8 @@ func (h *PodHandler) Put(set *v1beta1.SidecarSet) error {
 	prepared, err := inject.Prepare(set)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	defer func() { h.Metrics.cannotUse(len(h.unusable)) }()
+	h.Metrics.follow(set.Name)
 	if err != nil {
 		h.sets.Delete(set.Name)
 		if h.unusable == nil {
@@ -66,6 +70,8 @@ func (h *PodHandler) Delete(name string) {
 	defer h.mu.Unlock()
 	h.sets.Delete(name)
 	delete(h.unusable, name)
+	h.Metrics.forget(name)
+	h.Metrics.cannotUse(len(h.unusable))
 }
 
 // PutNamespace makes a namespace's labels known. Until then only its name decides: a SidecarSet whose
@@ -161,6 +167,7 @@ func (h *PodHandler) review(body []byte, fresh []*inject.Set) ([]byte, error) {
 	}
 	sets := h.matching(metadata.Get("labels"), namespace, fresh)
 	result, err := inject.Pod(object, inject.Facts{Sets: sets, SortByName: h.SortContainers})
+	h.Metrics.count(sets, result, err)
 	if err != nil {
 		return refused(uid, fmt.Sprintf("sidecars cannot be injected: %v", err)), nil
 	}
@@ -195,6 +202,7 @@ func (h *PodHandler) matching(labels jsonview.Value, namespace string, fresh []*
 	}
 	var newest scope.Index[*inject.Set] // a fresh set takes the place of the known one
 	for _, set := range slices.Concat(known, fresh) {
+		h.Metrics.follow(set.Name)
 		newest.Put(set.Name, set.Scope, set)
 	}
 	return newest.Find(pod, namespace, h.namespaces[namespace])

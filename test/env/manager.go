@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -141,6 +142,24 @@ func isManager(pid int) bool {
 }
 
 func (e *Env) pidFile() string { return filepath.Join(e.Dir, "manager.pid") }
+
+// Metrics returns what the manager says at /metrics.
+func (e *Env) Metrics(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", e.ports.Metrics), nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("/metrics answers %s", resp.Status)
+	}
+	return string(text), err
+}
 
 func freePorts() (Ports, error) {
 	var found [3]int

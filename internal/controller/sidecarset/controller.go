@@ -39,6 +39,7 @@ type Reconciler struct {
 	hands    *engine.Hands
 	reporter *engine.Reporter[v1beta1.SidecarSetStatus]
 	recorder engine.Recorder
+	metrics  *Metrics
 	now      func() time.Time
 
 	mu   sync.Mutex
@@ -64,6 +65,7 @@ func newReconciler(sets sets, server server, records *records, recorder engine.R
 		hands:    engine.NewHands(server, inFlight, now),
 		reporter: engine.NewReporter[v1beta1.SidecarSetStatus](server, now),
 		recorder: recorder,
+		metrics:  NewMetrics(),
 		now:      now,
 		told:     map[string]notUpgradable{},
 	}
@@ -84,6 +86,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 // plan from being carried out.
 func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, did engine.Did, failed error) (reconcile.Result, error) {
 	status := sidecarset.Status(obs.Observed, p)
+	r.metrics.looked(obs.Set.Name, status, p, did)
 	urgent := status.ObservedGeneration != obs.set.Status.ObservedGeneration
 	tooEarly, err := r.reporter.Report(ctx, obs.Owner, obs.set.Status, status, urgent)
 	r.tell(obs, p, did)
@@ -136,6 +139,7 @@ func (r *Reconciler) changed(set string, now notUpgradable) bool {
 // forget drops what is known of a set that is gone.
 func (r *Reconciler) forget(set string) {
 	r.records.forget(set)
+	r.metrics.forget(set)
 	r.hands.Forget(ownerNamed(set))
 	r.reporter.Forget(ownerNamed(set))
 	r.mu.Lock()

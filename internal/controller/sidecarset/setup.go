@@ -40,6 +40,8 @@ type Options struct {
 	// WritesInFlight is how many Pods are written to at a time, of all SidecarSets together. Default
 	// engine.DefaultWritesInFlight.
 	WritesInFlight int
+	// Metrics are told what happens. nil: nobody is.
+	Metrics *Metrics
 }
 
 // SetupWithManager adds the SidecarSet controller to a manager, whose cache is to transform Pods with TrimPod.
@@ -57,6 +59,9 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	}
 	r := newReconciler(mgr.GetClient(), engine.NewServer(meta), newRecords(informers),
 		mgr.GetEventRecorder(recorderName), o.WritesInFlight, time.Now)
+	if o.Metrics != nil {
+		r.metrics = o.Metrics
+	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("sidecarset").
 		For(&v1beta1.SidecarSet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, madeAnew()))).

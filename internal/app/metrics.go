@@ -1,0 +1,28 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/webhook"
+)
+
+// metrics is THE list of metrics of our own; docs/metrics.md explains each.
+type metrics struct {
+	pods        *webhook.PodMetrics
+	sidecarSets *sidecarset.Metrics
+}
+
+func newMetrics() metrics {
+	return metrics{pods: webhook.NewPodMetrics(), sidecarSets: sidecarset.NewMetrics()}
+}
+
+func (m metrics) register(r prometheus.Registerer) error {
+	if err := errors.Join(r.Register(m.pods), r.Register(m.sidecarSets)); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	return nil
+}
