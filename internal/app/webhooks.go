@@ -54,9 +54,10 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 	if err != nil {
 		return nil, err
 	}
+	whitelist := webhook.WhitelistFrom(mgr.GetAPIReader(), c.Namespace, c.Features.Enabled(features.SidecarSetPatchPodMetadataDefaultsAllowed))
 	server.Register(webhook.PodPath, pods)
 	server.Register(webhook.MutateSidecarSetPath, webhook.StampSidecarSets())
-	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, registration, admitted))
+	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, whitelist, registration, admitted))
 	server.Register(webhook.ConvertPath, convert)
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add the webhook server: %w", err)

@@ -18,10 +18,11 @@ type operation struct {
 
 func test(path string, value any) operation { return operation{Op: "test", Path: path, Value: value} }
 
-// Patch writes the JSON patch of a step. Every value it changes is tested first, and so is the UID, so that the
+// Patch writes the JSON patch of a step. Every value it was made from is tested first, and so is the UID, so that the
 // API server applies it to the observation it was decided on or not at all: a stale decision is refused, and
 // the same one sent twice is applied once. It names no resourceVersion: what kubelet writes into the status in
-// the meantime does not matter.
+// the meantime does not matter. A test for null says that there is no such annotation: RFC 6902 has no way to say
+// that, and the implementation in every API server takes null for it (TestAbsent in test/e2e).
 //
 //	test /metadata/uid                                         u-1
 //	test /spec/containers/0/name                               logtail
@@ -44,7 +45,11 @@ func Patch(step plan.Step) ([]byte, error) {
 	}
 	for _, annotation := range change.Annotations {
 		at := "/metadata/annotations/" + pointer(annotation.Key)
-		if !annotation.Absent {
+		switch {
+		case annotation.Unchecked:
+		case annotation.Absent:
+			tests = append(tests, test(at, nil))
+		default:
 			tests = append(tests, test(at, annotation.From))
 		}
 		writes = append(writes, operation{Op: "add", Path: at, Value: annotation.To})

@@ -9,7 +9,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
-func TestPatch_testsEveryValueItChanges(t *testing.T) {
+func TestPatch_testsEverythingItWasMadeFrom(t *testing.T) {
 	step := plan.Step{
 		Verb: plan.UpdateInPlace,
 		Unit: plan.Unit{Namespace: "ns", Name: "web-1", UID: "u-1"},
@@ -18,6 +18,7 @@ func TestPatch_testsEveryValueItChanges(t *testing.T) {
 			Annotations: []plan.AnnotationChange{
 				{Key: "kruise.io/hash", From: `{"a":1}`, To: `{"a":2}`},
 				{Key: "kruise.io/st~te", Absent: true, To: "new"},
+				{Key: "any", Unchecked: true, To: "thing"},
 			},
 		},
 	}
@@ -30,9 +31,11 @@ func TestPatch_testsEveryValueItChanges(t *testing.T) {
 {"op":"test","path":"/spec/containers/2/name","value":"logtail"},
 {"op":"test","path":"/spec/containers/2/image","value":"logtail:1"},
 {"op":"test","path":"/metadata/annotations/kruise.io~1hash","value":"{\"a\":1}"},
+{"op":"test","path":"/metadata/annotations/kruise.io~1st~0te","value":null},
 {"op":"replace","path":"/spec/containers/2/image","value":"logtail:2"},
 {"op":"add","path":"/metadata/annotations/kruise.io~1hash","value":"{\"a\":2}"},
-{"op":"add","path":"/metadata/annotations/kruise.io~1st~0te","value":"new"}
+{"op":"add","path":"/metadata/annotations/kruise.io~1st~0te","value":"new"},
+{"op":"add","path":"/metadata/annotations/any","value":"thing"}
 ]`
 	if diff := cmp.Diff(strings.ReplaceAll(want, "\n", ""), string(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -22,6 +22,9 @@ const (
 	// EnableSortSidecarContainerByName orders injected containers by name and not as their SidecarSets list
 	// them. Init containers always are. Default false.
 	EnableSortSidecarContainerByName Gate = "EnableSortSidecarContainerByName"
+	// SidecarSetPatchPodMetadataDefaultsAllowed lets SidecarSets give Pods any annotation where no rule of the
+	// whitelist is for them. Default false.
+	SidecarSetPatchPodMetadataDefaultsAllowed Gate = "SidecarSetPatchPodMetadataDefaultsAllowed"
 )
 
 // Set says which gates are on.
@@ -29,7 +32,10 @@ type Set map[Gate]bool
 
 // Default returns the gates as they are without --feature-gates.
 func Default() Set {
-	return Set{PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false}
+	return Set{
+		PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
+		SidecarSetPatchPodMetadataDefaultsAllowed: false,
+	}
 }
 
 // notBuilt lists the peer's gates whose features do not exist here yet.
@@ -40,7 +46,7 @@ func notBuilt() []string {
 		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
 		"TemplateNoDefaults", "InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
 		"StatefulSetAutoDeletePVC", "StatefulSetStartOrdinal", "StatefulSetAutoResizePVCGate", "PodIndexLabel",
-		"SidecarSetPatchPodMetadataDefaultsAllowed", "SidecarTerminator", "PodProbeMarkerGate", "EnablePodProbeMarkerOnServerless",
+		"SidecarTerminator", "PodProbeMarkerGate", "EnablePodProbeMarkerOnServerless",
 		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",
 		"ForceDeleteTimeoutExpectationGate", "ImagePullJobGate", "ResourceDistributionGate", "EnhancedLivenessProbe",
 		"DefaultHostNetworkHostPortsInPodTemplates", "DaemonSetPruneIneligibleNodes",

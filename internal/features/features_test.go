@@ -21,6 +21,10 @@ func TestParse_gates(t *testing.T) {
 		"not built, on":              {text: "CloneSetShortHash=true", wantErr: "not supported yet"},
 		"unknown":                    {text: "Nonsense=true", wantErr: `"Nonsense" is unknown`},
 		"no value":                   {text: "PodWebhook", wantErr: "is not true or false"},
+		"annotations, as the article writes it": {
+			text: "SidecarSetPatchPodMetadataDefaultsAllowed =true", gate: SidecarSetPatchPodMetadataDefaultsAllowed, want: true,
+		},
+		"annotations, by default": {text: "", gate: SidecarSetPatchPodMetadataDefaultsAllowed, want: false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

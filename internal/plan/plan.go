@@ -40,8 +40,7 @@ type Step struct {
 	Why string
 }
 
-// Change is everything one patch writes to a Pod. It is applied only if all its From values still hold,
-// so a decision on an outdated observation cannot be applied, and none can be applied twice.
+// Change is everything one patch writes to a Pod. It is applied only if all that it was made from still holds, so a decision on an outdated observation cannot be applied, and none can be applied twice.
 type Change struct {
 	Images      []ImageChange
 	Annotations []AnnotationChange
@@ -58,10 +57,12 @@ type ImageChange struct {
 // AnnotationChange sets one annotation.
 type AnnotationChange struct {
 	Key string
-	// From is the value it must have now. When Absent, From is empty and nothing is checked.
+	// From is the value it must have now. When Absent, From is empty and there must be no such annotation.
 	From   string
 	Absent bool
-	To     string
+	// Unchecked: it may be anything now.
+	Unchecked bool
+	To        string
 }
 
 // Reason says in one CamelCase word why a unit is held. Reasons are stable: users and metrics group by them.

@@ -165,7 +165,7 @@ func keepOfOld(o *sidecarset.Observed) {
 func withoutLock(c plan.Change) plan.Change {
 	annotations := append([]plan.AnnotationChange(nil), c.Annotations...)
 	for i := range annotations {
-		annotations[i].Absent = true
+		annotations[i].Unchecked = true
 	}
 	c.Annotations, c.Images = annotations, append([]plan.ImageChange(nil), c.Images...)
 	for i := range c.Images {

@@ -97,7 +97,7 @@ func shallow(pod *corev1.Pod) *corev1.Pod {
 }
 
 func applyAnnotation(pod *corev1.Pod, c plan.AnnotationChange) error {
-	if got, ok := pod.Annotations[c.Key]; !c.Absent && (got != c.From || !ok) {
+	if got, has := pod.Annotations[c.Key]; !c.Unchecked && (got != c.From || has == c.Absent) {
 		return fmt.Errorf("annotation %s has changed", c.Key)
 	}
 	pod.Annotations[c.Key] = c.To

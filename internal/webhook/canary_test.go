@@ -42,7 +42,7 @@ func TestValidateSidecarSets_asksForTheBase(t *testing.T) {
 				}
 				return test.base, test.err
 			})
-			h := ValidateSidecarSets(others{}, &coverer{}, admitted)
+			h := ValidateSidecarSets(others{}, &administrator{}, &coverer{}, admitted)
 			answer := ask(t, h, admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(canary)})
 			if answer.Result.Code != test.wantCode || !strings.Contains(answer.Result.Message, test.wantMessage) {
 				t.Errorf("answered %d %s", answer.Result.Code, answer.Result.Message)

@@ -33,11 +33,16 @@ type Coverer interface {
 	Cover(ctx context.Context, s scope.Scope) error
 }
 
+// Whitelister reads which annotations SidecarSets may give to Pods.
+type Whitelister interface {
+	Whitelist(ctx context.Context) (sidecarset.Whitelist, error)
+}
+
 // ValidateSidecarSets refuses SidecarSets that are wrong. Before it admits one, it has the Pod webhook
 // widened, so that a Pod created right after the SidecarSet is injected.
 //
 // admitted is told of it, for the Pods that come before our own watch shows the set.
-func ValidateSidecarSets(sets Sets, pods Coverer, admitted *Admitted) http.Handler {
+func ValidateSidecarSets(sets Sets, whitelist Whitelister, pods Coverer, admitted *Admitted) http.Handler {
 	return For(Rules[*v1beta1.SidecarSet]{
 		Kind:   sidecarSetKind(),
 		Decode: decodeSidecarSet,
@@ -49,7 +54,15 @@ func ValidateSidecarSets(sets Sets, pods Coverer, admitted *Admitted) http.Handl
 			if others, err = withBase(ctx, set, others, admitted.live); err != nil {
 				return nil, err
 			}
-			return sidecarset.Validate(set, old, others), nil
+			errs := sidecarset.Validate(set, old, others)
+			if len(errs) > 0 || !sidecarset.NeedsWhitelist(set, old) {
+				return errs, nil
+			}
+			allowed, err := whitelist.Whitelist(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return allowed.Allows(set), nil
 		},
 		Prepare: func(ctx context.Context, set, old *v1beta1.SidecarSet) error {
 			s, err := scope.Of(&set.Spec)

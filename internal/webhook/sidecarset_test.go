@@ -31,6 +31,18 @@ type others struct {
 
 func (o others) SidecarSets(context.Context) ([]sidecarset.Other, error) { return o.sets, o.err }
 
+// administrator stands for the whitelist.
+type administrator struct {
+	text string
+	err  error
+	asks int
+}
+
+func (a *administrator) Whitelist(context.Context) (sidecarset.Whitelist, error) {
+	a.asks++
+	return sidecarset.Whitelist{Text: a.text, Namespace: "kruise-system"}, a.err
+}
+
 type coverer struct {
 	covered int
 	err     error
@@ -97,7 +109,7 @@ func TestValidateSidecarSets_answers(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			pods, admitted := &coverer{err: test.cover}, NewAdmitted(nil)
-			got := ask(t, ValidateSidecarSets(test.sets, pods, admitted), test.request)
+			got := ask(t, ValidateSidecarSets(test.sets, &administrator{}, pods, admitted), test.request)
 			if got.Result.Code != test.wantCode || got.Allowed != (test.wantCode == 200) || !strings.Contains(got.Result.Message, test.wantMessage) {
 				t.Errorf("allowed %t with code %d: %s", got.Allowed, got.Result.Code, got.Result.Message)
 			}
@@ -111,6 +123,41 @@ func TestValidateSidecarSets_answers(t *testing.T) {
 			}
 			if pods.covered != test.wantCovered {
 				t.Errorf("covered %d times, want %d", pods.covered, test.wantCovered)
+			}
+		})
+	}
+}
+
+func TestValidateSidecarSets_whitelist(t *testing.T) {
+	annotated := strings.Replace(validSet, `"spec":{`, `"spec":{"patchPodMetadata":[{"annotations":{"a":"b"}}],`, 1)
+	wrong := strings.Replace(annotated, `"a":"b"`, `"a b":"c"`, 1)
+	update := strings.Replace(annotated, `"c:1"`, `"c:2"`, 1)
+	const only = `{"rules":[{"allowedAnnotationKeyExprs":["^%s$"]}]}`
+	tests := map[string]struct {
+		set, old    string
+		whitelist   administrator
+		wantCode    int32
+		wantMessage string
+		wantAsks    int
+	}{
+		"gives nothing":              {set: validSet, whitelist: administrator{text: "{"}, wantCode: 200},
+		"allowed":                    {set: annotated, whitelist: administrator{text: strings.Replace(only, "%s", "a", 1)}, wantCode: 200, wantAsks: 1},
+		"not allowed":                {set: annotated, whitelist: administrator{text: strings.Replace(only, "%s", "b", 1)}, wantCode: 422, wantMessage: "spec.patchPodMetadata[0].annotations[a]: Forbidden", wantAsks: 1},
+		"malformed":                  {set: annotated, whitelist: administrator{text: "{"}, wantCode: 422, wantMessage: "ConfigMap kruise-system/kruise-configuration, key SidecarSet_PatchPodMetadata_WhiteList", wantAsks: 1},
+		"cannot be read":             {set: annotated, whitelist: administrator{err: errors.New("no answer")}, wantCode: 503, wantMessage: "no answer", wantAsks: 1},
+		"wrong already":              {set: wrong, whitelist: administrator{text: "{"}, wantCode: 422, wantMessage: "annotations[a b]"},
+		"an unrelated update":        {set: update, old: annotated, whitelist: administrator{text: "{"}, wantCode: 200},
+		"an update that gives first": {set: update, old: validSet, whitelist: administrator{text: "{"}, wantCode: 422, wantAsks: 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			request := admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(test.set)}
+			if test.old != "" {
+				request.Operation, request.OldObject = "UPDATE", object(test.old)
+			}
+			got := ask(t, ValidateSidecarSets(others{}, &test.whitelist, &coverer{}, NewAdmitted(nil)), request)
+			if got.Result.Code != test.wantCode || !strings.Contains(got.Result.Message, test.wantMessage) || test.whitelist.asks != test.wantAsks {
+				t.Errorf("code %d after %d questions: %s", got.Result.Code, test.whitelist.asks, got.Result.Message)
 			}
 		})
 	}

@@ -108,10 +108,14 @@ type SidecarSetSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 
-	// Annotations given to the Pod. Not supported yet: refused when set.
+	// Annotations given to the Pod at its creation and again when its sidecars are upgraded in place. A change of them
+	// alone upgrades nothing. They must be allowed: by the whitelist (ConfigMap kruise-configuration in the manager's
+	// namespace, key SidecarSet_PatchPodMetadata_WhiteList) or, where no rule of it is for this SidecarSet, by the
+	// feature gate SidecarSetPatchPodMetadataDefaultsAllowed. 64 KiB at most, keys and values together.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(p, p.annotations.all(k, self.exists_one(q, k in q.annotations)))",message="an annotation may stand in one entry only"
 	PatchPodMetadata []v1beta1.SidecarSetPatchPodMetadata `json:"patchPodMetadata,omitempty"`
 }
 

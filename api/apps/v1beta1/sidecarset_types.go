@@ -101,10 +101,14 @@ type SidecarSetSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 
-	// Annotations given to the Pod. Not supported yet: refused when set.
+	// Annotations given to the Pod at its creation and again when its sidecars are upgraded in place. A change of them
+	// alone upgrades nothing. They must be allowed: by the whitelist (ConfigMap kruise-configuration in the manager's
+	// namespace, key SidecarSet_PatchPodMetadata_WhiteList) or, where no rule of it is for this SidecarSet, by the
+	// feature gate SidecarSetPatchPodMetadataDefaultsAllowed. 64 KiB at most, keys and values together.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(p, p.annotations.all(k, self.exists_one(q, k in q.annotations)))",message="an annotation may stand in one entry only"
 	PatchPodMetadata []SidecarSetPatchPodMetadata `json:"patchPodMetadata,omitempty"`
 
 	// A name of one's own for this version; v1alpha1 says it with the label
@@ -119,13 +123,28 @@ type SidecarSetSpec struct {
 // +kubebuilder:validation:Enum=Retain;Overwrite;MergePatchJson
 type SidecarSetPatchPolicyType string
 
+const (
+	// SidecarSetRetainPatchPolicy leaves an annotation that the Pod has as it is, also an empty one.
+	SidecarSetRetainPatchPolicy SidecarSetPatchPolicyType = "Retain"
+	// SidecarSetOverwritePatchPolicy replaces it.
+	SidecarSetOverwritePatchPolicy SidecarSetPatchPolicyType = "Overwrite"
+	// SidecarSetMergePatchJSONPatchPolicy merges the value, a JSON object, into it (RFC 7386).
+	SidecarSetMergePatchJSONPatchPolicy SidecarSetPatchPolicyType = "MergePatchJson"
+)
+
 // SidecarSetPatchPodMetadata gives the Pod annotations.
 type SidecarSetPatchPodMetadata struct {
-	// The annotations.
+	// The annotations. A key stands in one entry of patchPodMetadata only, and may not be one of our own bookkeeping
+	// (kruise.io/sidecarset-*) or kubectl's. With MergePatchJson every value is a JSON object.
 	// +required
 	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^([a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?([.][a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?)*/)?[a-zA-Z0-9]([-a-zA-Z0-9_.]{0,61}[a-zA-Z0-9])?$'))",message="keys must be names of at most 63 letters, digits, '-', '_' and '.', with or without a DNS name and '/' in front"
+	// +kubebuilder:validation:XValidation:rule="!self.exists(k, k.startsWith('kruise.io/sidecarset-') || k.startsWith('version.sidecarset.kruise.io/') || k.startsWith('versionalt.sidecarset.kruise.io/') || k == 'kubectl.kubernetes.io/last-applied-configuration')",message="bookkeeping of SidecarSets or of kubectl is not to be given"
 	Annotations map[string]string `json:"annotations"`
-	// Retain (default), Overwrite or MergePatchJson.
+	// What happens to an annotation that the Pod already has. Retain (default): it stays as it is. Overwrite: it is
+	// replaced. MergePatchJson: the value is merged into it as RFC 7386 says (null removes a member), and stands alone
+	// if the Pod's is empty. A Pod whose own value is not JSON then is refused at its creation, and not upgraded.
 	// +optional
 	PatchPolicy SidecarSetPatchPolicyType `json:"patchPolicy,omitempty"`
 }

@@ -1,6 +1,7 @@
 package sidecarset
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -60,6 +61,8 @@ type inbox struct {
 	pods   int
 	// byNamespace tells that the set selects namespaces by label.
 	byNamespace bool
+	// annotations are the keys that the set's patchPodMetadata names.
+	annotations []string
 }
 
 func newRecords(c cache) *records { return &records{cache: c, sets: map[string]*inbox{}} }
@@ -146,7 +149,7 @@ func (r *records) take(set *v1beta1.SidecarSet, now time.Time) (ros *roster, cha
 	all = in.all
 	clear(in.changed)
 	in.all, in.due, in.looked = false, time.Time{}, now
-	in.byNamespace = set.Spec.NamespaceSelector != nil
+	in.byNamespace, in.annotations = set.Spec.NamespaceSelector != nil, annotationsOf(&set.Spec)
 	return in.roster, changed, all
 }
 
@@ -155,6 +158,32 @@ func (r *records) retake(set string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inbox(set).all = true
+}
+
+// annotationsOf lists the annotations that a set gives to its Pods, sorted.
+func annotationsOf(spec *v1beta1.SidecarSetSpec) []string {
+	var keys []string
+	for i := range spec.PatchPodMetadata {
+		keys = slices.AppendSeq(keys, maps.Keys(spec.PatchPodMetadata[i].Annotations))
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// annotated tells whether two versions of a Pod differ in an annotation that a set gives. The other annotations, which
+// come and go with every heartbeat, do not matter to it.
+func (r *records) annotated(set string, old, now *keptPod) bool {
+	if old.carrier == nil || now.carrier == nil || slices.Equal(old.annotations, now.annotations) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.sets[set]
+	return in != nil && slices.ContainsFunc(in.annotations, func(key string) bool {
+		before, had := old.annotations.Get(key)
+		after, has := now.annotations.Get(key)
+		return before != after || had != has
+	})
 }
 
 // forget drops a set.

@@ -1,6 +1,8 @@
 package sidecarset
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -20,6 +22,8 @@ type roster struct {
 	// selector and namespaceSelector are what scope was made of.
 	selector, namespaceSelector *metav1.LabelSelector
 	scope                       scope.Scope
+	// annotations are the keys that patchPodMetadata names: records are brought up to date when these change in a Pod.
+	annotations []string
 
 	// pods are the records, in any order, and keys their Pods' names; places finds a name's index.
 	pods   []sidecarset.Pod
@@ -29,10 +33,11 @@ type roster struct {
 	marked []string
 }
 
-// follow makes the roster follow a spec's selectors. It tells whether they changed, so that every Pod must be
-// read again.
+// follow makes the roster follow what a spec selects and which annotations it gives. It tells whether that changed, so
+// that every Pod must be read again.
 func (r *roster) follow(spec *v1beta1.SidecarSetSpec) (changed bool, err error) {
-	if r.selector != nil && equality.Semantic.DeepEqual(r.selector, spec.Selector) &&
+	annotations := annotationsOf(spec)
+	if slices.Equal(r.annotations, annotations) && r.selector != nil && equality.Semantic.DeepEqual(r.selector, spec.Selector) &&
 		equality.Semantic.DeepEqual(r.namespaceSelector, spec.NamespaceSelector) {
 		return false, nil
 	}
@@ -40,7 +45,7 @@ func (r *roster) follow(spec *v1beta1.SidecarSetSpec) (changed bool, err error) 
 	if err != nil {
 		return false, err
 	}
-	r.scope = s
+	r.scope, r.annotations = s, annotations
 	r.selector, r.namespaceSelector = spec.Selector.DeepCopy(), spec.NamespaceSelector.DeepCopy()
 	return true, nil
 }
@@ -77,7 +82,7 @@ func (r *roster) read(key string) (sidecarset.Pod, bool) {
 	if r.scope.Namespaces != nil {
 		namespaceLabels = r.cache.NamespaceLabels(pod.Namespace)
 	}
-	record, member := sidecarset.Member(pod.pod(), r.set, r.scope, namespaceLabels)
+	record, member := pod.record(r.set, r.scope, namespaceLabels)
 	record.Hash, record.HashWithoutImage = one(record.Hash), one(record.HashWithoutImage)
 	return record, member
 }

@@ -9,11 +9,15 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/annotation"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
 // keptPod is what the cache keeps of a Pod: what the records are made of. A corev1.Pod takes 1.3 KB before it
@@ -33,6 +37,8 @@ type carrier struct {
 	condition
 	containers []keptContainer
 	statuses   []keptStatus
+	// annotations beside our bookkeeping, for patchPodMetadata.
+	annotations annotation.List
 }
 
 // bookkeeping is what annotations say, and where the Pod is.
@@ -98,6 +104,11 @@ func trim(pod *corev1.Pod) *keptPod {
 		condition:  condition{phase: pod.Status.Phase, observedGeneration: pod.Status.ObservedGeneration},
 		containers: make([]keptContainer, len(pod.Spec.Containers)),
 		statuses:   make([]keptStatus, len(pod.Status.ContainerStatuses)),
+
+		annotations: annotation.Of(pod.Annotations),
+	}
+	for i := range kept.annotations {
+		kept.annotations[i].Key = one(kept.annotations[i].Key)
 	}
 	kept.grace = corev1.DefaultTerminationGracePeriodSeconds
 	if pod.Spec.TerminationGracePeriodSeconds != nil {
@@ -134,7 +145,17 @@ func trimContainer(c *corev1.Container) keptContainer {
 // one returns the same string for equal strings: most Pods have most of theirs in common.
 func one(s string) string { return unique.Make(s).Value() }
 
-// pod returns the Pod as far as it was kept: it has everything that sidecarset.Project reads.
+// record returns the Pod's record, if it belongs to a set. Annotations are shared with the kept Pod, not copied.
+func (k *keptPod) record(set string, s scope.Scope, namespaceLabels labels.Set) (sidecarset.Pod, bool) {
+	r, member := sidecarset.Member(k.pod(), set, s, namespaceLabels)
+	if member {
+		r.Annotations = k.annotations
+	}
+	return r, member
+}
+
+// pod returns the Pod as far as it was kept: it has everything that sidecarset.Project reads, but for the annotations
+// beside our bookkeeping.
 func (k *keptPod) pod() *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: k.ObjectMeta}
 	if k.carrier == nil {
@@ -182,7 +203,8 @@ func (k *keptPod) sets() []string {
 	return strings.Split(k.injected, ",")
 }
 
-// sameFacts tells whether two versions of a Pod make the same records.
+// sameFacts tells whether two versions of a Pod make the same records, but for the annotations that
+// patchPodMetadata may name: see records.annotated.
 func sameFacts(a, b *keptPod) bool {
 	if a.UID != b.UID || (a.DeletionTimestamp == nil) != (b.DeletionTimestamp == nil) || a.Generation != b.Generation {
 		return false

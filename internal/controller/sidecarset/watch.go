@@ -29,7 +29,7 @@ func (r *Reconciler) podChanged(q queue, old, now *keptPod) {
 	}
 	prompt := letsGoOn(old, now)
 	for _, set := range union(now.sets(), old.sets()) {
-		if same && !r.hands.Awaits(ownerNamed(set), string(pod.UID)) {
+		if same && !r.records.annotated(set, old, now) && !r.hands.Awaits(ownerNamed(set), string(pod.UID)) {
 			continue
 		}
 		if wait, schedule := r.records.note(set, pod.Namespace+"/"+pod.Name, prompt, r.now()); schedule {

@@ -18,7 +18,7 @@ type Conflict struct {
 	Value any
 	// Other is the other SidecarSet's name.
 	Other string
-	// Breaks tells that a Pod which both select cannot be created. Otherwise the Pod runs, perhaps not as meant.
+	// Breaks tells that a Pod which both select cannot be created, or has what neither means. Otherwise the Pod runs, perhaps not as meant.
 	Breaks bool
 	// Why goes on after the field and its value: "is used by SidecarSet b as well".
 	Why string

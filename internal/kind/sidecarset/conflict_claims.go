@@ -18,6 +18,7 @@ import (
 //
 //	a name of a container          breaks   a Pod has each name once; of HotUpgrade also name-1 and name-2
 //	a volume, defined otherwise    breaks   the Pod gets one of the two definitions
+//	an annotation, overwritten     breaks   the Pod would have the one or the other after every update
 //	a port of the host             breaks   the API server refuses such a Pod
 //	a port                         risky    containers share the Pod's addresses, so only one can listen; but a
 //	                                        containerPort is only said, and what is said need not be so
@@ -55,7 +56,8 @@ func claimsOf(set *v1beta1.SidecarSet) []claim {
 	for i := range set.Spec.Volumes {
 		all = append(all, volumeClaim(&set.Spec.Volumes[i], field.NewPath("spec", "volumes").Index(i)))
 	}
-	return append(all, fileClaims(set)...)
+	all = append(all, fileClaims(set)...)
+	return append(all, annotationClaims(set)...)
 }
 
 // namesInPod are the names that a sidecar takes in a Pod. Of a HotUpgrade sidecar these are the two that it becomes;

@@ -16,6 +16,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/annotation"
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/order"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
@@ -39,6 +40,8 @@ type Set struct {
 	Hash, HashWithoutImage, Revision string
 	// Containers in spec order.
 	Containers []Container
+	// Annotations that updated Pods get (patchPodMetadata).
+	Annotations []annotation.Patch
 	// NotUpdate is updateStrategy.type NotUpdate.
 	NotUpdate bool
 	// Paused is updateStrategy.paused.
@@ -99,6 +102,8 @@ type Pod struct {
 	// StateAbsent tells that there is no state annotation.
 	HashJSON, StateJSON string
 	StateAbsent         bool
+	// Annotations of the Pod that patchPodMetadata may name.
+	Annotations annotation.List
 }
 
 // Sidecar is one container of the set in a Pod.
@@ -146,6 +151,9 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, erro
 		Partition:          text(strategy.Partition, "0"),
 		MaxUnavailableText: text(strategy.MaxUnavailable, "1"),
 		Conditions:         set.Status.Conditions,
+	}
+	if s.Annotations, err = annotation.Prepare(set.Spec.PatchPodMetadata); err != nil {
+		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 	}
 	for i := range set.Spec.Containers {
 		s.Containers[i] = Container{Name: set.Spec.Containers[i].Name, Image: set.Spec.Containers[i].Image}

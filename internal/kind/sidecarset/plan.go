@@ -42,7 +42,7 @@ func Plan(obs Observed) plan.Plan {
 	}
 	taken, costing := choose(obs, verdicts, window, counts)
 	why := explain(&obs.Set, window, len(taken), costing, counts)
-	p := plan.Plan{Steps: steps(obs, taken, why), Holds: holds(obs.Pods, verdicts, why)}
+	p := plan.Plan{Steps: steps(obs, taken, why), Holds: holds(obs, verdicts, why)}
 	if sure > 0 {
 		p.WakeAfter = time.Unix(sure, 0).Sub(obs.Now)
 	}
@@ -63,6 +63,7 @@ const (
 	notUpdate
 	paused
 	unreadable
+	unmergeable
 	needsRecreation
 	notSelected
 	refused
@@ -108,6 +109,8 @@ func obstacle(s *Set, p *Pod) verdict {
 		return needsRecreation
 	case s.Selector != nil && !s.Selector.Matches(labels.Set(p.Labels)):
 		return notSelected
+	case whyUnmergeable(s, p) != "":
+		return unmergeable
 	case p.Refused != "":
 		return refused
 	}
@@ -176,14 +179,16 @@ func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step 
 	case !p.Available(now):
 		text = why.unavailable
 	}
+	change := version.Change(u)
+	change.Annotations = append(change.Annotations, given(&obs.Set, p)...)
 	return plan.Step{
-		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: version.Change(u), Why: text,
+		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: change, Why: text,
 	}
 }
 
 // holds returns a hold for every Pod that is held.
-func holds(pods []Pod, verdicts []verdict, why reasons) []plan.Hold {
-	n := 0
+func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
+	pods, n := obs.Pods, 0
 	for _, v := range verdicts {
 		if v != isNewest && v != taken {
 			n++
@@ -203,6 +208,8 @@ func holds(pods []Pod, verdicts []verdict, why reasons) []plan.Hold {
 			h.Why = fmt.Sprintf("the API server refused the update: %s", pods[i].Refused)
 		case unreadable:
 			h.Why = pods[i].Unreadable
+		case unmergeable:
+			h.Why = whyUnmergeable(&obs.Set, &pods[i])
 		}
 		list = append(list, h)
 	}

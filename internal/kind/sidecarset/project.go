@@ -8,6 +8,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/annotation"
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
 
@@ -26,6 +27,7 @@ func Project(pod *corev1.Pod, set string) (Pod, bool) {
 		Scheduled:       pod.Spec.NodeName != "",
 		Phase:           pod.Status.Phase,
 		Created:         pod.CreationTimestamp.Unix(),
+		Annotations:     annotation.Of(pod.Annotations),
 	}
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {

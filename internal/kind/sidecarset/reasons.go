@@ -15,7 +15,8 @@ const (
 	NotUpdate plan.Reason = "NotUpdate"
 	// Paused: updateStrategy.paused.
 	Paused plan.Reason = "Paused"
-	// UnreadableAnnotation: the Pod's bookkeeping is not what it should be, and is not overwritten.
+	// UnreadableAnnotation: an annotation that the update changes is not what it should be, and is not overwritten: our
+	// bookkeeping, or one that patchPodMetadata is to merge into.
 	UnreadableAnnotation plan.Reason = "UnreadableAnnotation"
 	// NeedsRecreation: more than images changed.
 	NeedsRecreation plan.Reason = "NeedsRecreation"
@@ -38,6 +39,7 @@ func reasonOf(v verdict) plan.Reason {
 		notUpdate:       NotUpdate,
 		paused:          Paused,
 		unreadable:      UnreadableAnnotation,
+		unmergeable:     UnreadableAnnotation,
 		needsRecreation: NeedsRecreation,
 		notSelected:     NotSelected,
 		refused:         RefusedByAPIServer,

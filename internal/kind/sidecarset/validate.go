@@ -76,6 +76,7 @@ func checks() []func(subject) field.ErrorList {
 		hostPortsAreUnique,
 		volumesAreValid,
 		pullSecretsAreNamed,
+		metadataIsValid,
 		numbersAreValid,
 		partitionOrSelector,
 		priorityIsValid,

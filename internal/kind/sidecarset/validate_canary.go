@@ -14,14 +14,14 @@ import (
 // creation. A base that is deleted later leaves an ordinary SidecarSet behind, which goes on injecting its own Pods
 // and may be changed; one that is created anew under the base's name is the base again.
 
-func annotation(key string) *field.Path { return field.NewPath("metadata", "annotations").Key(key) }
+func annotationAt(key string) *field.Path { return field.NewPath("metadata", "annotations").Key(key) }
 
 func canaryHasBase(s subject) field.ErrorList {
 	canary, base := s.set.Annotations[v1beta1.SidecarSetCanaryAnnotation], s.set.Annotations[v1beta1.SidecarSetBaseAnnotation]
-	at := annotation(v1beta1.SidecarSetBaseAnnotation)
+	at := annotationAt(v1beta1.SidecarSetBaseAnnotation)
 	switch {
 	case !slices.Contains([]string{"", "false", "true"}, canary):
-		return field.ErrorList{field.NotSupported(annotation(v1beta1.SidecarSetCanaryAnnotation), canary, []string{"false", "true"})}
+		return field.ErrorList{field.NotSupported(annotationAt(v1beta1.SidecarSetCanaryAnnotation), canary, []string{"false", "true"})}
 	case canary == "true" && base == "":
 		return field.ErrorList{field.Required(at, "a canary needs a base: the name of the SidecarSet whose Pods it takes")}
 	case canary != "true" && base != "":
@@ -41,7 +41,7 @@ func canaryIsDecidedOnce(s subject) field.ErrorList {
 	if base := inject.BaseOf(s.old); base != "" {
 		was = "this SidecarSet was created as the canary of " + base
 	}
-	return field.ErrorList{field.Invalid(annotation(v1beta1.SidecarSetBaseAnnotation), inject.BaseOf(s.set), "is immutable: "+was)}
+	return field.ErrorList{field.Invalid(annotationAt(v1beta1.SidecarSetBaseAnnotation), inject.BaseOf(s.set), "is immutable: "+was)}
 }
 
 // canaryUpdatesNothing: which of the two a Pod has is decided at its creation; to try another version, create Pods.
@@ -59,7 +59,7 @@ func baseIsThere(s subject) field.ErrorList {
 	if base == "" || base == s.set.Name || s.old != nil {
 		return nil
 	}
-	at := annotation(v1beta1.SidecarSetBaseAnnotation)
+	at := annotationAt(v1beta1.SidecarSetBaseAnnotation)
 	i := slices.IndexFunc(s.others, func(o Other) bool { return o.Set.Name == base })
 	switch {
 	case i < 0:
@@ -86,7 +86,7 @@ func baseIsNoCanary(s subject) field.ErrorList {
 		return nil
 	}
 	slices.Sort(canaries)
-	return field.ErrorList{field.Invalid(annotation(v1beta1.SidecarSetCanaryAnnotation), "true", s.set.Name+" is the base of SidecarSet "+canaries[0]+", so it cannot be a canary")}
+	return field.ErrorList{field.Invalid(annotationAt(v1beta1.SidecarSetCanaryAnnotation), "true", s.set.Name+" is the base of SidecarSet "+canaries[0]+", so it cannot be a canary")}
 }
 
 // takeTurns tells whether two sets are a canary and its base, which never meet in one Pod.

@@ -52,6 +52,18 @@ func TestValidate_accepts(t *testing.T) {
 		"priority and scatter":         {set: changed("spec:", "spec:\n  updateStrategy: {priorityStrategy: {weightPriority: [{weight: 0, matchSelector: {matchLabels: {x: y}}}, {weight: 100, matchSelector: {matchExpressions: [{key: x, operator: Exists}]}}]}, scatterStrategy: [{key: x}, {key: x, value: y}, {key: z, value: \"*\"}]}")},
 		"ordered keys":                 {set: changed("spec:", "spec:\n  updateStrategy: {priorityStrategy: {orderPriority: [{orderedKey: x}, {orderedKey: example.com/y}]}}")},
 		"no image policy, no probes":   {set: changed("containers:", "containers: ", "i:1", "registry.example/i@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
+		"an annotation that the other retains": {
+			set:   changed("spec:", "spec:\n  patchPodMetadata: [{annotations: {a: b}, patchPolicy: Overwrite}]"),
+			other: changed("name: a}", "name: b}", "name: c1", "name: d1", "name: c2", "name: d2", "name: i,", "name: j,", "spec:", "spec:\n  patchPodMetadata: [{annotations: {a: c}}]"),
+		},
+		"an annotation that both merge into": {
+			set:   changed("spec:", "spec:\n  patchPodMetadata: [{annotations: {a: '{}'}, patchPolicy: MergePatchJson}]"),
+			other: changed("name: a}", "name: b}", "name: c1", "name: d1", "name: c2", "name: d2", "name: i,", "name: j,", "spec:", "spec:\n  patchPodMetadata: [{annotations: {a: '{}'}, patchPolicy: MergePatchJson}]"),
+		},
+		"an annotation that both overwrite, of other Pods": {
+			set:   changed("spec:", "spec:\n  patchPodMetadata: [{annotations: {a: b}, patchPolicy: Overwrite}]"),
+			other: changed("app: a}", "app: b}", "name: a}", "name: b}", "spec:", "spec:\n  patchPodMetadata: [{annotations: {a: c}, patchPolicy: Overwrite}]"),
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -106,6 +118,25 @@ func among(t testing.TB, manifests ...string) []sidecarset.Other {
 		all = append(all, sidecarset.Other{Set: o, Scope: s})
 	}
 	return all
+}
+
+// TestValidate_metadata: test/invalid has the cases that go through the schema first.
+func TestValidate_metadata(t *testing.T) {
+	long := strings.Repeat("x", 64<<10)
+	for want, patches := range map[string][]v1beta1.SidecarSetPatchPodMetadata{
+		"spec.patchPodMetadata: Too long: may not be more than 65536 bytes": {{Annotations: map[string]string{"a": long}}},
+		"spec.patchPodMetadata[0].annotations: Required value":              {{}},
+		`spec.patchPodMetadata[0].patchPolicy: Unsupported value: "x"`:      {{Annotations: map[string]string{"a": ""}, PatchPolicy: "x"}},
+		`spec.patchPodMetadata[0].annotations[a b]: Invalid value: "a b"`:   {{Annotations: map[string]string{"a b": ""}}},
+		`spec.patchPodMetadata[1].annotations[a]: Duplicate value: "a"`:     {{Annotations: map[string]string{"a": ""}}, {Annotations: map[string]string{"a": ""}}},
+		"spec.patchPodMetadata[0].annotations[kruise.io/sidecarset-hash]":   {{Annotations: map[string]string{"kruise.io/sidecarset-hash": ""}}},
+	} {
+		s := set(t, twoContainers)
+		s.Spec.PatchPodMetadata = patches
+		if errs := sidecarset.Validate(s, nil, nil); len(errs) != 1 || !strings.Contains(errs[0].Error(), want) {
+			t.Errorf("Validate() = %v, want %s", errs, want)
+		}
+	}
 }
 
 // FuzzValidate sends whatever decodes: Validate must neither panic nor say something else the second time.

@@ -11,7 +11,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
 )
 
-// ourAnnotations are those that injection writes, in the order in which it does.
+// ourAnnotations are our bookkeeping, in the order in which it does.
 func ourAnnotations() []string {
 	return []string{
 		v1beta1.SidecarSetHashAnnotation,
@@ -20,7 +20,7 @@ func ourAnnotations() []string {
 	}
 }
 
-// annotate records the sets and their versions. What the Pod says already of other sets stays: it may come
+// annotate records the sets and their versions, and writes what patchPodMetadata made of other annotations. What the Pod says already of other sets stays: it may come
 // from an earlier injection.
 func annotate(o *operations, p *pod, sets []*Set) error {
 	annotations := p.metadata.Get("annotations")
@@ -32,28 +32,87 @@ func annotate(o *operations, p *pod, sets []*Set) error {
 	if err != nil {
 		return err
 	}
-	values := [][]byte{full, withoutImage, injectedList(annotations, sets)}
-	if annotations.IsObject() {
-		for i, key := range ourAnnotations() {
-			o.begin("add", "/metadata/annotations/", strings.ReplaceAll(key, "/", "~1"))
-			o.buf = appendQuoted(o.buf, values[i])
+	written := make([]element, 0, 3+len(p.patched))
+	for i, value := range [...][]byte{full, withoutImage, injectedList(annotations, sets)} {
+		written = append(written, element{ourAnnotations()[i], value})
+	}
+	for _, a := range p.patched {
+		if a.changed {
+			written = append(written, element{a.key, []byte(a.text)})
+		}
+	}
+	writeAnnotations(o, p, written)
+	return nil
+}
+
+// writeAnnotations adds annotations to those that the Pod has, if it has any.
+func writeAnnotations(o *operations, p *pod, written []element) {
+	if p.metadata.Get("annotations").IsObject() {
+		for _, a := range written {
+			o.begin("add", "/metadata/annotations/", strings.ReplaceAll(a.name, "/", "~1"))
+			o.buf = appendQuoted(o.buf, a.raw)
 			o.end()
 		}
-		return nil
+		return
 	}
 	at, open, closing := "/metadata/annotations", "{", "}"
 	if !p.metadata.IsObject() {
 		at, open, closing = "/metadata", `{"annotations":{`, "}}"
 	}
 	o.begin("add", at, "")
-	for i, key := range ourAnnotations() {
-		o.buf = append(append(append(o.buf, open...), '"'), key...)
-		o.buf = appendQuoted(append(o.buf, `":`...), values[i])
+	for _, a := range written {
+		o.buf = append(append(append(o.buf, open...), '"'), a.name...)
+		o.buf = appendQuoted(append(o.buf, `":`...), a.raw)
 		open = ","
 	}
 	o.buf = append(o.buf, closing...)
 	o.end()
+}
+
+// patched is an annotation that the sets give the Pod.
+type patched struct {
+	key, text string
+	// has tells that there is one, changed that it is not as the Pod brought it.
+	has, changed bool
+}
+
+// patchAnnotations works out, set by set in the order of injection, what patchPodMetadata makes of the Pod's
+// annotations.
+func (p *pod) patchAnnotations(sets []*Set) error {
+	for _, s := range sets {
+		for i := range s.annotations {
+			patch := &s.annotations[i]
+			a := p.toPatch(patch.Key)
+			text, err := patch.Apply(a.text, a.has)
+			if err != nil {
+				return fmt.Errorf("metadata.annotations[%s]: SidecarSet %s is to merge into it (MergePatchJson): %w", patch.Key, s.Name, err)
+			}
+			a.changed = a.changed || !a.has || text != a.text
+			a.text, a.has = text, true
+		}
+	}
 	return nil
+}
+
+func (p *pod) toPatch(key string) *patched {
+	for i := range p.patched {
+		if p.patched[i].key == key {
+			return &p.patched[i]
+		}
+	}
+	now := p.metadata.Get("annotations").Get(key)
+	p.patched = append(p.patched, patched{key: key, text: now.Text(), has: now != nil})
+	return &p.patched[len(p.patched)-1]
+}
+
+// annotation returns an annotation's value as it is after the patch.
+func (p *pod) annotation(key string) string {
+	for i := range p.patched {
+		if p.patched[i].key == key {
+			return p.patched[i].text
+		}
+	}
+	return p.metadata.Get("annotations").Get(key).Text()
 }
 
 // versions writes the map from SidecarSet to its version, sorted by name.

@@ -52,6 +52,15 @@ containers:
 - name: sized
   image: s:1
   resourcesPolicy: {targetContainersMode: sum, targetContainersNameRegex: "p|e", resourcesExpr: {limits: {cpu: cpu*50%, memory: memory/3}, requests: {cpu: "1"}}}`),
+		prepare(t, "annotating", `
+containers: [{name: annotated, image: a:1}]
+patchPodMetadata:
+- {annotations: {main: web, other: retained}}
+- {annotations: {overwritten: "1", also: "2"}, patchPolicy: Overwrite}
+- {annotations: {merged: '{"a":{"b":1,"c":null},"d":null,"z":1}'}, patchPolicy: MergePatchJson}`),
+		prepare(t, "merging", `
+containers: [{name: merging, image: m:1}]
+patchPodMetadata: [{annotations: {merged: '{"z":null,"d":[1],"a":{"c":{"x":1}}}'}, patchPolicy: MergePatchJson}]`),
 		prepare(t, "paused", "injectionStrategy: {paused: true}\ncontainers: [{name: paused, image: p:1}]"),
 	}
 }
@@ -61,15 +70,16 @@ containers:
 func FuzzPod(f *testing.F) {
 	for _, files := range goldens(f) {
 		for _, pod := range read(f, files["in.yaml"]).pods {
-			f.Add(pod, byte(0b11110111))
-			f.Add(pod, byte(0b011001))
+			f.Add(pod, uint16(0b1111110111))
+			f.Add(pod, uint16(0b0101011001))
+			f.Add(pod, uint16(0b0110000010))
 		}
 	}
-	f.Add([]byte(`{"spec":{"containers":[null,1,{"name":null}],"volumes":"x","initContainers":{}},"metadata":[]}`), byte(7))
-	f.Add([]byte(`{"spec":{"containers":[{"name":"app","env":{"name":"A"}}]},"metadata":{"annotations":[1]}}`), byte(7))
-	f.Add([]byte(`{"metadata":{"annotations":{"kruise.io/sidecarset-hash":"{\"a\":\"\\u0000\",\"a\":{}}"}},"spec":{"containers":[{"name":"x"}]}}`), byte(1))
+	f.Add([]byte(`{"spec":{"containers":[null,1,{"name":null}],"volumes":"x","initContainers":{}},"metadata":[]}`), uint16(7))
+	f.Add([]byte(`{"spec":{"containers":[{"name":"app","env":{"name":"A"}}]},"metadata":{"annotations":[1]}}`), uint16(7))
+	f.Add([]byte(`{"metadata":{"annotations":{"kruise.io/sidecarset-hash":"{\"a\":\"\\u0000\",\"a\":{}}"}},"spec":{"containers":[{"name":"x"}]}}`), uint16(1))
 	all := pool(f)
-	f.Fuzz(func(t *testing.T, pod []byte, chosen byte) { holds(t, all, pod, chosen) })
+	f.Fuzz(func(t *testing.T, pod []byte, chosen uint16) { holds(t, all, pod, chosen) })
 }
 
 // TestPod_holdsForGeneratedPods checks the same of Pods that are made to be awkward: names that sidecars have
@@ -81,7 +91,7 @@ func TestPod_holdsForGeneratedPods(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		holds(t, all, pod, rapid.Byte().Draw(t, "sets"))
+		holds(t, all, pod, rapid.Uint16().Draw(t, "sets"))
 	})
 }
 
@@ -110,11 +120,13 @@ func podOf() *rapid.Generator[map[string]any] {
 			"resources":     map[string]any{"limits": map[string]any{"cpu": quantity.Draw(t, "cpu"), "memory": quantity.Draw(t, "memory")}},
 		}
 	})
+	annotationKey := rapid.SampledFrom([]string{"main", "other", "overwritten", "merged"})
+	value := rapid.SampledFrom([]string{"app", "web", "", "{}", `{"a":{"c":1,"e":2},"d":1}`, ` {"z":1, "a":{"b":1}}`, "[1]", "{"})
 	distinct := func(v any) string { return v.(map[string]any)["name"].(string) }
 	return rapid.Custom(func(t *rapid.T) map[string]any {
 		return map[string]any{
 			"metadata": map[string]any{
-				"name": name.Draw(t, "pod"), "labels": map[string]any{"main": name.Draw(t, "label")}, "annotations": map[string]any{"main": name.Draw(t, "annotation")},
+				"name": name.Draw(t, "pod"), "labels": map[string]any{"main": name.Draw(t, "label")}, "annotations": rapid.MapOf(annotationKey, value).Draw(t, "annotations"),
 			},
 			"spec": map[string]any{
 				"containers":     rapid.SliceOfNDistinct(container, 1, 4, distinct).Draw(t, "containers"),
@@ -126,7 +138,7 @@ func podOf() *rapid.Generator[map[string]any] {
 }
 
 // holds checks one Pod with the chosen sets.
-func holds(t tb, all []*inject.Set, pod []byte, chosen byte) {
+func holds(t tb, all []*inject.Set, pod []byte, chosen uint16) {
 	t.Helper()
 	var sets []*inject.Set
 	for i, s := range all {
@@ -191,6 +203,7 @@ func sidecars(set string) []string {
 	return map[string][]string{
 		"sharing": {"agent"}, "transferring": {"proxy"}, "init": {"setup", "early"},
 		"clash": {"setup"}, "replacing": {"app", "helper"}, "devices": {"disks"}, "sized": {"sized"},
+		"annotating": {"annotated"}, "merging": {"merging"},
 	}[set]
 }
 
@@ -204,7 +217,7 @@ func survives(t tb, path string, before, after any, replaced []string) {
 	case kind == "object" && isObject:
 		held, _ := after.(map[string]any)
 		for key, value := range object {
-			if !strings.HasPrefix(key, "kruise.io/sidecarset-") {
+			if !strings.HasPrefix(key, "kruise.io/sidecarset-") && !(path == "/metadata/annotations" && slices.Contains(given(), key)) {
 				survives(t, path+"/"+key, value, held[key], replaced)
 			}
 		}
@@ -216,6 +229,9 @@ func survives(t tb, path string, before, after any, replaced []string) {
 		t.Fatalf("%s was %v, is %v", path, before, after)
 	}
 }
+
+// given are the annotations that a set of the pool may change in a Pod.
+func given() []string { return []string{"overwritten", "also", "merged"} }
 
 // grows tells what injection adds to.
 func grows(path string) string {

@@ -63,6 +63,9 @@ func Pod(raw []byte, facts Facts) (Result, error) {
 	if err := clash(p, sets); err != nil {
 		return Result{}, err
 	}
+	if err := p.patchAnnotations(sets); err != nil {
+		return Result{}, err
+	}
 	if err := p.compute(sets); err != nil {
 		return Result{}, err
 	}

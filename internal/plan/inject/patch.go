@@ -126,6 +126,9 @@ func patchSize(sets []*Set) int {
 				n += 512 + len(c.head) + len(c.env) + len(c.mounts) + len(c.devices)
 			}
 		}
+		for i := range s.annotations {
+			n += 64 + len(s.annotations[i].Key) + 2*s.annotations[i].Size()
+		}
 		for _, list := range [...][]element{s.volumes, s.secrets} {
 			for _, e := range list {
 				n += 64 + len(e.raw)

@@ -13,6 +13,8 @@ type pod struct {
 	apps []app
 	// computed are the resources of the sidecars that have a resourcesPolicy.
 	computed []computed
+	// patched are the annotations that the sets' patchPodMetadata names, as they are after it.
+	patched []patched
 }
 
 // app is a container that the Pod brought itself.

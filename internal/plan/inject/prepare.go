@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/annotation"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
@@ -29,6 +30,8 @@ type Set struct {
 	volumes, secrets []element
 	// versions are its entries in the Pod's annotations.
 	hash, hashWithoutImage []byte
+	// annotations that it gives the Pod (patchPodMetadata).
+	annotations []annotation.Patch
 }
 
 // container is a sidecar made ready: everything that is the same in every Pod is JSON already.
@@ -69,7 +72,7 @@ func Prepare(set *v1beta1.SidecarSet) (*Set, error) {
 		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
 	}
 	s := &Set{Name: set.Name, Paused: set.Spec.InjectionStrategy.Paused, Base: BaseOf(set)}
-	for _, step := range []func(*v1beta1.SidecarSet) error{s.prepareScope, s.prepareContainers, s.prepareLists, s.prepareVersions} {
+	for _, step := range []func(*v1beta1.SidecarSet) error{s.prepareScope, s.prepareContainers, s.prepareLists, s.prepareVersions, s.prepareAnnotations} {
 		if err := step(set); err != nil {
 			return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 		}
@@ -239,6 +242,11 @@ func (s *Set) prepareVersions(set *v1beta1.SidecarSet) error {
 		return fmt.Errorf("write its version: %w", err)
 	}
 	return nil
+}
+
+func (s *Set) prepareAnnotations(set *v1beta1.SidecarSet) (err error) {
+	s.annotations, err = annotation.Prepare(set.Spec.PatchPodMetadata)
+	return err
 }
 
 // changed is when the set was last changed, as its managed fields say, else when it was created, else

@@ -34,7 +34,7 @@ func sourceOf(t *v1beta1.TransferEnvVar) (source, error) {
 			return source{section: section, key: key}, nil
 		}
 	}
-	return source{}, fmt.Errorf("sourceContainerNameFrom.fieldRef.fieldPath: %q: must be metadata.name, metadata.labels['KEY'] or metadata.annotations['KEY'], and no annotation that injection writes", at)
+	return source{}, fmt.Errorf("sourceContainerNameFrom.fieldRef.fieldPath: %q: must be metadata.name, metadata.labels['KEY'] or metadata.annotations['KEY'], and no annotation of our bookkeeping", at)
 }
 
 // find returns the Pod's own container that is meant. A Pod without it, or whose field does not name one, is
@@ -44,8 +44,10 @@ func (s source) find(p *pod) (app, bool) {
 	switch s.section {
 	case "name":
 		name = p.metadata.Get("name").Text()
-	case "labels", "annotations":
+	case "labels":
 		name = p.metadata.Get(s.section).Get(s.key).Text()
+	case "annotations":
+		name = p.annotation(s.key)
 	}
 	for _, a := range p.apps {
 		if a.name == name {

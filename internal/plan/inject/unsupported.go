@@ -12,7 +12,6 @@ func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
 	r := Refusals{}
 	spec := field.NewPath("spec")
 	r.Add(set.Spec.InjectionStrategy.Revision != nil, spec.Child("injectionStrategy", "revision"), "injecting an older revision")
-	r.Add(len(set.Spec.PatchPodMetadata) > 0, spec.Child("patchPodMetadata"), "giving Pods annotations")
 	for i := range set.Spec.InitContainers {
 		c, at := &set.Spec.InitContainers[i], spec.Child("initContainers").Index(i)
 		r.Add(c.RestartPolicy != nil, at.Child("restartPolicy"), "native sidecars (restartPolicy of an init container)")
