@@ -41,11 +41,14 @@ func annotate(o *operations, p *pod, sets []*Set) error {
 			written = append(written, element{a.key, []byte(a.text)})
 		}
 	}
+	if len(p.patched) > 0 {
+		slices.SortFunc(written, func(a, b element) int { return cmp.Compare(a.name, b.name) })
+	}
 	writeAnnotations(o, p, written)
 	return nil
 }
 
-// writeAnnotations adds annotations to those that the Pod has, if it has any.
+// writeAnnotations adds annotations, sorted by name, to those that the Pod has, if it has any.
 func writeAnnotations(o *operations, p *pod, written []element) {
 	if p.metadata.Get("annotations").IsObject() {
 		for _, a := range written {
