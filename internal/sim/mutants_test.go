@@ -119,6 +119,15 @@ func mutants() map[string]struct {
 			}
 			return s.Unit.UID, c
 		}), "innocent"},
+		"forgets the annotations": {patchOf(func(s plan.Step) (string, plan.Change) {
+			return s.Unit.UID, withAnnotations(s.Change, func(a *plan.AnnotationChange) bool { return strings.HasPrefix(a.Key, "kruise.io/") })
+		}), "annotations"},
+		"overwrites what came to be retained meanwhile": {patchOf(func(s plan.Step) (string, plan.Change) {
+			return s.Unit.UID, withAnnotations(s.Change, func(a *plan.AnnotationChange) bool { a.Unchecked = a.Unchecked || a.Absent; return true })
+		}), "annotations"},
+		"merges with what is outdated": {patchOf(func(s plan.Step) (string, plan.Change) {
+			return s.Unit.UID, withAnnotations(s.Change, func(a *plan.AnnotationChange) bool { a.Unchecked = a.Unchecked || a.Key == merged; return true })
+		}), "annotations"},
 		"counts a write as updated before it is seen": {statusOf(eachPod(func(o *sidecarset.Observed, p *sidecarset.Pod) {
 			if p.Unseen {
 				p.Unseen, p.Hash = false, o.Set.Hash
@@ -159,6 +168,18 @@ func keepOfOld(o *sidecarset.Observed) {
 	if len(o.Pods) > 0 {
 		o.Set.Keep = o.Set.Keep * old / len(o.Pods)
 	}
+}
+
+// withAnnotations changes a copy of the annotations, and drops those of which keep says so.
+func withAnnotations(c plan.Change, keep func(*plan.AnnotationChange) bool) plan.Change {
+	annotations := c.Annotations
+	c.Annotations = nil
+	for _, a := range annotations {
+		if keep(&a) {
+			c.Annotations = append(c.Annotations, a)
+		}
+	}
+	return c
 }
 
 // withoutLock has the API server check nothing but the UID.

@@ -63,6 +63,9 @@ func NewPod(set *v1beta1.SidecarSet, name, uid string, labels map[string]string,
 		v1beta1.SidecarSetHashWithoutImageAnnotation:   entry(hashes.WithoutImage),
 		v1beta1.SidecarSetInPlaceUpdateStateAnnotation: `{"other":` + otherSet + `}`,
 	}
+	for _, patch := range set.Spec.PatchPodMetadata {
+		maps.Copy(pod.Annotations, patch.Annotations)
+	}
 	return pod, nil
 }
 

@@ -33,8 +33,12 @@ import (
 //	spec        Neither paused nor NotUpdate in the spec observed; the target is that spec's version; the selector
 //	            matches the Pod; the Pod differs in images only.
 //	once        No Pod is patched to the version it has.
-//	innocent    A patch reaches the Pod (UID) that was meant. It changes sidecars' images and two annotations, and
-//	            in these nothing that is said of other sets.
+//	innocent    A patch reaches the Pod (UID) that was meant. It changes sidecars' images, two annotations of our
+//	            bookkeeping, in these nothing that is said of other sets, and those that the spec observed gives.
+//	annotations After a patch the annotations that the spec observed gives are what their policies say: one that is
+//	            retained is as it was if there was one, one that is overwritten has the spec's value, one that is
+//	            merged into is the merge with what it was at the commit. One that is left alone was right when observed:
+//	            who changes it later may as well have done so after the patch.
 //	complete    Every Pod observed that has not the newest version, or has a write under way, has exactly one step
 //	            or hold with a reason; no other Pod has one.
 //	order       No Pod is taken at the cost of the budget while one waits for it, or is kept by the partition, that
@@ -90,7 +94,8 @@ func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Po
 		w.violate("innocent", "%s is another pod than the one that was meant", step.Unit)
 	}
 	w.checkSpec(s, step, l, next)
-	w.checkInnocent(l.pod, next)
+	w.checkInnocent(s, l.pod, next)
+	w.checkAnnotations(s, l, next)
 	if w.hashOf(next) == l.last().hash {
 		w.violate("once", "%s is patched to the version it has", step.Unit)
 	}
@@ -119,13 +124,19 @@ func (w *World) checkSpec(s *snapshot, step plan.Step, l *life, next *corev1.Pod
 	}
 }
 
-func (w *World) checkInnocent(before, after *corev1.Pod) {
+func (w *World) checkInnocent(s *snapshot, before, after *corev1.Pod) {
 	if app := len(after.Spec.Containers) - 1; after.Spec.Containers[app].Image != AppImage {
 		w.violate("innocent", "%s: the application's image is %s", before.Name, after.Spec.Containers[app].Image)
 	}
+	given := map[string]bool{}
+	for _, patch := range s.set.Spec.PatchPodMetadata {
+		for key := range patch.Annotations {
+			given[key] = true
+		}
+	}
 	for key, value := range before.Annotations {
 		ours := key == v1beta1.SidecarSetHashAnnotation || key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation
-		if now := after.Annotations[key]; ours && !strings.Contains(now, otherSet) || !ours && now != value {
+		if now := after.Annotations[key]; ours && !strings.Contains(now, otherSet) || !ours && !given[key] && now != value {
 			w.violate("innocent", "%s: annotation %s is %s", before.Name, key, now)
 		}
 	}

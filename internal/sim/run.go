@@ -31,7 +31,7 @@ const (
 
 // Run lives through the world of one seed.
 func Run(seed uint64, subject Subject, trace bool) Result {
-	w := &World{rng: rand.New(rand.NewPCG(seed, 7)), subject: subject, faults: true, pods: map[string]*life{}}
+	w := &World{rng: rand.New(rand.NewPCG(seed, 7)), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject, faults: true, pods: map[string]*life{}}
 	if trace {
 		w.trace = &strings.Builder{}
 	}
@@ -68,6 +68,9 @@ func (w *World) begin() {
 	set.Spec.UpdateStrategy.Type = v1beta1.RollingUpdate
 	if w.percent(40) {
 		w.ordered(&set.Spec.UpdateStrategy)
+	}
+	if w.annotates = w.dice.IntN(3) == 0; w.annotates {
+		set.Spec.PatchPodMetadata = w.annotations()
 	}
 	w.commitSet(set)
 	n := 2 + w.rng.IntN(9)
@@ -139,6 +142,10 @@ func (w *World) image(name string) string {
 
 // userActs is one change of mind.
 func (w *World) userActs() {
+	if w.annotates && w.dice.IntN(10) == 0 {
+		w.edit("changes annotations", func(s *v1beta1.SidecarSetSpec) { s.PatchPodMetadata = w.annotations() })
+		return
+	}
 	switch w.rng.IntN(12) {
 	case 0, 11:
 		w.userReplaces()
@@ -207,6 +214,9 @@ func (w *World) edit(what string, change func(*v1beta1.SidecarSetSpec)) {
 		what, next.Spec.Containers[0].Image, s.Partition, s.MaxUnavailable, s.Paused, s.Type, s.Selector)
 	w.lastSet = w.set
 	w.commitSet(next)
+	if w.annotates && w.faults {
+		w.somebodyAnnotates()
+	}
 }
 
 // calm lets everything become well that is not the product's business: either all images can be pulled now, or the
@@ -217,6 +227,7 @@ func (w *World) calm() {
 	for _, l := range w.alive() {
 		w.after(w.between(0, 10*time.Second), func() { w.look(l) })
 	}
+	w.mendAnnotations()
 	w.edit("means well", func(s *v1beta1.SidecarSetSpec) {
 		s.UpdateStrategy.MaxUnavailable = w.number(1)
 		if !w.pullable {

@@ -24,7 +24,7 @@ func (w *World) commit(l *life, pod *corev1.Pod, by *manager) {
 	if len(l.versions) > 0 {
 		v = l.last()
 	}
-	v.rv, v.available, v.by = w.rv, l.available(), by
+	v.rv, v.available, v.by, v.annotations = w.rv, l.available(), by, pod.Annotations
 	if text := pod.Annotations[v1beta1.SidecarSetHashAnnotation]; text != v.hashText {
 		v.hashText, v.hash = text, entryHash(text, w.set.Name)
 	}

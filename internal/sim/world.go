@@ -23,6 +23,10 @@ type World struct {
 	set     *v1beta1.SidecarSet
 	setRV   int
 	lastSet *v1beta1.SidecarSet // before the last change of the spec
+	// annotates: the set gives annotations, and somebody changes them in Pods. That has dice of its own, so that the
+	// other worlds are what they would be without.
+	annotates bool
+	dice      *rand.Rand
 	// pullable: all images can be pulled.
 	pullable bool
 	pods     map[string]*life
@@ -65,6 +69,7 @@ type version struct {
 	// hashText and withoutImageText are the annotations that these were read from.
 	hashText, withoutImageText string
 	available                  bool
+	annotations                map[string]string
 	// by is the manager whose write this was, nil for anybody else's.
 	by *manager
 }

@@ -231,6 +231,12 @@ func (s *story) sets(t *testing.T, what, value string) {
 		s.set.Spec.Containers[0].Image = value
 	case "env":
 		s.set.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: value}}
+	case "annotation": // POLICY:KEY=VALUE
+		policy, annotation, _ := strings.Cut(value, ":")
+		key, text, _ := strings.Cut(annotation, "=")
+		s.set.Spec.PatchPodMetadata = []v1beta1.SidecarSetPatchPodMetadata{{
+			PatchPolicy: v1beta1.SidecarSetPatchPolicyType(policy), Annotations: map[string]string{key: text},
+		}}
 	case "partition":
 		strategy.Partition = &number
 	case "maxUnavailable":

@@ -2,6 +2,7 @@ package sidecarset_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,9 +19,10 @@ import (
 //
 //	user sets image|env|partition|maxUnavailable|paused|type|selector VALUE
 //	user sets weights KEY=VALUE:WEIGHT,…|ordered KEY,…|scatter KEY=VALUE,…
+//	user sets annotation POLICY:KEY=VALUE (patchPodMetadata; without a policy: the default)
 //	user deletes POD                    user creates N pods PREFIX
 //	kubelet restarts POD…|all           POD… becomes ready|unready
-//	somebody patches POD to IMAGE
+//	somebody patches POD to IMAGE      somebody annotates POD KEY=VALUE|KEY-
 //	the cache stops|catches up          the API server refuses|accepts POD…
 //	nothing happens                     a minute passes
 func (s *story) happens(t *testing.T, what string) {
@@ -43,6 +45,8 @@ func (s *story) happens(t *testing.T, what string) {
 		s.each(t, words[:len(words)-2], func(p *pod) { p.ready = words[len(words)-1] == "ready"; s.report(p) })
 	case first == "somebody patches":
 		s.each(t, words[2:3], func(p *pod) { p.Spec.Containers[0].Image = words[4]; p.Generation++ })
+	case first == "somebody annotates":
+		s.each(t, words[2:3], func(p *pod) { p.annotate(words[3]) })
 	case what == "the cache stops":
 		s.blind = true
 	case what == "the cache catches up":
@@ -81,6 +85,16 @@ func priorityOf(t *testing.T, what, value string) *v1beta1.UpdatePriorityStrateg
 	return p
 }
 
+// annotate does KEY=VALUE, or KEY- which removes.
+func (p *pod) annotate(what string) {
+	p.Annotations = maps.Clone(p.Annotations)
+	if key, value, ok := strings.Cut(what, "="); ok {
+		p.Annotations[key] = value
+	} else {
+		delete(p.Annotations, strings.TrimSuffix(what, "-"))
+	}
+}
+
 // each finds Pods by name; "all" are all.
 func (s *story) each(t *testing.T, names []string, do func(*pod)) {
 	t.Helper()
@@ -108,7 +122,7 @@ func (s *story) tellPlan(p plan.Plan) string {
 		pods[key] = append(pods[key], name)
 	}
 	for _, step := range p.Steps {
-		add("take", step.Why, step.Unit.Name)
+		add("take", step.Why+tellAnnotations(step.Change), step.Unit.Name)
 	}
 	for _, h := range p.Holds {
 		add("hold", string(h.Reason)+": "+h.Why, h.Unit.Name)
@@ -128,6 +142,23 @@ func (s *story) tellPlan(p plan.Plan) string {
 		return "nothing to do\n"
 	}
 	return told.String()
+}
+
+// tellAnnotations tells what becomes of annotations beside our bookkeeping.
+func tellAnnotations(c plan.Change) string {
+	told := ""
+	for _, a := range c.Annotations {
+		switch {
+		case strings.HasPrefix(a.Key, "kruise.io/"):
+		case a.Unchecked:
+			told += fmt.Sprintf("\n     %s=%s, whatever it is", a.Key, a.To)
+		case a.Absent:
+			told += fmt.Sprintf("\n     %s=%s, if there is none", a.Key, a.To)
+		default:
+			told += fmt.Sprintf("\n     %s=%s, if it is %s", a.Key, a.To, a.From)
+		}
+	}
+	return told
 }
 
 // short writes web-3 web-4 web-5 as web-3…web-5 and counts them.

@@ -33,17 +33,16 @@ func annotate(o *operations, p *pod, sets []*Set) error {
 		return err
 	}
 	written := make([]element, 0, 3+len(p.patched))
-	for i, value := range [...][]byte{full, withoutImage, injectedList(annotations, sets)} {
-		written = append(written, element{ourAnnotations()[i], value})
+	values := [...][]byte{full, withoutImage, injectedList(annotations, sets)}
+	for i, key := range ourAnnotations() {
+		written = append(written, element{key, values[i]})
 	}
 	for _, a := range p.patched {
 		if a.changed {
 			written = append(written, element{a.key, []byte(a.text)})
 		}
 	}
-	if len(p.patched) > 0 {
-		slices.SortFunc(written, func(a, b element) int { return cmp.Compare(a.name, b.name) })
-	}
+	slices.SortFunc(written, func(a, b element) int { return cmp.Compare(a.name, b.name) })
 	writeAnnotations(o, p, written)
 	return nil
 }
