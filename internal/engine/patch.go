@@ -22,7 +22,7 @@ func test(path string, value any) operation { return operation{Op: "test", Path:
 // API server applies it to the observation it was decided on or not at all: a stale decision is refused, and
 // the same one sent twice is applied once. It names no resourceVersion: what kubelet writes into the status in
 // the meantime does not matter. A test for null says that there is no such annotation: RFC 6902 has no way to say
-// that, and the implementation in every API server takes null for it (TestAbsent in test/e2e).
+// that, and the implementation in every API server takes null for it (TestMetadata_absentIsTested in test/e2e).
 //
 //	test /metadata/uid                                         u-1
 //	test /spec/containers/0/name                               logtail

@@ -30,6 +30,15 @@ func (w *World) annotations() []v1beta1.SidecarSetPatchPodMetadata {
 	}
 }
 
+// userAnnotates changes, once in a while, what the set gives.
+func (w *World) userAnnotates() bool {
+	if !w.annotates || w.dice.IntN(10) > 0 {
+		return false
+	}
+	w.edit("changes annotations", func(s *v1beta1.SidecarSetSpec) { s.PatchPodMetadata = w.annotations() })
+	return true
+}
+
 // somebodyAnnotates changes or removes some of them in some Pods, while a rollout is likely to be under way.
 func (w *World) somebodyAnnotates() {
 	for _, l := range w.alive() {

@@ -142,8 +142,7 @@ func (w *World) image(name string) string {
 
 // userActs is one change of mind.
 func (w *World) userActs() {
-	if w.annotates && w.dice.IntN(10) == 0 {
-		w.edit("changes annotations", func(s *v1beta1.SidecarSetSpec) { s.PatchPodMetadata = w.annotations() })
+	if w.userAnnotates() {
 		return
 	}
 	switch w.rng.IntN(12) {

@@ -217,7 +217,7 @@ func survives(t tb, path string, before, after any, replaced []string) {
 	case kind == "object" && isObject:
 		held, _ := after.(map[string]any)
 		for key, value := range object {
-			if !strings.HasPrefix(key, "kruise.io/sidecarset-") && !(path == "/metadata/annotations" && slices.Contains(given(), key)) {
+			if !strings.HasPrefix(key, "kruise.io/sidecarset-") && (path != "/metadata/annotations" || !slices.Contains(given(), key)) {
 				survives(t, path+"/"+key, value, held[key], replaced)
 			}
 		}
