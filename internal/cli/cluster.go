@@ -166,7 +166,7 @@ func (r *reader) fleet(ctx context.Context, f *why.Facts, set *v1beta1.SidecarSe
 	if byLabels && f.NamespacesUnknown != "" {
 		return nil, errors.New("it selects namespaces by label: " + f.NamespacesUnknown)
 	}
-	fleet := &why.Fleet{}
+	fleet := &why.Fleet{Canaries: why.CanariesOf(set.Name, f.Sets)}
 	for _, namespace := range namespaces {
 		options := metav1.ListOptions{Limit: pageSize, LabelSelector: s.Pods.String()}
 		for {

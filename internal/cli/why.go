@@ -21,7 +21,8 @@ will do to it, what holds it now, and whether kubelet has carried out the last c
 Pods are updated, what is next, and what holds the others.
 
 The answer is made by the function that the manager decides with, from what the API server has now; nothing is
-written. The manager's own memory of its last writes is not visible here.`
+written. The manager's own memory of its last writes is not visible here. The rights to get the Pod and to list
+SidecarSets are needed; what other Pods and namespaces tell is left out, and said so, where they may not be read.`
 
 type whyOptions struct {
 	rules     *clientcmd.ClientConfigLoadingRules

@@ -9,7 +9,6 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
-	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
@@ -134,16 +133,15 @@ func match(f Facts, pod *corev1.Pod, set *v1beta1.SidecarSet) (Other, bool) {
 // notInjected says why a Pod does not carry a set that selects it. Sidecars are injected at creation and never after.
 func notInjected(f Facts, pod *corev1.Pod, set *v1beta1.SidecarSet) string {
 	const remedy = "; recreate the pod to get it"
-	canary := slices.IndexFunc(Injected(pod), func(name string) bool {
-		return f.Sets[name] != nil && inject.BaseOf(f.Sets[name]) == set.Name
-	})
+	canaries := CanariesOf(set.Name, f.Sets)
+	canary := slices.IndexFunc(canaries, func(name string) bool { return slices.Contains(Injected(pod), name) })
 	switch {
 	case !active(pod):
 		return "the pod is finished or being deleted"
 	case pod.Namespace == "kube-system" || pod.Namespace == "kruise-system":
 		return "nothing is injected in namespace " + pod.Namespace + ", so that the cluster and Outrigger can always start"
 	case canary >= 0:
-		return "the pod has its canary " + Injected(pod)[canary] + " instead"
+		return "the pod has its canary " + canaries[canary] + " instead"
 	case pod.CreationTimestamp.Before(&set.CreationTimestamp):
 		return "the pod was created before the SidecarSet, and sidecars are injected at creation only" + remedy
 	case set.Spec.InjectionStrategy.Paused:

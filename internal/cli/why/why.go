@@ -8,6 +8,7 @@
 package why
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
@@ -40,6 +42,8 @@ type Fleet struct {
 	Members []sidecarset.Pod
 	// Bare are selected and do not carry them.
 	Bare []plan.Unit
+	// Canaries are the names of the set's canaries; a Pod that has one of them is not bare.
+	Canaries []string
 	// Unknown says why the Pods could not be read; empty if they were.
 	Unknown string
 }
@@ -57,7 +61,22 @@ func (f *Fleet) Add(pod *corev1.Pod, set string, s scope.Scope, namespace labels
 		f.Members = append(f.Members, record)
 		return
 	}
+	if slices.ContainsFunc(Injected(pod), func(name string) bool { return slices.Contains(f.Canaries, name) }) {
+		return
+	}
 	f.Bare = append(f.Bare, plan.Unit{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)})
+}
+
+// CanariesOf returns the names of a set's canaries, sorted.
+func CanariesOf(base string, sets map[string]*v1beta1.SidecarSet) []string {
+	var names []string
+	for name, set := range sets {
+		if inject.BaseOf(set) == base {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func active(pod *corev1.Pod) bool {

@@ -100,7 +100,7 @@ func (w *world) look(t *testing.T) *why.Fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fleet := &why.Fleet{}
+	fleet := &why.Fleet{Canaries: why.CanariesOf(w.set.Name, w.facts.Sets)}
 	for _, pod := range w.pods {
 		fleet.Add(pod, w.set.Name, s, w.facts.Namespaces[pod.Namespace])
 	}
@@ -263,7 +263,9 @@ func rollouts() cases {
 			w.image("logtail:2")
 			w.set.Spec.UpdateStrategy.Partition = half()
 			w.upgrade(t)
-			w.pods = append(w.pods, testkit.Carrier("bare"))
+			canary := w.other("canary", map[string]string{"app": "web"}, nil)
+			canary.Annotations = map[string]string{v1beta1.SidecarSetCanaryAnnotation: "true", v1beta1.SidecarSetBaseAnnotation: "logtail"}
+			w.pods = append(w.pods, testkit.Carrier("bare"), testkit.Carrier("has-the-canary", canary))
 			unready(w.pods[4])
 			return w.report(t)
 		},
