@@ -23,9 +23,10 @@ type Metrics struct {
 
 // numbers are those of one SidecarSet.
 type numbers struct {
-	status            v1beta1.SidecarSetStatus
-	held              map[plan.Reason]int
-	upgraded, refused int
+	status   v1beta1.SidecarSetStatus
+	held     map[plan.Reason]int
+	upgraded int
+	refused  map[plan.Verb]int
 }
 
 // NewMetrics returns metrics that know of no SidecarSets.
@@ -39,7 +40,7 @@ func NewMetrics() *Metrics {
 		upgraded: prometheus.NewDesc("outrigger_sidecarset_upgraded_pods_total",
 			"Updates of pods in place that the API server accepted.", []string{set}, nil),
 		refused: prometheus.NewDesc("outrigger_sidecarset_refused_writes_total",
-			"Updates of pods in place that the API server refused.", []string{set}, nil),
+			"Writes that the API server refused, by what they were to do.", []string{"verb", set}, nil),
 		sets: map[string]*numbers{},
 	}
 }
@@ -64,10 +65,8 @@ func (n *numbers) collect(m *Metrics, name string, to chan<- prometheus.Metric) 
 	gauge := func(desc *prometheus.Desc, value int, label string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value), name, label)
 	}
-	counter := func(desc *prometheus.Desc, value int) {
-		if value > 0 {
-			to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), name)
-		}
+	counter := func(desc *prometheus.Desc, value int, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), append(labels, name)...)
 	}
 	if s := &n.status; s.MatchedPods > 0 {
 		gauge(m.pods, int(s.MatchedPods), "matched")
@@ -78,30 +77,43 @@ func (n *numbers) collect(m *Metrics, name string, to chan<- prometheus.Metric) 
 	for reason, pods := range n.held {
 		gauge(m.held, pods, string(reason))
 	}
-	counter(m.upgraded, n.upgraded)
-	counter(m.refused, n.refused)
+	if n.upgraded > 0 {
+		counter(m.upgraded, n.upgraded)
+	}
+	for verb, writes := range n.refused {
+		counter(m.refused, writes, string(verb))
+	}
 }
 
 // looked notes what a look saw, decided and did.
 func (m *Metrics) looked(name string, status v1beta1.SidecarSetStatus, p plan.Plan, did engine.Did) {
-	held := p.Held()
-	if n := len(did.Refused); n > 0 { // they wait from now on, and perhaps nobody looks before the next try
+	held, refused := p.Held(), map[plan.Verb]int{}
+	for i := range did.Refused {
+		refused[did.Refused[i].Step.Verb]++
+	}
+	if n := refused[plan.UpdateInPlace]; n > 0 { // they wait from now on, and perhaps nobody looks before the next try
 		if held == nil {
 			held = map[plan.Reason]int{}
 		}
 		held[sidecarset.RefusedByAPIServer] += n
 	}
+	status.Conditions = nil // not ours to keep
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n := m.sets[name]
 	if n == nil {
-		n = &numbers{}
+		n = &numbers{refused: map[plan.Verb]int{}}
 		m.sets[name] = n
 	}
-	status.Conditions = nil // not ours to keep
 	n.status, n.held = status, held
-	n.upgraded += len(did.Done)
-	n.refused += len(did.Refused)
+	for i := range did.Done {
+		if did.Done[i].Verb == plan.UpdateInPlace {
+			n.upgraded++
+		}
+	}
+	for verb, writes := range refused {
+		n.refused[verb] += writes
+	}
 }
 
 // forget drops the numbers of a SidecarSet that is gone.
