@@ -10,6 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -73,6 +76,26 @@ outrigger_sidecarset_upgraded_pods_total{sidecarset="logtail"} 5
 func exposes(t *testing.T, w *world, want string) {
 	t.Helper()
 	if err := testutil.CollectAndCompare(w.r.metrics, strings.NewReader(want)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMetrics_otherWritesAreNoUpgrades: a plan may write more than updates.
+func TestMetrics_otherWritesAreNoUpgrades(t *testing.T) {
+	m := NewMetrics()
+	other := plan.Step{Verb: "Other"}
+	m.looked("logtail", v1beta1.SidecarSetStatus{}, plan.Plan{}, engine.Did{
+		Done: []plan.Step{other, {Verb: plan.UpdateInPlace}}, Refused: []engine.Refusal{{Step: other}, {Step: other}},
+	})
+	err := testutil.CollectAndCompare(m, strings.NewReader(`
+# HELP outrigger_sidecarset_refused_writes_total Writes that the API server refused, by what they were to do.
+# TYPE outrigger_sidecarset_refused_writes_total counter
+outrigger_sidecarset_refused_writes_total{sidecarset="logtail",verb="Other"} 2
+# HELP outrigger_sidecarset_upgraded_pods_total Updates of pods in place that the API server accepted.
+# TYPE outrigger_sidecarset_upgraded_pods_total counter
+outrigger_sidecarset_upgraded_pods_total{sidecarset="logtail"} 1
+`))
+	if err != nil {
 		t.Error(err)
 	}
 }
