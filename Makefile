@@ -6,8 +6,8 @@ BIN     := $(CURDIR)/bin
 MODULES := . devcluster
 CONTROLLER_GEN = $(GO) tool -modfile=tools/go.mod controller-gen
 GOLANGCI_LINT  = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
-# Simulated worlds per run of the tests; the nightly figure is 20000 and more.
-SIM_SEEDS ?= 2000
+# Simulated worlds per run of the tests.
+SIM_SEEDS ?= 20000
 
 .DEFAULT_GOAL := help
 

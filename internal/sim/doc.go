@@ -5,8 +5,13 @@
 // every write the properties in properties.go are checked; when the faults stop, the desired state must be
 // reached and then nothing written any more. The same seed gives the same world, to the letter of its trace.
 //
-// What is not simulated: the network, the real caches and the engine's concurrency (internal/engine has its
-// fault tests), and a write that lands after its client gave up and read the object again.
+// The kubelets work as the real one does, in turns (kubelet.go): what they report is what was when the turn began.
+// Processes die before and after every call to the API server, and answers get lost.
+//
+// What is not simulated: a kubelet that does not say which generation of a Pod it looks at (see the stories with
+// an "old kubelet"), a tag that is moved to another image, the network, the real caches and the engine's
+// concurrency (internal/engine has its fault tests), and a write that lands after its client gave up and read the
+// object again.
 //
 // Start at Run; TestWorlds runs thousands of seeds, TestMutants proves that wrong planners are caught.
 package sim

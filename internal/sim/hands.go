@@ -26,18 +26,39 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 			m.crash()
 			return
 		}
+		w.somebodyReplaces(s.Unit.Name)
 		o := w.patch(snap, s)
+		if w.subject.Twice {
+			w.patch(snap, s)
+		}
 		w.after(w.between(time.Millisecond, 40*time.Millisecond), func() {
-			if o.Fate == engine.Unknown && w.subject.AssumeLost {
-				o.Fate = engine.Gone
-			}
-			m.ledger.Settled(s.Unit, o, w.clock())
+			m.settle(s.Unit, o)
 			if o.Fate == engine.Unknown || o.Fate == engine.Broken || o.Fate == engine.Busy {
 				steps = steps[:1]
 			}
 			m.do(snap, steps[1:])
 		})
 	})
+}
+
+// settle tells the ledger how a write went.
+func (m *manager) settle(u plan.Unit, o engine.Outcome) {
+	subject := &m.w.subject
+	if o.Fate == engine.Unknown && subject.AssumeLost {
+		o.Fate = engine.Gone
+	}
+	m.ledger.Settled(u, o, m.w.clock())
+	if subject.Forget {
+		m.ledger = engine.Ledger{}
+	}
+}
+
+// somebodyReplaces has, once in a while, a Pod be another one of the same name when a write arrives.
+func (w *World) somebodyReplaces(name string) {
+	if l := w.pods[name]; l != nil && w.fault(1) {
+		w.remove(name)
+		w.create(name, l.pod.Labels)
+	}
 }
 
 // rest ends a reconcile. Another follows if something came in meanwhile, or when something is due.
@@ -72,6 +93,9 @@ func (m *manager) resolve() {
 			}
 			m.ledger.Found(u, uid, version)
 			m.wake(0)
+			if w.fault(2) {
+				m.crash()
+			}
 		}
 		if !m.dead && !m.busy {
 			m.resolve()

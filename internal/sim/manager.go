@@ -20,8 +20,14 @@ type Subject struct {
 	Status func(sidecarset.Observed, plan.Plan) v1beta1.SidecarSetStatus
 	// Patch prepares the UID and the change that are sent to the API server.
 	Patch func(s plan.Step) (uid string, change plan.Change)
+	// Watch learns from two versions of a Pod.
+	Watch func(known sidecarset.Origins, before, now *corev1.Pod) sidecarset.Origins
 	// AssumeLost takes a write whose outcome is unknown for one that did not happen.
 	AssumeLost bool
+	// Forget has the ledger forget every write as soon as it is answered.
+	Forget bool
+	// Twice sends every patch twice.
+	Twice bool
 }
 
 // Product is the Subject that ships.
@@ -29,6 +35,7 @@ func Product() Subject {
 	return Subject{
 		Plan: sidecarset.Plan, Status: sidecarset.Status,
 		Patch: func(s plan.Step) (string, plan.Change) { return s.Unit.UID, s.Change },
+		Watch: sidecarset.Origins.Watch,
 	}
 }
 
@@ -57,6 +64,9 @@ type cached struct {
 	of      int
 	pod     sidecarset.Pod
 	matches bool
+	// seen is the Pod as it is in the cache, nil if it is gone, and origins what was learned by watching it.
+	seen    *corev1.Pod
+	origins sidecarset.Origins
 }
 
 // startManager starts a process whose cache lists the truth as it is.
@@ -105,10 +115,14 @@ func (m *manager) see(name string, l *life, pod *corev1.Pod, rv int) {
 	if m.dead || old != nil && rv <= old.rv {
 		return
 	}
-	c := &cached{rv: rv}
+	c := &cached{rv: rv, seen: pod}
 	if pod != nil {
 		c.of = l.nr
 		c.pod, c.matches = sidecarset.Project(pod, m.set.Name)
+		if old != nil && old.seen != nil {
+			c.origins = m.w.subject.Watch(old.origins, old.seen, pod)
+			c.pod.Know(m.set.Name, c.origins)
+		}
 	}
 	m.pods[name] = c
 	m.wake(0)
@@ -129,7 +143,7 @@ func (m *manager) wake(d time.Duration) {
 
 // observe gathers what the cache and the ledger say, and remembers for the properties which versions these were.
 func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
-	snap := &snapshot{m: m, set: m.set, rvs: make([]int, len(m.w.lives))}
+	snap := &snapshot{m: m, set: m.set, rvs: make([]int, len(m.w.lives)), byTime: make([]bool, len(m.w.lives))}
 	marks := m.ledger.Marks(m.shown, m.w.clock())
 	pods := m.observed[:0]
 	for _, name := range m.w.names {
@@ -137,7 +151,7 @@ func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
 		if c == nil || !c.matches {
 			continue
 		}
-		snap.rvs[c.of] = c.rv
+		snap.rvs[c.of], snap.byTime[c.of] = c.rv, c.pod.SettledFrom > 0
 		snap.matched++
 		pods = append(pods, c.pod)
 		for i := range marks {
@@ -193,8 +207,12 @@ func (m *manager) writeStatus(snap *snapshot, status v1beta1.SidecarSetStatus) {
 		return
 	}
 	w.checkStatus(snap, status)
-	if w.fault(2) {
+	switch {
+	case w.fault(2):
 		m.wake(time.Second)
+		return
+	case w.fault(1):
+		m.crash()
 		return
 	}
 	w.tell("manager %d writes status %d/%d/%d/%d", m.id, status.MatchedPods, status.UpdatedPods, status.ReadyPods, status.UpdatedReadyPods)

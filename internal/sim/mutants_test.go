@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -43,6 +45,24 @@ func patchOf(patch func(plan.Step) (string, plan.Change)) Subject {
 	return s
 }
 
+// watchOf is a Subject that learns from other versions of a Pod than there were.
+func watchOf(tamper func(before, now *corev1.Pod) (*corev1.Pod, *corev1.Pod)) Subject {
+	s := Product()
+	s.Watch = func(known sidecarset.Origins, before, now *corev1.Pod) sidecarset.Origins {
+		return known.Watch(tamper(before, now))
+	}
+	return s
+}
+
+func believesNames(_ *sidecarset.Observed, p *sidecarset.Pod) {
+	for i := range p.Sidecars {
+		if s := &p.Sidecars[i]; s.Runs.Image != s.Image {
+			return
+		}
+	}
+	p.SettledFrom = 0
+}
+
 func eachPod(do func(o *sidecarset.Observed, p *sidecarset.Pod)) func(*sidecarset.Observed) {
 	return func(o *sidecarset.Observed) {
 		for i := range o.Pods {
@@ -58,6 +78,10 @@ func mutants() map[string]struct {
 } {
 	assumeLost := Product()
 	assumeLost.AssumeLost = true
+	forgets := Product()
+	forgets.Forget = true
+	twice := patchOf(func(s plan.Step) (string, plan.Change) { return s.Unit.UID, withoutLock(s.Change) })
+	twice.Twice = true
 	silent := Product()
 	silent.Plan = func(obs sidecarset.Observed) plan.Plan {
 		p := sidecarset.Plan(obs)
@@ -82,6 +106,8 @@ func mutants() map[string]struct {
 		"takes a pod for available while its image changes": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Settled, p.SettledFrom = true, 0 })), "budget"},
 		"ignores its own writes":                            {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Unseen = false })), "complete"},
 		"forgets a write whose answer is lost":              {assumeLost, ""},
+		"forgets its writes":                                {forgets, "honest"},
+		"patches every pod twice":                           {twice, "once"},
 		"ignores paused":                                    {planOf(func(o *sidecarset.Observed) { o.Set.Paused = false }), "spec"},
 		"ignores NotUpdate":                                 {planOf(func(o *sidecarset.Observed) { o.Set.NotUpdate = false }), "spec"},
 		"takes what is not selected":                        {planOf(func(o *sidecarset.Observed) { o.Set.Selector = nil }), "spec"},
@@ -98,6 +124,25 @@ func mutants() map[string]struct {
 				p.SettledFrom += 3600
 			}
 		})), "reached"},
+		"waits 10 s only when it is in doubt": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) {
+			p.SettledFrom -= 30
+		})), "budget"},
+		"says after 10 s that it is in no doubt": {statusOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) {
+			p.SettledFrom -= 30
+		})), "honest"},
+		"believes the name that a runtime has for an image": {statusOf(eachPod(believesNames)), "honest"},
+		"takes a new container for one of the newest spec": {watchOf(func(before, now *corev1.Pod) (*corev1.Pod, *corev1.Pod) {
+			was, is := *before, *now
+			was.Spec = now.Spec
+			was.Generation, was.Status.ObservedGeneration = 1, 1
+			is.Status.ObservedGeneration = 1
+			return &was, &is
+		}), "honest"},
+		"takes a new container for one of the spec before": {watchOf(func(before, now *corev1.Pod) (*corev1.Pod, *corev1.Pod) {
+			was, is := *before, *now
+			was.Generation, was.Status.ObservedGeneration, is.Status.ObservedGeneration = 1, 1, 1
+			return &was, &is
+		}), "reached"},
 		"rounds maxUnavailable down": {planOf(func(o *sidecarset.Observed) {
 			var percent int
 			if _, err := fmt.Sscanf(o.Set.MaxUnavailableText, "%d%%", &percent); err == nil && strings.HasSuffix(o.Set.MaxUnavailableText, "%") {

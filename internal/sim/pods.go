@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,10 +128,21 @@ type Container struct {
 	ID       int
 	Restarts int32
 	Started  time.Time
-	// Stopped: kubelet has told it to stop. It is started again, whatever the spec says by then.
-	Stopped bool
-	// Gone: it does not run any more.
-	Gone bool
+	// Gone: it does not run any more; Waiting is why none runs in its place.
+	Gone    bool
+	Waiting string
+}
+
+// Images are those of a node, by digest: the name that its runtime has for each. It is the one under which the image
+// came first; other tags of the same digest do not change it.
+type Images map[string]string
+
+// Pull brings an image to the node, if it is not there, and returns the name that the runtime has for it.
+func (n Images) Pull(image string) (name string) {
+	if n[digest(image)] == "" {
+		n[digest(image)] = image
+	}
+	return n[digest(image)]
 }
 
 // Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at. It
@@ -152,26 +165,50 @@ func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.
 	next.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: since}}
 	next.Status.ContainerStatuses = make([]corev1.ContainerStatus, 0, len(runs))
 	for i, c := range runs {
-		status := corev1.ContainerStatus{Name: pod.Spec.Containers[i].Name, RestartCount: c.Restarts, Ready: ready}
-		if status.Image = pod.Spec.Containers[i].Image; c.Image != "" {
-			status.Image, status.ImageID = c.reported(), digest(c.Image)
-			if !c.Gone {
-				status.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.Started)}
-			}
-			status.ContainerID = fmt.Sprintf("sim://%s/%s/%d", pod.UID, status.Name, c.ID)
-		}
-		next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, status)
+		next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, c.status(pod, i, ready))
 	}
 	return next
 }
 
-// Start has the container run an image. A runtime that knows the image's digest under another tag keeps the
-// name it has.
-func (c *Container) Start(image string, now time.Time) {
-	if c.Image == "" || digest(c.Image) != digest(image) {
-		c.Tag = image
+// status is what kubelet reports of a Pod's container. Of one that is gone it goes on telling image and ID; why
+// none runs in its place is the state then, and how it ended the last one.
+func (c *Container) status(pod *corev1.Pod, i int, ready bool) corev1.ContainerStatus {
+	s := corev1.ContainerStatus{
+		Name: pod.Spec.Containers[i].Name, Image: pod.Spec.Containers[i].Image, RestartCount: c.Restarts,
+		Ready: ready && c.runs(),
 	}
-	c.Image, c.Stopped, c.Gone, c.Started = image, false, false, now
+	if c.Image == "" {
+		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: cmp.Or(c.Waiting, "ContainerCreating")}
+		return s
+	}
+	id := func(nr int) string { return "sim://" + string(pod.UID) + "/" + s.Name + "/" + strconv.Itoa(nr) }
+	s.Image, s.ImageID, s.ContainerID = c.reported(), digest(c.Image), id(c.ID)
+	ended := func(nr int) *corev1.ContainerStateTerminated {
+		return &corev1.ContainerStateTerminated{ContainerID: id(nr), Reason: "Completed"}
+	}
+	switch {
+	case c.Gone && c.Waiting != "":
+		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: c.Waiting}
+		s.LastTerminationState.Terminated = ended(c.ID)
+	case c.Gone:
+		s.State.Terminated = ended(c.ID)
+	default:
+		s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.Started)}
+		if c.ID > 1 {
+			s.LastTerminationState.Terminated = ended(c.ID - 1)
+		}
+	}
+	return s
+}
+
+func (c *Container) runs() bool { return c.Image != "" && !c.Gone }
+
+// Start has a container run an image that its node has. It is another container than before.
+func (c *Container) Start(image string, node Images, now time.Time) {
+	if c.Image != "" {
+		c.Restarts++
+	}
+	c.Image, c.Tag, c.Gone, c.Waiting, c.Started = image, node.Pull(image), false, "", now
 	c.ID++
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,8 +27,8 @@ import (
 //
 //	budget      When an image of a Pod that serves is changed, fewer than maxUnavailable of the matched Pods do
 //	            not serve in truth. Not counted: Pods that stopped serving, by no write of this process, after
-//	            the version it observed. A Pod that was not serving when observed may be taken although it has
-//	            come back since.
+//	            the version it observed, and those of which time tells (see honest). A Pod that was not serving
+//	            when observed may be taken although it has come back since.
 //	partition   After a patch no more than matched − keep Pods have the new version in truth. Not counted: those
 //	            that got it after the version observed and not from this process.
 //	spec        Neither paused nor NotUpdate in the spec observed; the target is that spec's version; the selector
@@ -45,7 +46,8 @@ import (
 //	            priorityStrategy puts before it. With scatterStrategy none is taken while a group of Pods that is
 //	            further behind waits.
 //	honest      No counter of a status is above the truth at the versions observed, less what this process wrote
-//	            since. Ready is True only when what the observed spec asks is true.
+//	            since. Where time tells (see inplace.Settled), a Pod may count as long as nothing runs in it that
+//	            kubelet is to stop. Ready is True only when what the observed spec asks is true.
 //	reached     When faults and user rest, the spec is reached in bounded time, and the status says so.
 //	quiet       After that nothing is written.
 
@@ -54,8 +56,10 @@ type snapshot struct {
 	m   *manager
 	set *v1beta1.SidecarSet
 	// rvs are the versions of the matched Pods, by life.nr; 0 of all others.
-	rvs                []int
-	matched            int
+	rvs     []int
+	matched int
+	// byTime tells of these that only time tells what they run.
+	byTime             []bool
 	hash, withoutImage string
 }
 
@@ -77,6 +81,20 @@ func (s *snapshot) saw(l *life) int {
 		return 0
 	}
 	return s.rvs[l.nr]
+}
+
+// timeTells tells whether a Pod may be taken for one that serves because so much time has passed: what runs is wanted,
+// or does not run any more, which the cache will show.
+func (w *World) timeTells(s *snapshot, l *life) bool {
+	if s.saw(l) == 0 || !s.byTime[l.nr] {
+		return false
+	}
+	for i := range l.runs {
+		if w.exists(l) && l.runs[i].runs() && l.runs[i].Image != l.pod.Spec.Containers[i].Image {
+			return false
+		}
+	}
+	return true
 }
 
 // since returns from which version on something has been true of a Pod without interruption.
@@ -150,7 +168,7 @@ func (w *World) checkBudget(s *snapshot, l *life, next *corev1.Pod) {
 	unavailable := 0
 	for _, other := range w.alive() {
 		down := func(v version) bool { return !v.available }
-		if other != l && !other.available() && s.known(other, other.since(down)) {
+		if other != l && !other.available() && s.known(other, other.since(down)) && !w.timeTells(s, other) {
 			unavailable++
 		}
 	}
@@ -212,7 +230,7 @@ func (w *World) truthOf(s *snapshot) truth {
 			continue
 		}
 		wrote := s.wroteSince(l)
-		has, serves := v.hash == s.hash && !wrote, v.available && !wrote
+		has, serves := v.hash == s.hash && !wrote, (v.available || w.timeTells(s, l)) && !wrote
 		n.updated, n.ready, n.both = n.updated+one(has), n.ready+one(serves), n.both+one(has && serves)
 		open += one(!has && selects(s.set, l.pod.Labels))
 	}
@@ -226,14 +244,26 @@ func (w *World) truthOf(s *snapshot) truth {
 func (w *World) checkStatus(s *snapshot, status v1beta1.SidecarSetStatus) {
 	n := w.truthOf(s)
 	if status.MatchedPods != n.matched || status.UpdatedPods > n.updated || status.ReadyPods > n.ready || status.UpdatedReadyPods > n.both {
-		w.violate("honest", "status says %d/%d/%d/%d, true is %d/%d/%d/%d", status.MatchedPods, status.UpdatedPods,
-			status.ReadyPods, status.UpdatedReadyPods, n.matched, n.updated, n.ready, n.both)
+		w.violate("honest", "status says %d/%d/%d/%d, true is %d/%d/%d/%d; not available: %v", status.MatchedPods, status.UpdatedPods,
+			status.ReadyPods, status.UpdatedReadyPods, n.matched, n.updated, n.ready, n.both, w.mistaken(s))
 	}
 	for _, c := range status.Conditions {
 		if c.Type == v1beta1.ConditionReady && c.Status == metav1.ConditionTrue && (n.updated < n.wanted || n.both < n.updated) {
 			w.violate("honest", "Ready is True with %d of %d updated and %d of these ready", n.updated, n.wanted, n.both)
 		}
 	}
+}
+
+// mistaken names the Pods that the observation has as available and that were not.
+func (w *World) mistaken(s *snapshot) (names []string) {
+	for i := range s.m.observed {
+		p := &s.m.observed[i]
+		v, ok := w.lives[s.m.pods[p.Unit.Name].of].at(s.m.pods[p.Unit.Name].rv)
+		if p.Available(w.clock().Unix()) && (!ok || !v.available && !w.timeTells(s, w.lives[s.m.pods[p.Unit.Name].of])) {
+			names = append(names, fmt.Sprintf("%s (%+v, %s)", p.Unit.Name, p.Sidecars, p.StateJSON))
+		}
+	}
+	return names
 }
 
 func one(b bool) int32 {

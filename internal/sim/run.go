@@ -32,6 +32,10 @@ const (
 // Run lives through the world of one seed.
 func Run(seed uint64, subject Subject, trace bool) Result {
 	w := &World{rng: rand.New(rand.NewPCG(seed, 7)), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject, faults: true, pods: map[string]*life{}}
+	for i := range w.nodes {
+		w.nodes[i] = Images{}
+	}
+	w.slow = w.percent(30)
 	if trace {
 		w.trace = &strings.Builder{}
 	}
@@ -40,7 +44,7 @@ func Run(seed uint64, subject Subject, trace bool) Result {
 	w.faults = false
 	w.calm()
 	// The worst: one Pod after the other, each with its slowest restart and a doubt of 40 s about it.
-	w.runUntil(troubled + settling + time.Duration(len(w.alive()))*time.Minute)
+	w.runUntil(troubled + settling + time.Duration(len(w.alive()))*90*time.Second)
 	w.checkReached()
 	writes := w.writes
 	end := w.now

@@ -61,11 +61,15 @@ func (w *World) create(name string, labels map[string]string) {
 		w.violate("the simulator works", "%v", err)
 		return
 	}
-	if w.uids%5 == 0 {
-		hour := int64(3600) // allowed, and not needed: containers stop within seconds
-		pod.Spec.TerminationGracePeriodSeconds = &hour
+	switch grace := int64(5); w.uids % 5 {
+	case 0:
+		grace = 3600 // allowed, and not needed: containers stop within 30 s
+		fallthrough
+	case 1:
+		pod.Spec.TerminationGracePeriodSeconds = &grace
 	}
 	l := &life{nr: len(w.lives)}
+	l.node = w.nodes[l.nr%len(w.nodes)]
 	w.lives = append(w.lives, l)
 	if _, used := w.pods[name]; !used && !slices.Contains(w.names, name) {
 		w.names = append(w.names, name)
@@ -73,7 +77,10 @@ func (w *World) create(name string, labels map[string]string) {
 	w.pods[name] = l
 	w.tell("user creates %s (%s) with %s", name, pod.UID, pod.Spec.Containers[0].Image)
 	w.commit(l, pod, nil)
-	w.after(w.between(0, 4*time.Second), func() { w.start(l) })
+	w.after(w.between(0, 4*time.Second), func() {
+		l.runs = make([]Container, len(pod.Spec.Containers))
+		w.look(l)
+	})
 }
 
 // remove deletes a Pod at once.
@@ -119,8 +126,10 @@ func (w *World) lag() time.Duration {
 }
 
 // available is the truth of whether a Pod serves and will go on doing so: kubelet calls it ready, has looked at
-// its newest spec, and every container really runs the image that the spec names.
-func (l *life) available() bool { return l.reported && l.seen == l.pod.Generation && l.runsSpec() }
+// its newest spec, and every container was really made from the image that the spec names.
+func (l *life) available() bool {
+	return l.sent.ready && l.sent.generation == l.pod.Generation && l.runsSpec()
+}
 
 func (l *life) runsSpec() bool {
 	for i := range l.runs {

@@ -33,7 +33,10 @@ type World struct {
 	names    []string // of all Pods that ever were, in order of creation
 	lives    []*life
 	uids     int
-	writes   int // of managers
+	nodes    [3]Images
+	// slow: containers may take all of their grace period to stop.
+	slow   bool
+	writes int // of managers
 
 	managers []*manager
 	subject  Subject
@@ -48,17 +51,10 @@ type life struct {
 	nr int
 	// pod is the newest version. A version does not change any more; the next one shares what is the same.
 	pod *corev1.Pod
-	// runs is what really runs; nil before the first start.
-	runs []Container
-	// ready is what the application says, reported what kubelet does.
-	ready, reported bool
-	// restarting: kubelet replaces a container.
-	restarting bool
-	// epoch counts kubelet's looks at the spec; what an earlier look began is given up.
-	epoch int
-	// seen is the generation that kubelet has looked at, wanted the images it had.
-	seen     int64
-	wanted   []string
+	// runs is what really runs; nil before the first start. ready is what the application says.
+	runs  []Container
+	ready bool
+	kubelet
 	versions []version
 }
 

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 )
 
 // A burst of Pod events makes one look, not one each.
@@ -42,7 +44,8 @@ type cache interface {
 // cache, and projects them into the set's roster, which only the look touches: so a look costs what changed, an
 // event never waits for a look, and a Pod that changed five times in between is read once, at its newest.
 type records struct {
-	cache cache
+	cache   cache
+	witness *witness
 
 	mu   sync.Mutex
 	sets map[string]*inbox
@@ -65,7 +68,11 @@ type inbox struct {
 	annotations []string
 }
 
-func newRecords(c cache) *records { return &records{cache: c, sets: map[string]*inbox{}} }
+func newRecords(c cache) *records {
+	return &records{
+		cache: c, sets: map[string]*inbox{}, witness: &witness{origins: map[types.UID]sidecarset.Origins{}},
+	}
+}
 
 // note leaves a Pod's key for a set's next look. It returns how long that is to wait, false if it is on its way
 // already, early enough.
@@ -198,7 +205,7 @@ func (r *records) inbox(set string) *inbox {
 	in := r.sets[set]
 	if in == nil {
 		in = &inbox{
-			roster:  &roster{set: set, cache: r.cache, places: map[string]int{}},
+			roster:  &roster{set: set, cache: r.cache, witness: r.witness, places: map[string]int{}},
 			changed: map[string]struct{}{},
 			all:     true,
 		}

@@ -16,8 +16,9 @@ import (
 
 // roster holds the records of one SidecarSet's Pods. Only that set's reconcile touches it, so it has no lock.
 type roster struct {
-	set   string
-	cache cache
+	set     string
+	cache   cache
+	witness *witness
 
 	// selector and namespaceSelector are what scope was made of.
 	selector, namespaceSelector *metav1.LabelSelector
@@ -83,6 +84,9 @@ func (r *roster) read(key string) (sidecarset.Pod, bool) {
 		namespaceLabels = r.cache.NamespaceLabels(pod.Namespace)
 	}
 	record, member := pod.record(r.set, r.scope, namespaceLabels)
+	if member {
+		record.Know(r.set, r.witness.of(pod.UID))
+	}
 	record.Hash, record.HashWithoutImage = one(record.Hash), one(record.HashWithoutImage)
 	return record, member
 }

@@ -20,6 +20,7 @@ type queue interface {
 // that look. now is nil when the Pod was deleted, old when it is new. Heartbeats and other changes that make no
 // difference to a record schedule nothing, unless a write of ours to this Pod is still to be seen.
 func (r *Reconciler) podChanged(q queue, old, now *keptPod) {
+	r.records.witness.see(old, now)
 	pod, same := now, false
 	switch {
 	case now == nil:

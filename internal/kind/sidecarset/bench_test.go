@@ -39,7 +39,7 @@ func rollout(tb testing.TB, n int, image string) sidecarset.Observed {
 		}
 		runs := make([]sim.Container, len(pod.Spec.Containers))
 		for j := range runs {
-			runs[j].Start(pod.Spec.Containers[j].Image, created)
+			runs[j].Start(pod.Spec.Containers[j].Image, sim.Images{}, created)
 		}
 		record, ok := sidecarset.Project(sim.Report(pod, runs, true, 1, created), set.Name)
 		if !ok || !record.Available(now.Unix()) {

@@ -113,6 +113,9 @@ type Sidecar struct {
 	Index int
 	// Runs is what kubelet reports; zero if it reports nothing.
 	Runs inplace.Report
+	// Settled and SettledFrom say of this container what the Pod's say of all.
+	Settled     bool
+	SettledFrom int64
 }
 
 // Available tells whether the Pod serves, as far as is known at a time (seconds since 1970): ready, no image change

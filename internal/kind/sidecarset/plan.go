@@ -158,10 +158,14 @@ func steps(obs Observed, taken []int32, why reasons) []plan.Step {
 	return list
 }
 
+// longestLag is how many seconds a cache lags behind at the most. What only time tells of a container is recorded as a
+// fact when that much time more has passed: until then another one may run by now.
+const longestLag = 30
+
 // step is the update of one Pod.
 func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step {
 	now := obs.Now.Unix()
-	u := inplace.Pod{HashJSON: p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent, Settled: p.settled(now)}
+	u := inplace.Pod{HashJSON: p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent}
 	for _, c := range obs.Set.Containers {
 		have := p.sidecar(c.Name)
 		if have.Image == c.Image {
@@ -171,6 +175,7 @@ func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step 
 			Container: c.Name, Index: have.Index, From: have.Image, To: c.Image,
 		})
 		u.Runs = append(u.Runs, have.Runs)
+		u.Settled = append(u.Settled, have.Settled && (have.SettledFrom == 0 || have.SettledFrom+longestLag <= now))
 	}
 	text := why.available
 	switch {

@@ -14,8 +14,8 @@ import (
 
 // Project makes the record of a Pod for the named set. It returns false when the Pod does not carry the set
 // (kruise.io/sidecarset-injected-list), is being deleted or is finished. The record shares memory with the
-// Pod, which must not be changed afterwards. Unseen and Refused, which a Pod alone cannot tell, are left for
-// the caller.
+// Pod, which must not be changed afterwards. What a Pod alone cannot tell is left for the caller: Unseen and Refused,
+// and what was watched (see Know).
 func Project(pod *corev1.Pod, set string) (Pod, bool) {
 	if !carries(pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation], set) || !active(pod) {
 		return Pod{}, false
@@ -87,12 +87,7 @@ func (p *Pod) readAnnotations(annotations map[string]string, set string) (sideca
 // readContainers records the set's containers in the Pod: those that the hash annotation names or, where its
 // legacy form does not say, all that were injected.
 func (p *Pod) readContainers(pod *corev1.Pod, set, sidecarList string) {
-	p.Settled = true
 	var names []string
-	state := p.StateJSON
-	if p.Unreadable != "" {
-		state = ""
-	}
 	known := sidecarList != "" && json.Unmarshal([]byte(sidecarList), &names) == nil
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
@@ -100,18 +95,28 @@ func (p *Pod) readContainers(pod *corev1.Pod, set, sidecarList string) {
 			continue
 		}
 		s := Sidecar{Container: Container{Name: c.Name, Image: c.Image}, Index: i}
-		settled := false
 		if status := statusOf(pod, c.Name); status != nil {
 			s.Runs = inplace.Report{
 				Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID,
-				Started: started(status), Grace: grace(pod), Behind: behind(pod),
+				Started: started(pod, status), Grace: grace(pod), Behind: behind(pod),
 			}
-			var from int64
-			settled, from = inplace.Settled(c.Image, s.Runs, state, set, c.Name)
-			p.SettledFrom = max(p.SettledFrom, from)
 		}
-		p.Settled = p.Settled && settled
 		p.Sidecars = append(p.Sidecars, s)
+	}
+	p.settle(set)
+}
+
+// settle judges whether kubelet runs what the spec names.
+func (p *Pod) settle(set string) {
+	p.Settled, p.SettledFrom = true, 0
+	state := p.StateJSON
+	if p.Unreadable != "" {
+		state = ""
+	}
+	for i := range p.Sidecars {
+		s := &p.Sidecars[i]
+		s.Settled, s.SettledFrom = inplace.Settled(s.Image, s.Runs, state, set, s.Name)
+		p.Settled, p.SettledFrom = p.Settled && s.Settled, max(p.SettledFrom, s.SettledFrom)
 	}
 }
 
@@ -147,12 +152,18 @@ func behind(pod *corev1.Pod) bool {
 	return pod.Status.ObservedGeneration > 0 && pod.Status.ObservedGeneration < pod.Generation
 }
 
-// started returns when a container was started, in seconds since 1970; 0 when it does not run.
-func started(status *corev1.ContainerStatus) int64 {
+// started returns when the last of the Pod's containers was started, in seconds since 1970; 0 when this one does not
+// run.
+func started(pod *corev1.Pod, status *corev1.ContainerStatus) (last int64) {
 	if status.State.Running == nil {
 		return 0
 	}
-	return status.State.Running.StartedAt.Unix()
+	for i := range pod.Status.ContainerStatuses {
+		if running := pod.Status.ContainerStatuses[i].State.Running; running != nil {
+			last = max(last, running.StartedAt.Unix())
+		}
+	}
+	return last
 }
 
 // grace returns how many seconds kubelet gives the Pod's containers to stop.

@@ -26,7 +26,7 @@ func examplePod(tb testing.TB) *corev1.Pod {
 	}
 	runs := make([]sim.Container, 2)
 	for i := range runs {
-		runs[i].Start(pod.Spec.Containers[i].Image, created)
+		runs[i].Start(pod.Spec.Containers[i].Image, sim.Images{}, created)
 	}
 	return sim.Report(pod, runs, true, 1, created.Add(time.Minute))
 }

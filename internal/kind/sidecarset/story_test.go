@@ -29,7 +29,8 @@ var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") /
 // carried out. To tell a new one, write the section names and run with -update.
 //
 // In a world: "10 pods web", with "labelled canary=true" if wanted, and settings as in "user sets …"; "grace 3600"
-// gives the Pods that follow a grace period, in seconds.
+// gives the Pods that follow a grace period, in seconds; with an "old kubelet", nobody says which generation of a Pod
+// was looked at.
 // What may happen is listed in (*story).happens.
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/seq/*.txtar")
@@ -58,7 +59,7 @@ func TestStories(t *testing.T) {
 // play tells a story again, with the plans as they are.
 func play(t *testing.T, text string) string {
 	t.Helper()
-	s := &story{set: &v1beta1.SidecarSet{}, versions: map[string]string{}}
+	s := &story{set: &v1beta1.SidecarSet{}, versions: map[string]string{}, images: sim.Images{}}
 	s.set.Name, s.set.Generation = "logtail", 1
 	s.set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	s.set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
@@ -97,11 +98,14 @@ type story struct {
 	versions map[string]string // revision to v1, v2, …
 	blind    bool              // the cache has stopped
 	grace    *int64            // of the Pods that are made
+	images   sim.Images        // of the node
+	old      bool              // kubelet does not say which generation it looks at
 }
 
 type pod struct {
 	*corev1.Pod
 	runs            []sim.Container
+	origins         sidecarset.Origins
 	ready           bool
 	unseen, refused string // the Pod's version before our write; what the API server says
 }
@@ -128,6 +132,8 @@ func (s *story) make(t *testing.T, body string) {
 			for range n {
 				s.create(t, words[2], labels)
 			}
+		case line == "old kubelet\n":
+			s.old = true
 		case len(words) == 2 && words[0] == "grace":
 			seconds, err := strconv.ParseInt(words[1], 10, 64)
 			if err != nil {
@@ -156,26 +162,34 @@ func (s *story) create(t *testing.T, prefix string, labels map[string]string) {
 	s.restart(s.pods[len(s.pods)-1])
 }
 
-// restart has kubelet bring a Pod to what its spec says, unless an image cannot be pulled.
+// restart has kubelet bring a Pod to what its spec says, unless an image cannot be pulled. It reports when it begins
+// and when it is done.
 func (s *story) restart(p *pod) {
 	if p.runs == nil {
 		p.runs = make([]sim.Container, len(p.Spec.Containers))
 	}
+	s.report(p)
 	p.ready = true
 	for i := range p.runs {
 		image := p.Spec.Containers[i].Image
 		switch {
 		case sim.Bad(image):
-			p.ready, p.runs[i].Gone = false, p.runs[i].Image != ""
+			p.ready, p.runs[i].Gone, p.runs[i].Waiting = false, p.runs[i].Image != "", "ErrImagePull"
 		case p.runs[i].Image != image || p.runs[i].Gone:
-			p.runs[i].Start(image, s.clock())
+			p.runs[i].Start(image, s.images, s.clock())
 		}
 	}
 	s.report(p)
 }
 
 func (s *story) report(p *pod) {
-	p.Pod = sim.Report(p.Pod, p.runs, p.ready, p.Generation, s.clock())
+	seen := p.Generation
+	if s.old {
+		seen = 0
+	}
+	before := p.Pod
+	p.Pod = sim.Report(p.Pod, p.runs, p.ready, seen, s.clock())
+	p.origins = p.origins.Watch(before, p.Pod)
 }
 
 // round plans, tells the plan and the status, and carries the plan out.
@@ -188,6 +202,7 @@ func (s *story) round(t *testing.T) string {
 		if !ok {
 			continue
 		}
+		r.Know(s.set.Name, p.origins)
 		r.Unseen, r.Refused = p.unseen != "", p.refused
 		records = append(records, r)
 		byName[p.Name] = p

@@ -22,6 +22,7 @@ import (
 //	user sets annotation POLICY:KEY=VALUE (patchPodMetadata; without a policy: the default)
 //	user deletes POD                    user creates N pods PREFIX
 //	kubelet restarts POD…|all           POD… becomes ready|unready
+//	kubelet looks at POD…|all           POD… crashes unseen (is back at once, and not reported before kubelet's next look)
 //	somebody patches POD to IMAGE      somebody annotates POD KEY=VALUE|KEY-
 //	the cache stops|catches up          the API server refuses|accepts POD…
 //	nothing happens                     a minute passes
@@ -41,6 +42,10 @@ func (s *story) happens(t *testing.T, what string) {
 		}
 	case first == "kubelet restarts":
 		s.each(t, words[2:], s.restart)
+	case first == "kubelet looks":
+		s.each(t, words[3:], s.report)
+	case strings.HasSuffix(what, " crashes unseen"):
+		s.each(t, words[:1], func(p *pod) { p.runs[0].Start(p.runs[0].Image, s.images, s.clock()) })
 	case words[len(words)-2] == "becomes":
 		s.each(t, words[:len(words)-2], func(p *pod) { p.ready = words[len(words)-1] == "ready"; s.report(p) })
 	case first == "somebody patches":

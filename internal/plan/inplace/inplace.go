@@ -35,11 +35,11 @@ func VersionOf(set, hash, revision string, containers []string, now time.Time) V
 
 // Pod is what an update needs of one Pod.
 type Pod struct {
-	// Images that change, and per image (same index) what kubelet reports now.
+	// Images that change, and per image (same index) what kubelet reports of the container now.
 	Images []plan.ImageChange
 	Runs   []Report
-	// Settled tells that what runs was made from what the spec names now.
-	Settled bool
+	// Settled tells of each that it was made from what the spec names now.
+	Settled []bool
 	// HashJSON and StateJSON are the annotations as they are. They passed CheckObject.
 	HashJSON, StateJSON string
 	// StateAbsent tells that there is no state annotation; StateJSON is empty then.
@@ -101,12 +101,12 @@ func (v Version) stateOf(p Pod) string {
 	for i, image := range p.Images {
 		status := object(last, image.Container)
 		runs, changing := p.Runs[i], "true"
-		if p.Settled {
+		if p.Settled[i] {
 			changing = "false"
 		}
 		if before := GetText(status, "containerID"); before == "" || before != runs.ContainerID {
-			madeFrom := ""
-			if p.Settled || runs.ContainerID == "" {
+			madeFrom := runs.MadeFrom
+			if madeFrom == "" && (p.Settled[i] || runs.ContainerID == "") {
 				madeFrom = image.From
 			}
 			status = Set(status, "image", quote(madeFrom))
@@ -132,8 +132,11 @@ func object(of, key string) string {
 // Report is what kubelet reports of a container.
 type Report struct {
 	Image, ImageID, ContainerID string
-	// Started is when it was started, Grace how long kubelet takes to stop it at most; in seconds (since 1970).
+	// Started is when a container of the Pod was last started, 0 when this one does not run; Grace is how long kubelet
+	// takes to stop it at most. In seconds (since 1970).
 	Started, Grace int64
+	// MadeFrom is the image that the container was made from, as the spec named it; empty when nobody watched.
+	MadeFrom string
 	// Behind tells that kubelet has not looked at the Pod's newest spec yet (status.observedGeneration, where
 	// kubelet fills it in).
 	Behind bool
@@ -150,23 +153,32 @@ const longestStop = 30
 // Settled tells whether kubelet runs a container with the image that its spec names, and from when on that is sure
 // (in seconds since 1970; 0: it is). stateJSON is the Pod's state annotation; it passed CheckObject or is empty.
 //
-// A runtime may report an image under another name than the spec's, also under that of an older tag of the same
-// digest, so the name alone cannot tell. And kubelet, having looked at a newer spec, still runs the old container
-// for as long as that takes to stop. So it is only in doubt that time tells: a container that kubelet does not want
-// is gone when its grace period is over.
+// What has to be told apart from the container that is wanted is any other that kubelet may have started: from the
+// image before the last change, when the container crashed in between, or from a version in between. Such a one is
+// reported as running, also by a kubelet that has looked at the newest spec, until it is stopped and the wanted one
+// is pulled and started. What kubelet reports of an image cannot tell: a runtime may call it by the name of any tag
+// that has the same digest, and the tags that it knows are those of all Pods on its node.
 //
 //	nothing runs, or kubelet has not looked at the newest spec     no
+//	its start was watched (see sidecarset.Origins.Watch)           when it was made from the image of the spec
 //	Version.Change recorded no change of the container             yes
 //	the container that ran before the change still runs            when it was made from the image of the spec;
 //	                                                               in doubt when it is not known what it was made from
-//	spec.image has a digest                                        when imageID has the same digest
-//	another imageID runs than before, status.image names spec.image,
-//	no earlier change was under way: two of these three            yes
-//	otherwise another container runs than before                   in doubt: yes, unless it is stopped
+//	spec.image has a digest and imageID another                    no
+//	another imageID runs than before, no earlier change was        yes: only the images before and after the change
+//	under way                                                      can run, and this is not the one before
+//	otherwise another container than before is reported            in doubt: no when it has stopped, else yes in time
 //	the record does not say which container ran (OpenKruise's)     when imageID is another or status.image names it
+//
+// In doubt, only time tells: a container that kubelet does not want is gone when its grace period is over, counted from
+// the last thing that kubelet is known to have done before: starting a container of the Pod. There is seldom doubt, because starts are watched; what is left is what happened while no manager ran or the watch was
+// interrupted, and kubelets that do not say which generation they look at (before Kubernetes 1.34).
 func Settled(specImage string, r Report, stateJSON, set, container string) (settled bool, from int64) {
 	if r.ImageID == "" || r.Behind {
 		return false, 0
+	}
+	if r.MadeFrom != "" {
+		return r.MadeFrom == specImage, 0
 	}
 	entry, _ := Get(stateJSON, set)
 	statuses, _ := Get(entry, "lastContainerStatuses")
@@ -174,8 +186,12 @@ func Settled(specImage string, r Report, stateJSON, set, container string) (sett
 	if !changed {
 		return true, 0
 	}
-	if settled, sure := carriedOut(specImage, r, last); !settled || sure {
+	settled, sure := carriedOut(specImage, r, last)
+	switch {
+	case !settled || sure:
 		return settled, 0
+	case r.Started == 0:
+		return false, 0
 	}
 	told, err := time.Parse(time.RFC3339, GetText(entry, "updateTimestamp"))
 	if err != nil {
@@ -187,20 +203,19 @@ func Settled(specImage string, r Report, stateJSON, set, container string) (sett
 // carriedOut is Settled for a container whose last change was recorded.
 func carriedOut(specImage string, r Report, last string) (settled, sure bool) {
 	before, known := Get(last, "containerID")
-	image, named := GetText(last, "image"), names(r.Image, specImage)
+	image := GetText(last, "image")
 	another := GetText(last, "imageID") != r.ImageID
 	if beforeID, _ := Text(before); known && beforeID == r.ContainerID {
 		return image == specImage || image == "", image != ""
 	}
-	if _, digest, ok := strings.Cut(specImage, "@"); ok {
+	if _, digest, ok := strings.Cut(specImage, "@"); ok && (!known || !strings.HasSuffix(r.ImageID, digest)) {
 		return strings.HasSuffix(r.ImageID, digest), true
 	}
 	if !known {
-		return another || named, true
+		return another || names(r.Image, specImage), true
 	}
 	changing, _ := Get(last, "changing")
-	clean := changing != "true"
-	return true, another && named || clean && (another || named)
+	return true, another && changing != "true"
 }
 
 // names tells whether a runtime's name of an image is the spec's, perhaps with the registry written out.

@@ -20,7 +20,7 @@ func pod(hashJSON, stateJSON string) Pod {
 	return Pod{
 		Images:   []plan.ImageChange{{Container: "logtail", Index: 0, From: "logtail:1", To: "logtail:2"}},
 		Runs:     []Report{{Image: "logtail:1", ImageID: "sha256:1", ContainerID: "containerd://a"}},
-		HashJSON: hashJSON, StateJSON: stateJSON, StateAbsent: stateJSON == "", Settled: true,
+		HashJSON: hashJSON, StateJSON: stateJSON, StateAbsent: stateJSON == "", Settled: []bool{true},
 	}
 }
 
@@ -113,8 +113,16 @@ func TestChange_remembersWhatTheRunningContainerWasMadeFrom(t *testing.T) {
 
 func TestChange_doesNotGuessWhatAnUnsettledContainerWasMadeFrom(t *testing.T) {
 	p := pod(`{"logtail":{"hash":"h1"}}`, "")
-	p.Settled = false
+	p.Settled[0] = false
 	if got := version().Change(p).Annotations[1].To; !strings.Contains(got, `"image":""`) {
+		t.Errorf("state is %s", got)
+	}
+}
+
+func TestChange_remembersWhatWasWatched(t *testing.T) {
+	p := pod(`{"logtail":{"hash":"h1"}}`, "")
+	p.Settled[0], p.Runs[0].MadeFrom = false, "logtail:0"
+	if got := version().Change(p).Annotations[1].To; !strings.Contains(got, `"image":"logtail:0"`) {
 		t.Errorf("state is %s", got)
 	}
 }
@@ -134,6 +142,13 @@ func TestSettled_whatKubeletReports(t *testing.T) {
 	slow.Grace = 3600
 	behind := runs("i:2", "sha256:2", "b")
 	behind.Behind = true
+	watched := func(image string) Report {
+		r := runs("i:2", "sha256:2", "b")
+		r.MadeFrom = image
+		return r
+	}
+	gone, goneToo := runs("i:2", "sha256:1", "a"), runs("i:2", "sha256:2", "b")
+	gone.Started, goneToo.Started = 0, 0
 	const no, yes, later = -1, 0, 1040
 	for name, c := range map[string]struct {
 		image  string
@@ -151,13 +166,20 @@ func TestSettled_whatKubeletReports(t *testing.T) {
 		"back to it midway":                      {"i:1", runs("i:1", "sha256:1", "a"), midway, yes},
 		"the new image, under another name":      {"i:2", runs("sha256:f", "sha256:2", "b"), changed, yes},
 		"a new tag of the same image":            {"i:2", runs("i:1", "sha256:1", "b"), changed, later},
-		"a new tag of the same image, reported":  {"i:2", runs("i:2", "sha256:1", "b"), changed, yes},
+		"a new tag of the same image, reported":  {"i:2", runs("i:2", "sha256:1", "b"), changed, later},
 		"a new tag, reported, not restarted yet": {"i:2", runs("i:2", "sha256:1", "a"), changed, no},
-		"midway, the image of the spec":          {"i:2", runs("docker.io/i:2", "sha256:2", "b"), midway, yes},
+		"midway, the image of the spec":          {"i:2", runs("docker.io/i:2", "sha256:2", "b"), midway, later},
 		"midway, an image in between":            {"i:3", runs("i:2", "sha256:2", "b"), midway, later},
 		"midway, back to the image before":       {"i:1", runs("i:1", "sha256:1", "c"), midway, later},
 		"changed before it ran, the old image":   {"i:2", runs("i:1", "sha256:1", "a"), pending, later},
-		"changed before it ran, the new image":   {"i:2", runs("docker.io/i:2", "sha256:2", "a"), pending, yes},
+		"changed before it ran, the new image":   {"i:2", runs("docker.io/i:2", "sha256:2", "a"), pending, later},
+		"watched, the image of the spec":         {"i:2", watched("i:2"), midway, yes},
+		"watched, another image":                 {"i:2", watched("i:1"), midway, no},
+		"watched, not changed by us":             {"i:2", watched("i:1"), "", no},
+		"of unknown make, gone":                  {"i:2", gone, unsure, no},
+		"midway, replaced and gone":              {"i:2", goneToo, midway, no},
+		"the digest, of an image in between":     {"i@sha256:2", runs("sha256:f", "docker.io/i@sha256:2", "b"), midway, later},
+		"OpenKruise's record, the digest":        {"i@sha256:1", runs("sha256:f", "docker.io/i@sha256:1", "b"), peers, yes},
 		"of unknown make, the image of the spec": {"i:2", runs("i:2", "sha256:1", "a"), unsure, later},
 		"of unknown make, another image":         {"i:2", runs("i:1", "sha256:1", "a"), unsure, later},
 		"in doubt, told after it was started":    {"i:2", runs("i:1", "sha256:1", "b"), told, 2040},
