@@ -86,11 +86,7 @@ func (w *World) begin() {
 	}
 	w.startManager()
 	for range 4 + w.rng.IntN(12) {
-		w.after(w.between(5*time.Second, troubled), func() {
-			if !w.userAnnotates() {
-				w.userActs()
-			}
-		})
+		w.after(w.between(5*time.Second, troubled), w.userActs)
 	}
 	for range w.rng.IntN(n + 6) {
 		w.after(w.between(5*time.Second, troubled), w.podActs)
@@ -150,6 +146,9 @@ func (w *World) image(name string) string {
 
 // userActs is one change of mind.
 func (w *World) userActs() {
+	if w.userAnnotates() {
+		return
+	}
 	switch w.rng.IntN(12) {
 	case 0, 11:
 		w.userReplaces()

@@ -79,6 +79,20 @@ func (a *Admitted) Seen(set *v1beta1.SidecarSet) {
 	a.seen = make(chan struct{})
 }
 
+// unseen names the sets that are waited for, sorted.
+func (a *Admitted) unseen() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var names []string
+	for name, w := range a.waiting {
+		if !a.now().After(w.until) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Hold returns a handler that answers reviews of Pods as pods does, and with the sets that are waited for.
 func (a *Admitted) Hold(pods *PodHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

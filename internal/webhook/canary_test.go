@@ -32,7 +32,7 @@ func TestValidateSidecarSets_asksForTheBase(t *testing.T) {
 	}{
 		"is there":     {base: base, wantCode: http.StatusOK},
 		"is not there": {err: apierrors.NewNotFound(schema.GroupResource{Resource: "sidecarsets"}, "base"), wantCode: http.StatusUnprocessableEntity, wantMessage: "there is no SidecarSet of this name"},
-		"cannot read":  {err: errors.New("no route"), wantCode: http.StatusServiceUnavailable, wantMessage: "read SidecarSet base, the base: no route"},
+		"cannot read":  {err: errors.New("no route"), wantCode: http.StatusServiceUnavailable, wantMessage: "read SidecarSet base: no route"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -48,5 +48,31 @@ func TestValidateSidecarSets_asksForTheBase(t *testing.T) {
 				t.Errorf("answered %d %s", answer.Result.Code, answer.Result.Message)
 			}
 		})
+	}
+}
+
+// Sets that were admitted a moment ago are held against each other, before the watch shows them.
+func TestValidateSidecarSets_knowsWhatWasAdmittedAMomentAgo(t *testing.T) {
+	second := strings.Replace(validSet, `"name":"a"}`, `"name":"b"}`, 1)
+	first, err := decodeSidecarSet([]byte(validSet))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := true
+	h := ValidateSidecarSets(others{}, &administrator{}, &coverer{}, NewAdmitted(func(context.Context, string) (*v1beta1.SidecarSet, error) {
+		if !there {
+			return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "sidecarsets"}, "a")
+		}
+		return first, nil
+	}))
+	for _, step := range []struct {
+		manifest string
+		there    bool
+		want     int32
+	}{{validSet, false, http.StatusOK}, {second, true, http.StatusUnprocessableEntity}, {second, false, http.StatusOK}} {
+		there = step.there
+		if answer := ask(t, h, admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(step.manifest)}); answer.Result.Code != step.want {
+			t.Errorf("answered %d %s, want %d", answer.Result.Code, answer.Result.Message, step.want)
+		}
 	}
 }

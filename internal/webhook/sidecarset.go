@@ -51,7 +51,7 @@ func ValidateSidecarSets(sets Sets, whitelist Whitelister, pods Coverer, admitte
 			if err != nil {
 				return nil, fmt.Errorf("list the other SidecarSets: %w", err)
 			}
-			if others, err = withBase(ctx, set, others, admitted.live); err != nil {
+			if others, err = withUnseen(ctx, set, others, admitted); err != nil {
 				return nil, err
 			}
 			errs := sidecarset.Validate(set, old, others)
@@ -80,24 +80,31 @@ func ValidateSidecarSets(sets Sets, whitelist Whitelister, pods Coverer, admitte
 	})
 }
 
-// withBase adds the base of a canary, read from the API server, if the cache does not have it: one file may hold both.
-func withBase(ctx context.Context, set *v1beta1.SidecarSet, others []sidecarset.Other, live LiveSets) ([]sidecarset.Other, error) {
-	name := inject.BaseOf(set)
-	if name == "" || name == set.Name || slices.ContainsFunc(others, func(o sidecarset.Other) bool { return o.Set.Name == name }) {
-		return others, nil
+// withUnseen adds what the cache does not show yet, as the API server has it: sets that were admitted here a moment ago,
+// and the base of a canary. So the SidecarSets of one file are held against each other.
+func withUnseen(ctx context.Context, set *v1beta1.SidecarSet, others []sidecarset.Other, admitted *Admitted) ([]sidecarset.Other, error) {
+	names := admitted.unseen()
+	base := inject.BaseOf(set)
+	if base != "" && !slices.ContainsFunc(others, func(o sidecarset.Other) bool { return o.Set.Name == base }) {
+		names = append(names, base)
 	}
-	base, err := live(ctx, name)
-	if apierrors.IsNotFound(err) {
-		return others, nil
+	for _, name := range names {
+		if name == set.Name {
+			continue
+		}
+		fresh, err := admitted.live(ctx, name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read SidecarSet %s: %w", name, err)
+		}
+		if s, err := scope.Of(&fresh.Spec); err == nil { // else it selects nothing
+			others = slices.DeleteFunc(others, func(o sidecarset.Other) bool { return o.Set.Name == name })
+			others = append(others, sidecarset.Other{Set: fresh, Scope: s})
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read SidecarSet %s, the base: %w", name, err)
-	}
-	s, err := scope.Of(&base.Spec)
-	if err != nil {
-		return nil, fmt.Errorf("read SidecarSet %s, the base: %w", name, err)
-	}
-	return append(slices.Clip(others), sidecarset.Other{Set: base, Scope: s}), nil
+	return others, nil
 }
 
 // sameScope tells whether two versions of a SidecarSet select the same Pods by the same words. Then nothing new is

@@ -21,7 +21,7 @@ import (
 // TestBadInput_managerRunning sends every invalid SidecarSet of the table.
 func TestBadInput_managerRunning(t *testing.T) {
 	all := cases(t)
-	if len(all) < 60 {
+	if len(all) < 150 {
 		t.Fatalf("the table has %d cases only", len(all))
 	}
 	for _, c := range all {

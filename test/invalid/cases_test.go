@@ -31,8 +31,8 @@ import (
 // atLeast and bySchema are the goals for the table: how many cases, and which part of them is refused even
 // with the manager stopped.
 const (
-	atLeast  = 60
-	bySchema = 0.8
+	atLeast  = 150
+	bySchema = 0.88
 )
 
 func TestInvalid_isRefusedAtTheRightDoor(t *testing.T) {

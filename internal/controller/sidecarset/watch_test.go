@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -105,44 +104,4 @@ func TestPodChanged_heartbeatThatEndsADoubt(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"logtail:2": 1}, w.images()); diff != "" {
 		t.Errorf("images (-want +got):\n%s", diff)
 	}
-}
-
-// TestPodChanged_annotations: only those that a set gives make a look at it, and a set that gives others reads the Pods
-// again.
-func TestPodChanged_annotations(t *testing.T) {
-	set := logtail(1)
-	w := newWorld(t, carriers(1, set)...)
-	w.apply(set)
-	w.run()
-	annotate := func(key, value string) (scheduled bool) {
-		w.now = w.now.Add(time.Hour)
-		w.api.Change("default/web-00000", func(pod *corev1.Pod) { pod.Annotations[key] = value })
-		w.cache.Deliver(-1)
-		_, scheduled = w.due[set.Name]
-		w.run()
-		return scheduled
-	}
-	if annotate("level", "early") || annotate("heartbeat", "1") {
-		t.Error("an annotation that no set gives makes a look")
-	}
-	giving := set.DeepCopy()
-	giving.Generation++
-	giving.Spec.PatchPodMetadata = []v1beta1.SidecarSetPatchPodMetadata{{Annotations: map[string]string{"level": "given"}}}
-	w.apply(giving)
-	w.run()
-	recorded := func(want string) {
-		t.Helper()
-		ros, err := w.r.records.look(giving, w.now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := ros.pods[0].Annotations.Get("level"); got != want {
-			t.Errorf("the record says %q, want %q", got, want)
-		}
-	}
-	recorded("early")
-	if !annotate("level", "late") || annotate("heartbeat", "2") {
-		t.Error("of the two only the annotation that the set gives makes a look")
-	}
-	recorded("late")
 }
