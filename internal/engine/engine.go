@@ -20,6 +20,8 @@ const DefaultWritesInFlight = 32
 type Pods interface {
 	// PatchPod applies a JSON patch to a Pod and returns its new resourceVersion.
 	PatchPod(ctx context.Context, namespace, name string, patch []byte) (version string, err error)
+	// PatchPodStatus does the same with its status.
+	PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (version string, err error)
 	// LookAtPod asks the API server itself, not a cache, for a Pod's UID and resourceVersion.
 	LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error)
 }
@@ -52,14 +54,35 @@ type Refusal struct {
 	Message string
 }
 
+// Updated is how many Pods were updated.
+func (d Did) Updated() (n int) {
+	for i := range d.Done {
+		if d.Done[i].Verb == plan.UpdateInPlace {
+			n++
+		}
+	}
+	return n
+}
+
+// RefusedTo returns the refused steps of a verb.
+func (d Did) RefusedTo(verb plan.Verb) (list []Refusal) {
+	for _, r := range d.Refused {
+		if r.Step.Verb == verb {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // Hands carry out plans. They are safe for concurrent use; the plans of one owner come one after the other.
 type Hands struct {
 	pods  Pods
 	now   func() time.Time
 	slots chan struct{}
 
-	mu      sync.Mutex
-	ledgers map[ownerKey]*Ledger
+	mu sync.Mutex
+	// ledgers of each owner, one per verb: what becomes of one write to a unit says nothing of the other.
+	ledgers map[ownerKey]map[plan.Verb]*Ledger
 }
 
 type ownerKey struct{ resource, namespace, name string }
@@ -72,7 +95,7 @@ func NewHands(pods Pods, inFlight int, now func() time.Time) *Hands {
 	if inFlight <= 0 {
 		inFlight = DefaultWritesInFlight
 	}
-	return &Hands{pods: pods, now: now, slots: make(chan struct{}, inFlight), ledgers: map[ownerKey]*Ledger{}}
+	return &Hands{pods: pods, now: now, slots: make(chan struct{}, inFlight), ledgers: map[ownerKey]map[plan.Verb]*Ledger{}}
 }
 
 // Do carries out a plan: each step is one patch, started in plan order. It starts nothing more after the first
@@ -88,9 +111,9 @@ func (h *Hands) Do(ctx context.Context, owner Owner, p plan.Plan) (Did, error) {
 	}
 	outcomes := make([]Outcome, len(p.Steps))
 	started, err := h.each(ctx, len(p.Steps), func(i int) error {
-		outcomes[i] = h.send(ctx, owner, p.Steps[i].Unit, patches[i])
+		outcomes[i] = h.send(ctx, owner, &p.Steps[i], patches[i])
 		if outcomes[i].stops() {
-			return fmt.Errorf("update pod %s: %s", p.Steps[i].Unit, outcomes[i].Message)
+			return fmt.Errorf("%s pod %s: %s", p.Steps[i].Verb, p.Steps[i].Unit, outcomes[i].Message)
 		}
 		return nil
 	})
@@ -98,10 +121,14 @@ func (h *Hands) Do(ctx context.Context, owner Owner, p plan.Plan) (Did, error) {
 }
 
 // send sends one write and notes in the ledger what becomes of it.
-func (h *Hands) send(ctx context.Context, owner Owner, u plan.Unit, patch []byte) Outcome {
-	h.with(owner, func(l *Ledger) { l.Sent(u) })
-	o := Judge(h.pods.PatchPod(ctx, u.Namespace, u.Name, patch))
-	h.with(owner, func(l *Ledger) { l.Settled(u, o, h.now()) })
+func (h *Hands) send(ctx context.Context, owner Owner, s *plan.Step, patch []byte) Outcome {
+	u, write := s.Unit, h.pods.PatchPod
+	if s.Verb == plan.SetCondition {
+		write = h.pods.PatchPodStatus
+	}
+	h.with(owner, s.Verb, func(l *Ledger) { l.Sent(u) })
+	o := Judge(write(ctx, u.Namespace, u.Name, patch))
+	h.with(owner, s.Verb, func(l *Ledger) { l.Settled(u, o, h.now()) })
 	return o
 }
 
@@ -170,37 +197,58 @@ func (h *Hands) enter(ctx context.Context, stop <-chan struct{}) bool {
 // Look asks the API server about every unit whose last write has an unknown outcome. It fails when it gets no
 // answer; those units stay in doubt.
 func (h *Hands) Look(ctx context.Context, owner Owner) error {
+	for _, verb := range verbs() {
+		if err := h.look(ctx, owner, verb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Hands) look(ctx context.Context, owner Owner, verb plan.Verb) error {
 	var doubts []plan.Unit
-	h.with(owner, func(l *Ledger) { doubts = l.Doubts() })
+	h.with(owner, verb, func(l *Ledger) { doubts = l.Doubts() })
 	_, err := h.each(ctx, len(doubts), func(i int) error {
 		u := doubts[i]
 		uid, version, err := h.pods.LookAtPod(ctx, u.Namespace, u.Name)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("look what became of our last write to pod %s: %w", u, err)
 		}
-		h.with(owner, func(l *Ledger) { l.Found(u, uid, version) })
+		h.with(owner, verb, func(l *Ledger) { l.Found(u, uid, version) })
 		return nil
 	})
 	return err
 }
 
-// Marks tells what an observation of an owner's units must know of our own writes (see Ledger.Marks).
-func (h *Hands) Marks(owner Owner, shown func(plan.Unit) (string, bool)) (marks []Mark) {
-	h.with(owner, func(l *Ledger) { marks = l.Marks(shown, h.now()) })
+// Marks tells what an observation of an owner's units must know of our own writes of a verb (see Ledger.Marks).
+func (h *Hands) Marks(owner Owner, verb plan.Verb, shown func(plan.Unit) (string, bool)) (marks []Mark) {
+	h.with(owner, verb, func(l *Ledger) { marks = l.Marks(shown, h.now()) })
 	return marks
 }
+
+func verbs() []plan.Verb { return []plan.Verb{plan.UpdateInPlace, plan.SetCondition} }
 
 // Awaits tells whether any new version of a unit matters, even if nothing that counts changed in it.
 func (h *Hands) Awaits(owner Owner, uid string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := h.ledgers[owner.key()] // asked of names that a Pod's annotation made up, too: none is kept for them
-	return l != nil && l.Awaits(uid)
+	for _, l := range h.ledgers[owner.key()] { // asked of names that a Pod's annotation made up, too: none is kept for them
+		if l.Awaits(uid) {
+			return true
+		}
+	}
+	return false
 }
 
 // Next returns how long it is until a refused write of an owner may be tried again; 0 when there is none.
 func (h *Hands) Next(owner Owner) (next time.Duration) {
-	h.with(owner, func(l *Ledger) { next = l.Next(h.now()) })
+	for _, verb := range verbs() {
+		h.with(owner, verb, func(l *Ledger) {
+			if wait := l.Next(h.now()); wait > 0 && (next == 0 || wait < next) {
+				next = wait
+			}
+		})
+	}
 	return next
 }
 
@@ -211,14 +259,17 @@ func (h *Hands) Forget(owner Owner) {
 	delete(h.ledgers, owner.key())
 }
 
-// with calls f with the owner's ledger, under the lock.
-func (h *Hands) with(owner Owner, f func(*Ledger)) {
+// with calls f with the owner's ledger of a verb, under the lock.
+func (h *Hands) with(owner Owner, verb plan.Verb, f func(*Ledger)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := h.ledgers[owner.key()]
-	if l == nil {
-		l = &Ledger{}
-		h.ledgers[owner.key()] = l
+	own := h.ledgers[owner.key()]
+	if own == nil {
+		own = map[plan.Verb]*Ledger{}
+		h.ledgers[owner.key()] = own
 	}
-	f(l)
+	if own[verb] == nil {
+		own[verb] = &Ledger{}
+	}
+	f(own[verb])
 }

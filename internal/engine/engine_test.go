@@ -47,6 +47,10 @@ func (s *script) PatchPod(ctx context.Context, _, name string, _ []byte) (string
 	return "7", errors.Join(ctx.Err(), s.answers[name])
 }
 
+func (s *script) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
+	return s.PatchPod(ctx, namespace, "status of "+name, patch)
+}
+
 func (s *script) LookAtPod(_ context.Context, _, name string) (uid, version string, err error) {
 	return "uid-" + name, "7", s.answers["look "+name]
 }
@@ -92,13 +96,13 @@ func TestDo_stopsAtTheFirstFailure(t *testing.T) {
 		if err == nil || len(did.Done) != 2 || len(s.started) != 3 {
 			t.Errorf("error %v, %d done, started %v", err, len(did.Done), s.started)
 		}
-		if diff := cmp.Diff([]plan.Unit{unit("p02")}, h.ledgers[owner().key()].Doubts()); diff != "" {
+		if diff := cmp.Diff([]plan.Unit{unit("p02")}, h.ledgers[owner().key()][plan.UpdateInPlace].Doubts()); diff != "" {
 			t.Errorf("in doubt (-want +got):\n%s", diff)
 		}
 		if err := h.Look(t.Context(), owner()); err != nil {
 			t.Error(err)
 		}
-		if got := h.Marks(owner(), at("7")); len(got) != 0 {
+		if got := h.Marks(owner(), plan.UpdateInPlace, at("7")); len(got) != 0 {
 			t.Errorf("marks after the look: %v", got)
 		}
 	})
@@ -134,7 +138,7 @@ func TestDo_cancelledLeavesWhatWasInFlightInDoubt(t *testing.T) {
 		if err == nil {
 			t.Error("no error")
 		}
-		if got := len(h.ledgers[owner().key()].Doubts()); got != 3 || len(s.started) != 3 {
+		if got := len(h.ledgers[owner().key()][plan.UpdateInPlace].Doubts()); got != 3 || len(s.started) != 3 {
 			t.Errorf("%d in doubt of %d started", got, len(s.started))
 		}
 	})
@@ -157,7 +161,40 @@ func TestLook_failsWithoutAnAnswerAndKeepsTheDoubt(t *testing.T) {
 	if err := h.Look(t.Context(), owner()); err == nil {
 		t.Error("no error")
 	}
-	if got := h.Marks(owner(), at("999")); len(got) != 1 || !got[0].Unseen {
+	if got := h.Marks(owner(), plan.UpdateInPlace, at("999")); len(got) != 1 || !got[0].Unseen {
 		t.Errorf("marks %v", got)
 	}
+}
+
+// TestDo_aConditionIsAnotherMatter: what becomes of a condition's write says nothing of an update of the same Pod, and
+// the other way round. Both are bounded together.
+func TestDo_aConditionIsAnotherMatter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{takes: 100 * time.Millisecond, answers: map[string]error{
+			"status of p00": apierrors.NewForbidden(corev1.Resource("pods"), "p00", errors.New("no rights")),
+		}}
+		h := NewHands(s, 2, time.Now)
+		p := steps(2)
+		for _, name := range []string{"p00", "p01", "p02"} {
+			change := plan.Change{Condition: &plan.ConditionChange{Type: "T"}}
+			p.Steps = append(p.Steps, plan.Step{Verb: plan.SetCondition, Unit: unit(name), Change: change})
+		}
+		did, err := h.Do(t.Context(), owner(), p)
+		if err != nil || len(did.Done) != 4 || len(did.Refused) != 1 || s.most != 2 {
+			t.Errorf("error %v, did %+v, %d in flight", err, did, s.most)
+		}
+		if marks := h.Marks(owner(), plan.UpdateInPlace, at("6")); len(marks) != 2 || !marks[0].Unseen || marks[0].Refused != "" {
+			t.Errorf("of updates: %+v", marks)
+		}
+		marks := h.Marks(owner(), plan.SetCondition, at("6"))
+		if len(marks) != 3 || marks[0].Unseen || marks[0].Refused == "" || !marks[1].Unseen {
+			t.Errorf("of conditions: %+v", marks)
+		}
+		if !h.Awaits(owner(), unit("p02").UID) {
+			t.Error("a condition's write is not awaited")
+		}
+		if got := h.Next(owner()); got != 900*time.Millisecond {
+			t.Errorf("the refused one is tried again after %s", got)
+		}
+	})
 }

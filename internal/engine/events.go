@@ -66,6 +66,15 @@ func RefusedPods(refused []Refusal, revision string) Event {
 	}
 }
 
+// RefusedConditions tells that the API server refused to write a condition of Pods. It names the first.
+func RefusedConditions(refused []Refusal, revision string) Event {
+	return Event{
+		Type: corev1.EventTypeWarning, Reason: "RefusedConditions", Action: "SetCondition", Revision: revision,
+		Note: fmt.Sprintf("the API server refused to write a condition of %s; %s: %s",
+			count(len(refused)), refused[0].Step.Unit, refused[0].Message),
+	}
+}
+
 func count(pods int) string {
 	if pods == 1 {
 		return "1 pod"

@@ -31,10 +31,24 @@ func test(path string, value any) operation { return operation{Op: "test", Path:
 //	replace /spec/containers/0/image                           logtail:2
 //	add /metadata/annotations/kruise.io~1sidecarset-hash       {…new…}
 func Patch(step plan.Step) ([]byte, error) {
-	change := step.Change
-	if step.Verb != plan.UpdateInPlace {
+	var operations []operation
+	switch {
+	case step.Verb == plan.UpdateInPlace:
+		operations = updateInPlace(step)
+	case step.Verb == plan.SetCondition && step.Change.Condition != nil:
+		operations = setCondition(step.Unit, step.Change.Condition)
+	default:
 		return nil, fmt.Errorf("write the patch of %s: verb %q is not known", step.Unit, step.Verb)
 	}
+	data, err := json.Marshal(operations)
+	if err != nil {
+		return nil, fmt.Errorf("write the patch of %s: %w", step.Unit, err)
+	}
+	return data, nil
+}
+
+func updateInPlace(step plan.Step) []operation {
+	change := step.Change
 	tests := make([]operation, 0, 1+3*len(change.Images)+2*len(change.Annotations))
 	writes := make([]operation, 0, len(change.Images)+len(change.Annotations))
 	tests = append(tests, test("/metadata/uid", step.Unit.UID))
@@ -54,11 +68,36 @@ func Patch(step plan.Step) ([]byte, error) {
 		}
 		writes = append(writes, operation{Op: "add", Path: at, Value: annotation.To})
 	}
-	data, err := json.Marshal(append(tests, writes...))
-	if err != nil {
-		return nil, fmt.Errorf("write the patch of %s: %w", step.Unit, err)
+	return append(tests, writes...)
+}
+
+// setCondition is a patch of the Pod's status.
+//
+//	test /metadata/uid                      u-1                              test /metadata/uid               u-1
+//	test /status/conditions/4/type          SidecarSetUpgradable             test /metadata/resourceVersion   1007
+//	test /status/conditions/4/message       {"a":true}                       add  /status/conditions/-        {…}
+//	add  /status/conditions/4/status        False
+//	…
+func setCondition(u plan.Unit, c *plan.ConditionChange) []operation {
+	add := func(path, value string) operation { return operation{Op: "add", Path: path, Value: value} }
+	if c.Absent {
+		return []operation{
+			test("/metadata/uid", u.UID), test("/metadata/resourceVersion", c.Version),
+			{Op: "add", Path: "/status/conditions/-", Value: map[string]string{
+				"type": c.Type, "status": c.Status, "reason": c.Reason, "message": c.Message, "lastTransitionTime": c.Since,
+			}},
+		}
 	}
-	return data, nil
+	at := "/status/conditions/" + strconv.Itoa(c.Index)
+	operations := []operation{test("/metadata/uid", u.UID), test(at+"/type", c.Type)}
+	if c.From != "" { // an empty message is left out of the object, and there is nothing to lose
+		operations = append(operations, test(at+"/message", c.From))
+	}
+	operations = append(operations, add(at+"/status", c.Status), add(at+"/reason", c.Reason), add(at+"/message", c.Message))
+	if c.Since != "" {
+		operations = append(operations, add(at+"/lastTransitionTime", c.Since))
+	}
+	return operations
 }
 
 // pointer escapes a key for a JSON pointer (RFC 6901).

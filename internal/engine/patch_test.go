@@ -42,8 +42,56 @@ func TestPatch_testsEverythingItWasMadeFrom(t *testing.T) {
 	}
 }
 
+func TestPatch_conditionIsWrittenWhereItWasSeen(t *testing.T) {
+	condition := plan.ConditionChange{
+		Type: "Upgradable", Status: "False", Reason: "R", Message: `{"a":false}`, Since: "2030-01-01T00:00:00Z",
+	}
+	seen, kept, absent := condition, condition, condition
+	seen.Index, seen.From = 4, `{"a":true}`
+	kept.Index, kept.Since = 2, ""
+	absent.Absent, absent.Version = true, "1007"
+	for name, tc := range map[string]struct {
+		change plan.ConditionChange
+		want   string
+	}{
+		"there": {seen, `[
+{"op":"test","path":"/metadata/uid","value":"u-1"},
+{"op":"test","path":"/status/conditions/4/type","value":"Upgradable"},
+{"op":"test","path":"/status/conditions/4/message","value":"{\"a\":true}"},
+{"op":"add","path":"/status/conditions/4/status","value":"False"},
+{"op":"add","path":"/status/conditions/4/reason","value":"R"},
+{"op":"add","path":"/status/conditions/4/message","value":"{\"a\":false}"},
+{"op":"add","path":"/status/conditions/4/lastTransitionTime","value":"2030-01-01T00:00:00Z"}
+]`},
+		"there, no message, the same status": {kept, `[
+{"op":"test","path":"/metadata/uid","value":"u-1"},
+{"op":"test","path":"/status/conditions/2/type","value":"Upgradable"},
+{"op":"add","path":"/status/conditions/2/status","value":"False"},
+{"op":"add","path":"/status/conditions/2/reason","value":"R"},
+{"op":"add","path":"/status/conditions/2/message","value":"{\"a\":false}"}
+]`},
+		"absent": {absent, `[
+{"op":"test","path":"/metadata/uid","value":"u-1"},
+{"op":"test","path":"/metadata/resourceVersion","value":"1007"},
+{"op":"add","path":"/status/conditions/-","value":{"lastTransitionTime":"2030-01-01T00:00:00Z","message":"{\"a\":false}","reason":"R","status":"False","type":"Upgradable"}}
+]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Patch(plan.Step{Verb: plan.SetCondition, Unit: plan.Unit{UID: "u-1"}, Change: plan.Change{Condition: &tc.change}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.ReplaceAll(tc.want, "\n", ""), string(got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestPatch_unknownVerbIsAnError(t *testing.T) {
-	if _, err := Patch(plan.Step{Verb: "Explode"}); err == nil {
-		t.Error("no error")
+	for _, verb := range []plan.Verb{"Explode", plan.SetCondition} { // the latter without a condition
+		if _, err := Patch(plan.Step{Verb: verb}); err == nil {
+			t.Errorf("%s: no error", verb)
+		}
 	}
 }

@@ -28,6 +28,11 @@ func (s *Server) PatchPod(ctx context.Context, namespace, name string, patch []b
 	return s.patch(ctx, corev1.SchemeGroupVersion.WithResource("pods"), namespace, name, patch)
 }
 
+// PatchPodStatus implements Pods.
+func (s *Server) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
+	return s.patch(ctx, corev1.SchemeGroupVersion.WithResource("pods"), namespace, name, patch, "status")
+}
+
 // LookAtPod implements Pods.
 func (s *Server) LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error) {
 	pods := s.client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace)

@@ -25,8 +25,12 @@ func (u Unit) String() string { return u.Namespace + "/" + u.Name }
 // Verb says what a step does to its unit.
 type Verb string
 
-// UpdateInPlace changes a running Pod by one patch, without recreating it.
-const UpdateInPlace Verb = "UpdateInPlace"
+const (
+	// UpdateInPlace changes a running Pod by one patch, without recreating it.
+	UpdateInPlace Verb = "UpdateInPlace"
+	// SetCondition writes a condition into a Pod's status. The Pod runs as before.
+	SetCondition Verb = "SetCondition"
+)
 
 // Step is one effect on one unit.
 type Step struct {
@@ -44,6 +48,22 @@ type Step struct {
 type Change struct {
 	Images      []ImageChange
 	Annotations []AnnotationChange
+	// Condition is what SetCondition writes; nil for other verbs.
+	Condition *ConditionChange
+}
+
+// ConditionChange sets one condition of a Pod's status.
+type ConditionChange struct {
+	Type, Status, Reason, Message string
+	// Since is when the status became what it is, RFC 3339; empty if it does not change.
+	Since string
+	// Index is the condition's place in status.conditions, and From the message it must have now.
+	Index int
+	From  string
+	// Absent tells that the Pod has no such condition. Then it must still be at the resourceVersion that was
+	// observed, since nothing less proves that nobody else has added one.
+	Absent  bool
+	Version string
 }
 
 // ImageChange sets the image of one container.
@@ -98,6 +118,16 @@ func (p Plan) Held() map[Reason]int {
 		held[p.Holds[from].Reason] += i - from
 	}
 	return held
+}
+
+// Of returns the steps of a verb, in order.
+func (p Plan) Of(verb Verb) (steps []Step) {
+	for i := range p.Steps {
+		if p.Steps[i].Verb == verb {
+			steps = append(steps, p.Steps[i])
+		}
+	}
+	return steps
 }
 
 // String tells the plan line by line; stories compare it.

@@ -17,7 +17,11 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 		return
 	}
 	s := steps[0]
-	m.ledger.Sent(s.Unit)
+	ledger := &m.ledger
+	if s.Verb == plan.SetCondition {
+		ledger = &m.conditions
+	}
+	ledger.Sent(s.Unit)
 	w.after(w.between(time.Millisecond, 80*time.Millisecond), func() {
 		if m.dead {
 			return
@@ -32,7 +36,7 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 			w.patch(snap, s)
 		}
 		w.after(w.between(time.Millisecond, 40*time.Millisecond), func() {
-			m.settle(s.Unit, o)
+			m.settle(ledger, s.Unit, o)
 			if o.Fate == engine.Unknown || o.Fate == engine.Broken || o.Fate == engine.Busy {
 				steps = steps[:1]
 			}
@@ -42,14 +46,14 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 }
 
 // settle tells the ledger how a write went.
-func (m *manager) settle(u plan.Unit, o engine.Outcome) {
+func (m *manager) settle(ledger *engine.Ledger, u plan.Unit, o engine.Outcome) {
 	subject := &m.w.subject
 	if o.Fate == engine.Unknown && subject.AssumeLost {
 		o.Fate = engine.Gone
 	}
-	m.ledger.Settled(u, o, m.w.clock())
+	ledger.Settled(u, o, m.w.clock())
 	if subject.Forget {
-		m.ledger = engine.Ledger{}
+		*ledger = engine.Ledger{}
 	}
 }
 
@@ -68,8 +72,10 @@ func (m *manager) rest() {
 		m.dirty = false
 		m.wake(0)
 	}
-	if next := m.ledger.Next(m.w.clock()); next > 0 {
-		m.wake(next)
+	for _, ledger := range m.ledgers() {
+		if next := ledger.Next(m.w.clock()); next > 0 {
+			m.wake(next)
+		}
 	}
 	m.resolve()
 }
@@ -77,30 +83,39 @@ func (m *manager) rest() {
 // resolve asks the API server itself for the Pods whose last write has an unknown outcome.
 func (m *manager) resolve() {
 	w := m.w
-	if len(m.ledger.Doubts()) == 0 || m.resolving {
+	if len(m.ledger.Doubts())+len(m.conditions.Doubts()) == 0 || m.resolving {
 		return
 	}
 	m.resolving = true
 	w.after(w.between(100*time.Millisecond, 2*time.Second), func() {
 		m.resolving = false
-		for _, u := range m.ledger.Doubts() {
-			if m.dead || m.busy || w.fault(20) {
-				continue // a later round asks again
-			}
-			uid, version := "", ""
-			if l := w.pods[u.Name]; l != nil {
-				uid, version = string(l.pod.UID), l.pod.ResourceVersion
-			}
-			m.ledger.Found(u, uid, version)
-			m.wake(0)
-			if w.fault(2) {
-				m.crash()
-			}
+		for _, ledger := range m.ledgers() {
+			m.ask(ledger)
 		}
 		if !m.dead && !m.busy {
 			m.resolve()
 		}
 	})
+}
+
+func (m *manager) ledgers() []*engine.Ledger { return []*engine.Ledger{&m.ledger, &m.conditions} }
+
+// ask asks what became of the writes of one ledger.
+func (m *manager) ask(ledger *engine.Ledger) {
+	for _, u := range ledger.Doubts() {
+		if m.dead || m.busy || m.w.fault(20) {
+			continue // a later round asks again
+		}
+		uid, version := "", ""
+		if l := m.w.pods[u.Name]; l != nil {
+			uid, version = string(l.pod.UID), l.pod.ResourceVersion
+		}
+		ledger.Found(u, uid, version)
+		m.wake(0)
+		if m.w.fault(2) {
+			m.crash()
+		}
+	}
 }
 
 // patch is one call to the API server.
@@ -128,12 +143,22 @@ func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 		w.tell("manager %d patches %s: %v", m.id, s.Unit.Name, err)
 		return engine.Outcome{Fate: engine.Stale, Message: err.Error()}
 	}
-	w.checkPatch(snap, s, l, pod)
 	w.tell("manager %d patches %s: %s", m.id, s.Unit.Name, s.Why)
-	w.commit(l, pod, m)
-	rv := l.last().rv
-	m.wrote[l.nr] = append(m.wrote[l.nr], rv)
-	w.after(w.between(50*time.Millisecond, 3*time.Second), func() { w.look(l) })
+	if s.Verb == plan.SetCondition {
+		w.checkCondition(snap, s, l, pod)
+		w.commit(l, pod, nil)
+		w.writes++
+	} else {
+		w.checkPatch(snap, s, l, pod)
+		w.commit(l, pod, m)
+		m.wrote[l.nr] = append(m.wrote[l.nr], l.last().rv)
+		w.after(w.between(50*time.Millisecond, 3*time.Second), func() { w.look(l) })
+	}
+	return w.answer(m, l.last().rv)
+}
+
+// answer is what comes back of a write that was committed.
+func (w *World) answer(m *manager, rv int) engine.Outcome {
 	switch {
 	case w.fault(3):
 		w.tell("the answer is lost")

@@ -50,8 +50,8 @@ type manager struct {
 	pods  map[string]*cached // by name; what is in it does not change
 	// observed is reused from one observation to the next.
 	observed []sidecarset.Pod
-	// ledger of own writes: the product's.
-	ledger engine.Ledger
+	// ledger of own updates, and conditions of own writes of conditions: the product's.
+	ledger, conditions engine.Ledger
 	// wrote are the versions this process committed, by life.nr, whether it knows or not.
 	wrote map[int][]int
 
@@ -144,7 +144,7 @@ func (m *manager) wake(d time.Duration) {
 // observe gathers what the cache and the ledger say, and remembers for the properties which versions these were.
 func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
 	snap := &snapshot{m: m, set: m.set, rvs: make([]int, len(m.w.lives)), byTime: make([]bool, len(m.w.lives))}
-	marks := m.ledger.Marks(m.shown, m.w.clock())
+	marks, conditions := m.ledger.Marks(m.shown, m.w.clock()), m.conditions.Marks(m.shown, m.w.clock())
 	pods := m.observed[:0]
 	for _, name := range m.w.names {
 		c := m.pods[name]
@@ -158,6 +158,10 @@ func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
 			if pod := &pods[len(pods)-1]; marks[i].Unit.UID == pod.Unit.UID {
 				pod.Unseen, pod.Refused = marks[i].Unseen, marks[i].Refused
 			}
+		}
+		for i := range conditions {
+			pod := &pods[len(pods)-1]
+			pod.ConditionHeld = pod.ConditionHeld || conditions[i].Unit.UID == pod.Unit.UID
 		}
 	}
 	m.observed = pods

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -243,7 +244,9 @@ func withoutLock(c plan.Change) plan.Change {
 // TestMutants proves that the simulator can fail: every mutant has to be caught, and by the property that is
 // about what it does wrong (empty: by any).
 func TestMutants(t *testing.T) {
-	for name, m := range mutants() {
+	all := mutants()
+	maps.Copy(all, conditionMutants())
+	for name, m := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const most = 2000

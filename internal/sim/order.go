@@ -45,13 +45,13 @@ func (w *World) checkOrder(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 		pods[obs.Pods[i].Unit.UID] = &obs.Pods[i]
 	}
 	groups := progressOf(s, obs, p)
-	for _, step := range p.Steps {
+	for _, step := range p.Of(plan.UpdateInPlace) {
 		chosen := pods[step.Unit.UID]
 		if !chosen.Available(obs.Now.Unix()) || len(step.Change.Images) == 0 {
 			continue // costs nothing
 		}
 		for _, h := range p.Holds {
-			if h.Reason != sidecarset.WaitingForBudget && h.Reason != sidecarset.KeptByPartition {
+			if !waits(h) {
 				continue
 			}
 			other := pods[h.Unit.UID]
@@ -65,6 +65,11 @@ func (w *World) checkOrder(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 			}
 		}
 	}
+}
+
+// waits tells whether a Pod is held for its place in the sequence.
+func waits(h plan.Hold) bool {
+	return h.Reason == sidecarset.WaitingForBudget || h.Reason == sidecarset.KeptByPartition
 }
 
 // progress is how many Pods a group has, and how many of them have the newest version or are taken.
@@ -84,11 +89,11 @@ func progressOf(s *snapshot, obs sidecarset.Observed, p plan.Plan) map[string]pr
 	}
 	groups := map[string]progress{}
 	taking, blocked := map[string]bool{}, map[string]bool{}
-	for _, step := range p.Steps {
+	for _, step := range p.Of(plan.UpdateInPlace) {
 		taking[step.Unit.UID] = true
 	}
 	for _, h := range p.Holds {
-		blocked[h.Unit.UID] = h.Reason != sidecarset.WaitingForBudget && h.Reason != sidecarset.KeptByPartition && h.Reason != sidecarset.WaitingForCache
+		blocked[h.Unit.UID] = !waits(h) && h.Reason != sidecarset.WaitingForCache
 	}
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]

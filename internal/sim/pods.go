@@ -93,6 +93,11 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 			return nil, err
 		}
 	}
+	if change.Condition != nil {
+		if err := applyCondition(next, change.Condition); err != nil {
+			return nil, err
+		}
+	}
 	return next, nil
 }
 
@@ -163,6 +168,14 @@ func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.
 		}
 	}
 	next.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: since}}
+	if ready { // so that other conditions have not always the same place
+		next.Status.Conditions = append(next.Status.Conditions, corev1.PodCondition{Type: corev1.ContainersReady, Status: status})
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == v1beta1.PodUpgradable { // kubelet keeps what is not its own
+			next.Status.Conditions = append(next.Status.Conditions, c)
+		}
+	}
 	next.Status.ContainerStatuses = make([]corev1.ContainerStatus, 0, len(runs))
 	for i, c := range runs {
 		next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, c.status(pod, i, ready))

@@ -45,6 +45,9 @@ import (
 //	order       No Pod is taken at the cost of the budget while one waits for it, or is kept by the partition, that
 //	            priorityStrategy puts before it. With scatterStrategy none is taken while a group of Pods that is
 //	            further behind waits.
+//	condition   A write of the condition SidecarSetUpgradable changes it, nothing else, and no other set's entry. It says
+//	            what was true of the version observed.
+//	told        When faults and user rest, it says what is true, of Pods that a plan may touch.
 //	honest      No counter of a status is above the truth at the versions observed, less what this process wrote
 //	            since. Where time tells (see inplace.Settled), a Pod may count as long as nothing runs in it that
 //	            kubelet is to stop. Ready is True only when what the observed spec asks is true.
@@ -194,9 +197,11 @@ func (w *World) checkPartition(s *snapshot, l *life) {
 func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	told := map[string]int{}
 	for _, step := range p.Steps {
-		told[step.Unit.UID]++
-		if step.Why == "" || step.Verb != plan.UpdateInPlace {
+		if step.Why == "" {
 			w.violate("complete", "%s has a step without a reason", step.Unit)
+		}
+		if step.Verb == plan.UpdateInPlace {
+			told[step.Unit.UID]++
 		}
 	}
 	for _, h := range p.Holds {

@@ -123,6 +123,9 @@ func (w *World) podActs() {
 		return
 	}
 	l := lives[w.rng.IntN(len(lives))]
+	if w.percent(25) {
+		w.otherSetWrites(l)
+	}
 	if w.percent(70) {
 		w.becomeUnready(l)
 	} else {
@@ -288,6 +291,7 @@ func (w *World) checkReached() {
 	if told := (truth{matched: st.MatchedPods, updated: st.UpdatedPods, ready: st.ReadyPods, both: st.UpdatedReadyPods}); told != n {
 		w.violate("reached", "status says %+v, true is %+v", told, n)
 	}
+	w.checkTold()
 	w.checkConditions(strategy.Type == v1beta1.NotUpdate || n.updated >= min(asked, n.updated+could+must))
 }
 

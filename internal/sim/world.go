@@ -56,6 +56,9 @@ type life struct {
 	ready bool
 	kubelet
 	versions []version
+	// otherSays is what the other set's controller wrote last into the condition SidecarSetUpgradable: its entry, empty
+	// for none.
+	otherSays string
 }
 
 // version is what the truth was from a resource version on.

@@ -24,6 +24,9 @@ type API struct {
 	// Committed, if set, is called after every patch that changed a Pod, concurrently if the patches are.
 	Committed func(old, patched *corev1.Pod)
 
+	// StatusCommitted, if set, is called after every patch of a Pod's status, concurrently if the patches are.
+	StatusCommitted func(patched *corev1.Pod)
+
 	mu       sync.Mutex
 	version  int64
 	pods     map[string]*corev1.Pod
@@ -33,7 +36,7 @@ type API struct {
 }
 
 // Calls counts the requests of one kind each.
-type Calls struct{ PatchPod, LookAtPod, PatchStatus int }
+type Calls struct{ PatchPod, PatchPodStatus, LookAtPod, PatchStatus int }
 
 // Event is a change of a Pod, as a watch tells it. New is nil when the Pod was deleted.
 type Event struct{ Old, New *corev1.Pod }
@@ -144,7 +147,7 @@ func (a *API) PatchPod(ctx context.Context, namespace, name string, patch []byte
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	old, patched, err := a.patch(namespace+"/"+name, patch)
+	old, patched, err := a.patch(namespace+"/"+name, patch, &a.calls.PatchPod)
 	if err != nil {
 		return "", err
 	}
@@ -154,10 +157,25 @@ func (a *API) PatchPod(ctx context.Context, namespace, name string, patch []byte
 	return patched.ResourceVersion, nil
 }
 
-func (a *API) patch(key string, patch []byte) (old, patched *corev1.Pod, err error) {
+// PatchPodStatus applies a JSON patch to the status, as kube-apiserver does: whatever else it changes stays as it was.
+func (a *API) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	_, patched, err := a.patch(namespace+"/"+name, patch, &a.calls.PatchPodStatus)
+	if err != nil {
+		return "", err
+	}
+	if a.StatusCommitted != nil {
+		a.StatusCommitted(patched)
+	}
+	return patched.ResourceVersion, nil
+}
+
+func (a *API) patch(key string, patch []byte, calls *int) (old, patched *corev1.Pod, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.calls.PatchPod++
+	*calls++
 	old = a.pods[key]
 	if old == nil {
 		return nil, nil, apierrors.NewNotFound(corev1.Resource("pods"), key)
@@ -165,6 +183,11 @@ func (a *API) patch(key string, patch []byte) (old, patched *corev1.Pod, err err
 	patched, err = apply(old, patch)
 	if err != nil {
 		return nil, nil, err
+	}
+	if calls == &a.calls.PatchPodStatus {
+		status := patched.Status
+		patched = old.DeepCopy()
+		patched.Status = status
 	}
 	if a.Admit != nil {
 		if err := a.Admit(old, patched); err != nil {

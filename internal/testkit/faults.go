@@ -78,6 +78,15 @@ func (f *Failing) PatchPod(ctx context.Context, namespace, name string, patch []
 	return version, err
 }
 
+// PatchPodStatus implements engine.Pods.
+func (f *Failing) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (version string, err error) {
+	err = f.call(func() (err error) {
+		version, err = f.api.PatchPodStatus(ctx, namespace, name, patch)
+		return err
+	})
+	return version, err
+}
+
 // LookAtPod implements engine.Pods.
 func (f *Failing) LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error) {
 	err = f.call(func() (err error) {

@@ -23,6 +23,9 @@ const (
 	// `namespaceSelector`), which v1beta1 can only say as a namespaceSelector, so that reading the object
 	// back as v1alpha1 loses nothing. Written and read by conversion only.
 	SidecarSetScopeAnnotation = "apps.kruise.io/sidecarset-v1alpha1-scope"
+	// PodUpgradable is the Pod condition that tells whether every SidecarSet can upgrade the Pod in place. Its message is
+	// a JSON object with an entry for each SidecarSet that once could not: its name, and whether it can.
+	PodUpgradable = "SidecarSetUpgradable"
 	// InjectedEnv is "true" in every container that was injected.
 	InjectedEnv = "IS_INJECTED"
 )

@@ -112,19 +112,13 @@ type Upgrade struct {
 // upgrade asks what becomes of the Pod when its turn comes; nil: it has the newest version.
 func upgrade(l look, record sidecarset.Pod) *Upgrade {
 	p := sidecarset.Alone(l.Observed, record)
-	if len(p.Steps) > 0 {
-		return &Upgrade{InPlace: true, Changes: changes(p.Steps[0].Change)}
+	if steps := p.Of(plan.UpdateInPlace); len(steps) > 0 {
+		return &Upgrade{InPlace: true, Changes: changes(steps[0].Change)}
 	}
 	if len(p.Holds) == 0 {
 		return nil
 	}
-	why := p.Holds[0].Why
-	for _, c := range l.Set.Containers {
-		if !slices.ContainsFunc(record.Sidecars, func(s sidecarset.Sidecar) bool { return s.Name == c.Name }) {
-			why += "; the pod has no container " + c.Name
-		}
-	}
-	return &Upgrade{Reason: string(p.Holds[0].Reason), Why: why}
+	return &Upgrade{Reason: string(p.Holds[0].Reason), Why: p.Holds[0].Why}
 }
 
 // changes words what a write changes, bookkeeping left out.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
@@ -232,8 +233,8 @@ func (c *Carried) decide(f Facts, set *v1beta1.SidecarSet, record sidecarset.Pod
 			c.Hold = &Hold{string(h.Reason), h.Why}
 		}
 	}
-	for i := range l.plan.Steps {
-		if s := &l.plan.Steps[i]; s.Unit.UID == record.Unit.UID {
+	for _, s := range l.plan.Of(plan.UpdateInPlace) {
+		if s.Unit.UID == record.Unit.UID {
 			c.Next = s.Why
 		}
 	}

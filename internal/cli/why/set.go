@@ -74,7 +74,7 @@ func OfSet(f Facts, set *v1beta1.SidecarSet) (Set, error) {
 		r.Conditions = append(r.Conditions, Condition{c.Type, c.Status, c.Reason, c.Message})
 	}
 	r.Holds = held(l.plan.Holds)
-	r.Next = some(l.plan.Steps, func(s plan.Step) plan.Unit { return s.Unit })
+	r.Next = some(l.plan.Of(plan.UpdateInPlace), func(s plan.Step) plan.Unit { return s.Unit })
 	r.Bare = some(fleet.Bare, func(u plan.Unit) plan.Unit { return u })
 	if after := l.plan.WakeAfter; after > 0 {
 		r.LookAgainAfter = after.Round(time.Second).String()

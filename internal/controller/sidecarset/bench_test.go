@@ -140,6 +140,10 @@ type posted struct {
 	patch                    []byte
 }
 
+func (p *postponed) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
+	return p.api.PatchPodStatus(ctx, namespace, name, patch)
+}
+
 func (p *postponed) PatchPod(_ context.Context, namespace, name string, patch []byte) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -27,6 +27,7 @@ type sets interface {
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -112,14 +113,17 @@ func soonest(durations ...time.Duration) (least time.Duration) {
 	return least
 }
 
-// tell records the events of a reconcile: at most three.
+// tell records the events of a reconcile: at most four.
 func (r *Reconciler) tell(obs observation, p plan.Plan, did engine.Did) {
 	revision := obs.Set.Revision
-	if n := len(did.Done); n > 0 {
+	if n := did.Updated(); n > 0 {
 		engine.Say(r.recorder, obs.Owner, engine.PodsUpgraded(n, revision))
 	}
-	if len(did.Refused) > 0 {
-		engine.Say(r.recorder, obs.Owner, engine.RefusedPods(did.Refused, revision))
+	if refused := did.RefusedTo(plan.UpdateInPlace); len(refused) > 0 {
+		engine.Say(r.recorder, obs.Owner, engine.RefusedPods(refused, revision))
+	}
+	if refused := did.RefusedTo(plan.SetCondition); len(refused) > 0 {
+		engine.Say(r.recorder, obs.Owner, engine.RefusedConditions(refused, revision))
 	}
 	now := notUpgradable{generation: obs.Set.Generation, pods: sidecarset.NotUpgradable(p)}
 	if r.changed(obs.Set.Name, now) && now.pods > 0 {

@@ -48,7 +48,8 @@ func (r *Reconciler) observe(ctx context.Context, name string) (observation, err
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
 	}
-	roster.mark(r.hands.Marks(owner, func(u plan.Unit) (string, bool) { return roster.refresh(u) }))
+	updates := r.hands.Marks(owner, plan.UpdateInPlace, roster.refresh)
+	roster.mark(updates, r.hands.Marks(owner, plan.SetCondition, roster.refresh))
 	observed, err := sidecarset.Observe(set, roster.pods, now)
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))

@@ -116,21 +116,34 @@ func (r *roster) refresh(u plan.Unit) (version string, ok bool) {
 	return r.pods[place].ResourceVersion, true
 }
 
-// mark writes what is known of our own writes into the records, and takes away what was known before.
-func (r *roster) mark(marks []engine.Mark) {
+// mark writes what is known of our own writes, updates and conditions, into the records, and takes away what was known
+// before.
+func (r *roster) mark(updates, conditions []engine.Mark) {
 	for _, key := range r.marked {
 		if place, ok := r.places[key]; ok {
-			r.pods[place].Unseen, r.pods[place].Refused = false, ""
+			r.pods[place].Unseen, r.pods[place].Refused, r.pods[place].ConditionHeld = false, "", false
 		}
 	}
 	r.marked = r.marked[:0]
-	for _, m := range marks {
-		key := m.Unit.String()
-		place, ok := r.places[key]
-		if !ok {
-			continue
+	for _, m := range updates {
+		if pod := r.marks(m); pod != nil {
+			pod.Unseen, pod.Refused = m.Unseen, m.Refused
 		}
-		r.pods[place].Unseen, r.pods[place].Refused = m.Unseen, m.Refused
-		r.marked = append(r.marked, key)
 	}
+	for _, m := range conditions {
+		if pod := r.marks(m); pod != nil {
+			pod.ConditionHeld = true
+		}
+	}
+}
+
+// marks returns the record that a mark is about, nil if there is none.
+func (r *roster) marks(m engine.Mark) *sidecarset.Pod {
+	key := m.Unit.String()
+	place, ok := r.places[key]
+	if !ok {
+		return nil
+	}
+	r.marked = append(r.marked, key)
+	return &r.pods[place]
 }

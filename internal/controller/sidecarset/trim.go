@@ -46,6 +46,14 @@ type bookkeeping struct {
 	injected, hash, withoutImage, state string
 	hasState                            bool
 	node                                string
+	upgradable                          keptCondition
+}
+
+// keptCondition is the condition SidecarSetUpgradable: what it says, and where it is. Most Pods have none.
+type keptCondition struct {
+	status  corev1.ConditionStatus
+	message string
+	index   int
 }
 
 // condition is what kubelet reports of the Pod as a whole.
@@ -117,6 +125,8 @@ func trim(pod *corev1.Pod) *keptPod {
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
 			kept.ready, kept.readySince = c.Status, c.LastTransitionTime.Unix()
+		} else if c.Type == v1beta1.PodUpgradable {
+			kept.upgradable = keptCondition{status: c.Status, message: one(c.Message), index: i}
 		}
 	}
 	for i := range pod.Spec.Containers {
@@ -178,11 +188,7 @@ func (k *keptPod) pod() *corev1.Pod {
 		}
 	}
 	pod.Status.Phase, pod.Status.ObservedGeneration = k.phase, k.observedGeneration
-	if k.ready != "" {
-		pod.Status.Conditions = []corev1.PodCondition{
-			{Type: corev1.PodReady, Status: k.ready, LastTransitionTime: metav1.Unix(k.readySince, 0)},
-		}
-	}
+	pod.Status.Conditions = k.conditions()
 	pod.Status.ContainerStatuses = make([]corev1.ContainerStatus, len(k.statuses))
 	for i, s := range k.statuses {
 		pod.Status.ContainerStatuses[i] = corev1.ContainerStatus{
@@ -193,6 +199,24 @@ func (k *keptPod) pod() *corev1.Pod {
 		}
 	}
 	return pod
+}
+
+// conditions returns what was kept of the Pod's conditions, SidecarSetUpgradable at its place.
+func (k *keptPod) conditions() []corev1.PodCondition {
+	var list []corev1.PodCondition
+	if u := k.upgradable; u.status != "" {
+		list = make([]corev1.PodCondition, u.index+1, u.index+2)
+		list[u.index] = corev1.PodCondition{Type: v1beta1.PodUpgradable, Status: u.status, Message: u.message}
+	}
+	if k.ready == "" {
+		return list
+	}
+	ready := corev1.PodCondition{Type: corev1.PodReady, Status: k.ready, LastTransitionTime: metav1.Unix(k.readySince, 0)}
+	if len(list) > 1 {
+		list[0] = ready // there is room in front
+		return list
+	}
+	return append(list, ready)
 }
 
 // sets returns the SidecarSets that the Pod carries: the names in its list of injected ones.

@@ -52,6 +52,21 @@ func changes() map[string]func(*corev1.Pod) {
 		"ready since": func(pod *corev1.Pod) {
 			pod.Status.Conditions[1].LastTransitionTime = metav1.NewTime(testkit.Start())
 		},
+		"not upgradable": func(pod *corev1.Pod) {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+				Type: v1beta1.PodUpgradable, Status: corev1.ConditionFalse, Message: `{"logtail":false,"other":true}`,
+			})
+		},
+		"upgradable again": func(pod *corev1.Pod) {
+			pod.Status.Conditions = append([]corev1.PodCondition{{
+				Type: v1beta1.PodUpgradable, Status: corev1.ConditionTrue, Message: `{"logtail":true,"other":true}`,
+			}}, pod.Status.Conditions...)
+		},
+		"nonsense in the condition": func(pod *corev1.Pod) {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+				Type: v1beta1.PodUpgradable, Status: corev1.ConditionUnknown, Message: `null`,
+			})
+		},
 		"probed":       func(pod *corev1.Pod) { pod.Status.Conditions[1].LastProbeTime = metav1.NewTime(testkit.Start()) },
 		"status image": status(func(s *corev1.ContainerStatus) { s.Image = "logtail:9" }),
 		"image id":     status(func(s *corev1.ContainerStatus) { s.ImageID = "sha256:9" }),

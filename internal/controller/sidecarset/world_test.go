@@ -45,6 +45,8 @@ type world struct {
 
 	mu      sync.Mutex
 	patches map[string]int
+	// marked counts the writes of each Pod's status.
+	marked map[string]int
 	// unavailable is, with watching, the most Pods that were unavailable in truth at a patch.
 	watching    bool
 	unavailable int
@@ -54,7 +56,7 @@ func newWorld(t testing.TB, pods ...*corev1.Pod) *world {
 	t.Helper()
 	w := &world{
 		t: t, now: testkit.Start(), api: testkit.NewAPI(pods...),
-		namespaces: map[string]labels.Set{"default": {}}, sets: map[string]*v1beta1.SidecarSet{}, patches: map[string]int{},
+		namespaces: map[string]labels.Set{"default": {}}, sets: map[string]*v1beta1.SidecarSet{}, patches: map[string]int{}, marked: map[string]int{},
 		afterLook: func() {},
 	}
 	w.kubelet = testkit.NewKubelet(w.api)
@@ -67,6 +69,11 @@ func newWorld(t testing.TB, pods ...*corev1.Pod) *world {
 		if w.watching {
 			w.unavailable = max(w.unavailable, w.notServing())
 		}
+	}
+	w.api.StatusCommitted = func(patched *corev1.Pod) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.marked[testkit.Key(patched)]++
 	}
 	w.start()
 	return w

@@ -85,11 +85,17 @@ type Pod struct {
 	// SettledFrom is from when on that is sure, in seconds since 1970; 0: it is. Until then the Pod counts as
 	// unavailable.
 	SettledFrom int64
+	// Upgradable is the Pod's condition SidecarSetUpgradable.
+	Upgradable Upgradable
 	// Unseen tells that we wrote to the Pod and have not seen the result come back yet. Left to the caller.
 	Unseen bool
 	// Refused is what the API server said when it refused our last write, while we wait before the next one.
 	// Left to the caller.
 	Refused string
+
+	// ConditionHeld tells the same of our last write of the condition: it is not seen yet, or was refused and the next one
+	// is not due. Left to the caller.
+	ConditionHeld bool
 
 	// For the default order.
 	Scheduled  bool

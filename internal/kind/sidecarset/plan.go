@@ -17,6 +17,8 @@ import (
 // Which Pods could take the newest version is judged first, Pod by Pod (judge). Which of them get the room that the
 // partition leaves, and who of these is next, is said in choose.go.
 //
+// After the updates come the writes of the condition SidecarSetUpgradable (upgradable.go), which a held Pod may get too.
+//
 // Steps are in the order they are to be carried out, holds in the order of obs.Pods: to sort ten thousand
 // holds at every look would cost more than the decision.
 func Plan(obs Observed) plan.Plan {
@@ -42,11 +44,24 @@ func Plan(obs Observed) plan.Plan {
 	}
 	taken, costing := choose(obs, verdicts, window, counts)
 	why := explain(&obs.Set, window, len(taken), costing, counts)
-	p := plan.Plan{Steps: steps(obs, taken, why), Holds: holds(obs, verdicts, why)}
-	if sure > 0 {
-		p.WakeAfter = time.Unix(sure, 0).Sub(obs.Now)
+	told := conditions(obs, verdicts)
+	return plan.Plan{
+		Steps: append(steps(obs, taken, why), told...), Holds: holds(obs, verdicts, why),
+		WakeAfter: wakeAfter(obs.Now, sure, len(told)),
 	}
-	return p
+}
+
+// wakeAfter returns when another look is due, even if nothing changes: when it is sure that a Pod has settled (seconds
+// since 1970; 0: none has to), and when there may be more conditions to write.
+func wakeAfter(now time.Time, sure int64, told int) time.Duration {
+	wait := time.Duration(0)
+	if sure > 0 {
+		wait = time.Unix(sure, 0).Sub(now)
+	}
+	if told == conditionsPerPlan && (wait == 0 || wait > conditionsEvery) {
+		wait = conditionsEvery
+	}
+	return wait
 }
 
 // verdict says what becomes of a Pod in this plan.
@@ -215,6 +230,8 @@ func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
 			h.Why = pods[i].Unreadable
 		case unmergeable:
 			h.Why = whyUnmergeable(&obs.Set, &pods[i])
+		case needsRecreation:
+			h.Why = why.recreate(&pods[i])
 		}
 		list = append(list, h)
 	}

@@ -33,6 +33,8 @@ func Project(pod *corev1.Pod, set string) (Pod, bool) {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
 			p.Ready = c.Status == corev1.ConditionTrue && pod.Status.Phase == corev1.PodRunning
 			p.ReadySince = c.LastTransitionTime.Unix()
+		} else if c.Type == v1beta1.PodUpgradable {
+			p.Upgradable = upgradableOf(i, c, set)
 		}
 	}
 	for i := range pod.Status.ContainerStatuses {

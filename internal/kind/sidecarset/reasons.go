@@ -54,7 +54,11 @@ type reasons struct {
 	// of steps on available and unavailable Pods, and on Pods that do not notice.
 	available, unavailable, bookkeeping string
 	holds                               [verdictCount]string
+	// lacking are the set's containers, and why a Pod that has no such container must be recreated.
+	lacking []lacking
 }
+
+type lacking struct{ container, why string }
 
 // explain words the reasons of a plan that takes that many Pods, costing of them at the cost of the budget.
 func explain(s *Set, w rollout.Window, taking, costing int, n counts) reasons {
@@ -68,6 +72,9 @@ func explain(s *Set, w rollout.Window, taking, costing int, n counts) reasons {
 	r.holds[notUpdate] = "updateStrategy.type is NotUpdate; only new pods get the new version"
 	r.holds[paused] = "updateStrategy.paused is true"
 	r.holds[needsRecreation] = "fields other than the image changed; recreate the pod to get them"
+	for _, c := range s.Containers {
+		r.lacking = append(r.lacking, lacking{c.Name, "the pod was created without container " + c.Name + "; recreate it to get it"})
+	}
 	r.holds[notSelected] = "updateStrategy.selector does not match the pod"
 	r.holds[waitsForKubelet] = "the pod is ready, and it is not sure yet that kubelet has carried out the last change"
 	seen, asked := w.Updated-n[waitsForCache], w.Total-s.Keep
@@ -100,6 +107,16 @@ func budgetText(s *Set, w rollout.Window, taking int) string {
 	}
 	return fmt.Sprintf("%d of %d pods %s unavailable%s and maxUnavailable is %s",
 		w.Unavailable+taking, w.Total, verb, now, most)
+}
+
+// recreate says why a Pod must be recreated.
+func (r *reasons) recreate(p *Pod) string {
+	for _, l := range r.lacking {
+		if p.sidecar(l.container) == nil {
+			return l.why
+		}
+	}
+	return r.holds[needsRecreation]
 }
 
 // orderText says what puts other Pods first, if that is not the default order.

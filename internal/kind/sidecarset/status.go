@@ -55,7 +55,7 @@ func (t tally) reached() bool { return t.updated >= t.wanted && !t.moving }
 
 func tell(obs Observed, p plan.Plan) tally {
 	s := &obs.Set
-	t := tally{matched: len(obs.Pods), moving: len(p.Steps) > 0, recreate: NotUpgradable(p)}
+	t := tally{matched: len(obs.Pods), moving: updates(p), recreate: NotUpgradable(p)}
 	selected := 0
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]
@@ -108,7 +108,20 @@ func progress(s *Set, t tally) string {
 	case s.Keep > 0 && t.updated <= t.matched-s.Keep:
 		text = fmt.Sprintf("%s; partition %s keeps %d at their version", text, s.Partition, s.Keep)
 	}
-	return text + waits(t)
+	return text + waits(t) + recreate(t)
+}
+
+// recreate says how many Pods cannot be upgraded, and why.
+func recreate(t tally) string {
+	if t.recreate == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d must be recreated, more than the image changed since they were created", t.recreate)
+}
+
+// updates tells whether a plan updates a Pod.
+func updates(p plan.Plan) bool {
+	return slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Verb == plan.UpdateInPlace })
 }
 
 // waits says why the Pods wait that do; of several reasons the one that tells most.
@@ -139,7 +152,6 @@ func readyCondition(s *Set, t tally) metav1.Condition {
 		c.Reason = string(t.reason)
 	case t.recreate > 0:
 		c.Reason = string(NeedsRecreation)
-		c.Message += fmt.Sprintf("; %d must be recreated, fields other than the image changed", t.recreate)
 	default:
 		c.Reason = string(UnreadableAnnotation)
 		c.Message += "; the others' annotations cannot be read"

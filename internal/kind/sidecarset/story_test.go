@@ -252,6 +252,12 @@ func (s *story) sets(t *testing.T, what, value string) {
 		s.set.Spec.PatchPodMetadata = []v1beta1.SidecarSetPatchPodMetadata{{
 			PatchPolicy: v1beta1.SidecarSetPatchPolicyType(policy), Annotations: map[string]string{key: text},
 		}}
+	case "container": // one more; "none": the first one alone
+		containers := s.set.Spec.Containers[:1]
+		if name, _, ok := strings.Cut(value, ":"); ok {
+			containers = append(containers, v1beta1.SidecarContainer{Container: corev1.Container{Name: name, Image: value}})
+		}
+		s.set.Spec.Containers = containers
 	case "partition":
 		strategy.Partition = &number
 	case "maxUnavailable":

@@ -17,7 +17,7 @@ import (
 
 // happens does what a section's name says:
 //
-//	user sets image|env|partition|maxUnavailable|paused|type|selector VALUE
+//	user sets image|env|container|partition|maxUnavailable|paused|type|selector VALUE
 //	user sets weights KEY=VALUE:WEIGHT,…|ordered KEY,…|scatter KEY=VALUE,…
 //	user sets annotation POLICY:KEY=VALUE (patchPodMetadata; without a policy: the default)
 //	user deletes POD                    user creates N pods PREFIX
@@ -127,6 +127,10 @@ func (s *story) tellPlan(p plan.Plan) string {
 		pods[key] = append(pods[key], name)
 	}
 	for _, step := range p.Steps {
+		if c := step.Change.Condition; c != nil {
+			add("tell", fmt.Sprintf("%s: %s %s %s %s", step.Why, c.Type, c.Status, c.Reason, c.Message), step.Unit.Name)
+			continue
+		}
 		add("take", step.Why+tellAnnotations(step.Change), step.Unit.Name)
 	}
 	for _, h := range p.Holds {

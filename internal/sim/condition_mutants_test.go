@@ -1,0 +1,50 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// conditionMutants are wrong about the condition SidecarSetUpgradable.
+func conditionMutants() map[string]struct {
+	subject Subject
+	caught  string
+} {
+	return map[string]struct {
+		subject Subject
+		caught  string
+	}{
+		"never says that a pod must be recreated": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.ConditionHeld = true })), "told"},
+		"says it at every look": {planOf(eachPod(func(o *sidecarset.Observed, p *sidecarset.Pod) {
+			if p.HashWithoutImage != o.Set.HashWithoutImage {
+				p.Upgradable.Says = 0
+			}
+		})), "condition"},
+		"never says that a pod can be upgraded again": {func() Subject {
+			s := Product()
+			s.Plan = func(obs sidecarset.Observed) plan.Plan {
+				p := sidecarset.Plan(obs)
+				p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool {
+					return s.Verb == plan.SetCondition && strings.Contains(s.Change.Condition.Message, "true")
+				})
+				return p
+			}
+			return s
+		}(), "told"},
+		"overwrites what other sets say in the condition": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) {
+			p.Upgradable.Message = ""
+		})), "condition"},
+		"writes the condition whatever became of the pod": {patchOf(func(s plan.Step) (string, plan.Change) {
+			c := s.Change
+			if c.Condition != nil {
+				blind := *c.Condition
+				blind.From, blind.Version = "", ""
+				c.Condition = &blind
+			}
+			return s.Unit.UID, c
+		}), "condition"},
+	}
+}
