@@ -126,14 +126,15 @@ func (w *World) lag() time.Duration {
 }
 
 // available is the truth of whether a Pod serves and will go on doing so: kubelet calls it ready, has looked at
-// its newest spec, and every container was really made from the image that the spec names.
+// its newest spec, and every container, the one it calls ready and the one that runs, was really made from the image
+// that the spec names.
 func (l *life) available() bool {
 	return l.sent.ready && l.sent.generation == l.pod.Generation && l.runsSpec()
 }
 
 func (l *life) runsSpec() bool {
 	for i := range l.runs {
-		if l.runs[i].Image != l.pod.Spec.Containers[i].Image {
+		if image := l.pod.Spec.Containers[i].Image; l.runs[i].Image != image || l.sent.runs[i].Image != image {
 			return false
 		}
 	}
