@@ -113,12 +113,16 @@ func sameScope(a, b *v1beta1.SidecarSetSpec) bool {
 	return equality.Semantic.DeepEqual(a.Selector, b.Selector) && equality.Semantic.DeepEqual(a.NamespaceSelector, b.NamespaceSelector)
 }
 
-// StampSidecarSets writes a SidecarSet's two hashes into its annotations.
+// StampSidecarSets writes a SidecarSet's two hashes into its annotations, and quantities that are numbers with a
+// fraction as the text that the schema, which is asked next, can check.
 func StampSidecarSets() http.Handler {
 	return For(Rules[*v1beta1.SidecarSet]{
-		Kind:    sidecarSetKind(),
-		Decode:  decodeSidecarSet,
-		Default: stamps,
+		Kind:   sidecarSetKind(),
+		Decode: decodeSidecarSet,
+		Default: func(raw []byte, set *v1beta1.SidecarSet) ([]jsonpatch.Operation, error) {
+			changes, err := stamps(raw, set)
+			return append(changes, quotes(raw)...), err
+		},
 	})
 }
 
@@ -146,14 +150,28 @@ func stamps(raw []byte, set *v1beta1.SidecarSet) ([]jsonpatch.Operation, error) 
 	var changes []jsonpatch.Operation
 	for _, w := range want {
 		if sent.Annotations[w[0]] != w[1] {
-			changes = append(changes, jsonpatch.NewOperation("add", "/metadata/annotations/"+pointer(w[0]), w[1]))
+			changes = append(changes, jsonpatch.NewOperation("add", pointer("metadata", "annotations", w[0]), w[1]))
 		}
 	}
 	return changes, nil
 }
 
-// pointer escapes one step of a JSON pointer (RFC 6901).
-func pointer(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
+func quotes(raw []byte) []jsonpatch.Operation {
+	var changes []jsonpatch.Operation
+	for _, q := range sidecarset.QuoteQuantities(raw) {
+		changes = append(changes, jsonpatch.NewOperation("replace", pointer(q.Path...), q.Text))
+	}
+	return changes
+}
+
+// pointer is the JSON pointer (RFC 6901) that these steps make.
+func pointer(steps ...string) string {
+	var text strings.Builder
+	for _, step := range steps {
+		text.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step))
+	}
+	return text.String()
+}
 
 // SetsFrom lists SidecarSets from a cache. It does not change what it reads. A stored SidecarSet whose
 // selectors cannot be read selects nothing.

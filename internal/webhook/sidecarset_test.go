@@ -12,11 +12,15 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
@@ -163,7 +167,7 @@ func TestValidateSidecarSets_whitelist(t *testing.T) {
 	}
 }
 
-func TestStampSidecarSets_changesOnlyTheHashes(t *testing.T) {
+func TestStampSidecarSets_changesOnlyHashesAndQuantities(t *testing.T) {
 	stamped := func(annotations string) string {
 		return strings.Replace(validSet, `"name":"a"}`, `"name":"a","annotations":{`+annotations+`}}`, 1)
 	}
@@ -182,6 +186,15 @@ func TestStampSidecarSets_changesOnlyTheHashes(t *testing.T) {
 	both := `"kruise.io/sidecarset-hash":"` + full + `","kruise.io/sidecarset-hash-without-image":"` + without + `"`
 	v1alpha1 := strings.Replace(validSet, "v1beta1", "v1alpha1", 1)
 	bound := strings.Replace(v1alpha1, `"spec":{`, `"spec":{"namespace":"ns-1",`, 1)
+	other, err := revision.Of(&v1beta1.SidecarSetSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "a"}},
+		Containers: []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "c", Image: "c:1", Resources: corev1.ResourceRequirements{
+			Limits: corev1.ResourceList{"cpu": resource.MustParse("1"), "example.com/a~b": resource.MustParse("1.5")},
+		}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct{ object, want string }{
 		"v1alpha1, with what conversion keeps in an annotation": {bound, first},
 		"with other annotations": {
@@ -194,7 +207,12 @@ func TestStampSidecarSets_changesOnlyTheHashes(t *testing.T) {
 			stamped(strings.Replace(both, full, "old", 1)),
 			`[{"op":"add","path":"/metadata/annotations/kruise.io~1sidecarset-hash","value":"` + full + `"}]`,
 		},
-		"v1alpha1, the same hashes":                 {v1alpha1, first},
+		"v1alpha1, the same hashes": {v1alpha1, first},
+		"numbers with a fraction": {
+			strings.Replace(v1alpha1, `"c:1"`, `"c:1","resources":{"limits":{"example.com/a~b":1.5,"cpu":1}}`, 1),
+			strings.TrimSuffix(strings.NewReplacer(full, other.Full, without, other.WithoutImage).Replace(first), "]") +
+				`,{"op":"replace","path":"/spec/containers/0/resources/limits/example.com~1a~0b","value":"1500m"}]`,
+		},
 		"what is unreadable is left for the schema": {`{"apiVersion":"apps.kruise.io/v1beta1","spec":[]}`, ""},
 	}
 	for name, test := range tests {

@@ -49,6 +49,10 @@ func TestBadInput_managerStopped(t *testing.T) {
 	for _, c := range alone {
 		t.Run(c.Name, func(t *testing.T) { refuse(t, c) })
 	}
+	t.Run("a quantity with a fraction", func(t *testing.T) {
+		fraction := strings.Replace(string(invalid.Valid("v1beta1")), `"image":`, `"resources":{"limits":{"cpu":0.5}},"image":`, 1)
+		refuse(t, invalid.Case{Version: "v1beta1", Manifest: []byte(fraction), Want: []string{"spec.containers[0].resources.limits.cpu in body must be of type integer,string"}})
+	})
 	t.Logf("%d of %d cases are refused with the manager stopped", len(alone), len(all))
 }
 

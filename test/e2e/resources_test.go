@@ -11,7 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestResources_quantitiesThatAreNumbers: `cpu: 0.5` without quotes, as in a Pod, in both versions.
+// TestResources_quantitiesThatAreNumbers: `cpu: 0.5` without quotes, as in a Pod, in both versions and however it is
+// sent. It is stored as text, and sending the same again changes nothing.
 func TestResources_quantitiesThatAreNumbers(t *testing.T) {
 	namespace(t, "numbers")
 	for _, version := range []string{"v1beta1", "v1alpha1"} {
@@ -23,7 +24,8 @@ metadata: {name: %[2]s}
 spec:
   selector: {matchLabels: {app: %[2]s}}
   initContainers: [{name: %[2]s-init, image: "i:1", resources: {limits: {cpu: 0.25}}}]
-  containers: [{name: %[2]s, image: "s:1", resources: {limits: {cpu: 0.5, memory: 1e9}, requests: {cpu: .1}}}]
+  containers: [{name: %[2]s, image: "s:1", resources: {limits: {cpu: 0.5, memory: 1G}, requests: {cpu: .1}}}]
+  volumes: [{name: %[2]s, emptyDir: {sizeLimit: 1.5}}]
 `, version, name)
 			applySet(t, name, manifest)
 			got := injected(t, "numbers", name, `{containers: [{name: app, image: "app:1"}]}`)
@@ -33,8 +35,34 @@ spec:
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("resources (-want +got):\n%s", diff)
 			}
-			if out := kubectl(t, manifest, "apply", "-f", "-"); version == "v1beta1" && !strings.Contains(out, "unchanged") {
-				t.Errorf("applied again: %s", out)
+			stored := func() string {
+				return kubectl(t, "", "get", "sidecarsets."+version+".apps.kruise.io", name, "-o", "jsonpath={.metadata.generation} {.spec.containers[0].resources}")
+			}
+			const first = `1 {"limits":{"cpu":"500m","memory":"1G"},"requests":{"cpu":"100m"}}`
+			if got := stored(); got != first {
+				t.Errorf("stored is %s, want %s", got, first)
+			}
+			path := "/apis/apps.kruise.io/" + version + "/sidecarsets/" + name
+			for what, send := range map[string]func(){
+				"apply":             func() { kubectl(t, manifest, "apply", "-f", "-") },
+				"server-side apply": func() { kubectl(t, manifest, "apply", "--server-side", "--force-conflicts", "-f", "-") },
+				"replace": func() {
+					kubectl(t, strings.Replace(kubectl(t, "", "get", "--raw", path), `"cpu":"500m"`, `"cpu":0.5`, 1), "replace", "--raw", path, "-f", "-")
+				},
+			} {
+				for range 2 {
+					send()
+					if got := stored(); got != first {
+						t.Errorf("%s of the same: stored is %s, want %s", what, got, first)
+					}
+				}
+			}
+			kubectl(t, "", "patch", "sidecarset", name, "--type=merge", "-p",
+				`{"spec":{"containers":[{"name":"`+name+`","image":"s:1","resources":{"limits":{"cpu":0.75,"memory":1e9}}}]}}`)
+			want[name] = "limits cpu=750m memory=1G, requests cpu=750m memory=1G"
+			observed(t, name)
+			if diff := cmp.Diff(want, injected(t, "numbers", name, `{containers: [{name: app, image: "app:1"}]}`)); diff != "" {
+				t.Errorf("resources after the update (-want +got):\n%s", diff)
 			}
 		})
 	}
