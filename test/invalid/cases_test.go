@@ -32,7 +32,7 @@ import (
 // with the manager stopped.
 const (
 	atLeast  = 150
-	bySchema = 0.88
+	bySchema = 0.9
 )
 
 func TestInvalid_isRefusedAtTheRightDoor(t *testing.T) {
