@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
 // maxNote is a little less than the 1024 bytes that the API server accepts.
@@ -33,6 +35,15 @@ func Say(r Recorder, owner Owner, e Event) {
 		APIVersion: owner.Resource.GroupVersion().String(), Kind: owner.Kind,
 		Namespace: owner.Namespace, Name: owner.Name, UID: types.UID(owner.UID),
 	}
+	say(r, about, e)
+}
+
+// SayOfPod records an event about a Pod.
+func SayOfPod(r Recorder, u plan.Unit, e Event) {
+	say(r, &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: u.Namespace, Name: u.Name, UID: types.UID(u.UID)}, e)
+}
+
+func say(r Recorder, about *corev1.ObjectReference, e Event) {
 	related := &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ControllerRevision", Name: e.Revision}
 	note := e.Note
 	if len(note) > maxNote {
@@ -47,6 +58,16 @@ func PodsUpgraded(pods int, revision string) Event {
 		Type: corev1.EventTypeNormal, Reason: "PodsUpgraded", Action: "UpdateInPlace", Revision: revision,
 		Note: fmt.Sprintf("updated %s in place to %s", count(pods), revision),
 	}
+}
+
+// ResetContainerSucceed tells that the old container of a Pod's hot upgrade is idle now.
+func ResetContainerSucceed(what, revision string) Event {
+	return Event{Type: corev1.EventTypeNormal, Reason: "ResetContainerSucceed", Action: "ResetContainer", Revision: revision, Note: what}
+}
+
+// ResetContainerFailed tells that the API server refused to make the old container of a Pod's hot upgrade idle.
+func ResetContainerFailed(why, revision string) Event {
+	return Event{Type: corev1.EventTypeWarning, Reason: "ResetContainerFailed", Action: "ResetContainer", Revision: revision, Note: why}
 }
 
 // NotUpgradablePods tells that Pods cannot be given a revision in place.

@@ -37,6 +37,8 @@ type entry struct {
 	unit plan.Unit
 	// doubt: the write may or may not have been committed.
 	doubt bool
+	// left: there is no such unit any more, which the cache has yet to show.
+	left bool
 	// version is the resourceVersion that the cache must reach.
 	version string
 	// tries in a row that did not succeed; no further one before until.
@@ -75,8 +77,7 @@ func (l *Ledger) Settled(u plan.Unit, o Outcome, now time.Time) {
 	case Done:
 		e = entry{unit: u, version: o.Version}
 	case Gone:
-		delete(l.entries, u.UID)
-		return
+		e.gone()
 	case Busy:
 		e.doubt = false
 	case Refused:
@@ -94,6 +95,9 @@ func (l *Ledger) Settled(u plan.Unit, o Outcome, now time.Time) {
 	l.keep(e)
 }
 
+// gone notes that there is no such unit any more, whatever the cache still shows of it.
+func (e *entry) gone() { *e = entry{unit: e.unit, left: true} }
+
 // refuse makes the unit wait: 1 s after the first try, doubling to 5 min.
 func (e *entry) refuse(message string, now time.Time) {
 	wait := maxBackoff
@@ -105,7 +109,7 @@ func (e *entry) refuse(message string, now time.Time) {
 }
 
 func (l *Ledger) keep(e entry) {
-	if !e.doubt && e.version == "" && e.tries == 0 {
+	if !e.doubt && !e.left && e.version == "" && e.tries == 0 {
 		delete(l.entries, e.unit.UID)
 		return
 	}
@@ -131,7 +135,8 @@ func (l *Ledger) Found(u plan.Unit, uid, version string) {
 	switch {
 	case !ok:
 	case uid != u.UID:
-		delete(l.entries, u.UID)
+		e.gone()
+		l.entries[u.UID] = e
 	default:
 		e.doubt, e.version = false, version
 		l.entries[u.UID] = e
@@ -152,7 +157,7 @@ func (l *Ledger) Marks(shown func(plan.Unit) (version string, ok bool), now time
 			e.version = ""
 			l.keep(e)
 		}
-		m := Mark{Unit: e.unit, Unseen: e.doubt || e.version != ""}
+		m := Mark{Unit: e.unit, Unseen: e.awaited()}
 		if now.Before(e.until) {
 			m.Refused = e.message
 		}
@@ -167,8 +172,10 @@ func (l *Ledger) Marks(shown func(plan.Unit) (version string, ok bool), now time
 // Awaits tells whether any new version of this unit matters.
 func (l *Ledger) Awaits(uid string) bool {
 	e, ok := l.entries[uid]
-	return ok && (e.doubt || e.version != "")
+	return ok && e.awaited()
 }
+
+func (e *entry) awaited() bool { return e.doubt || e.left || e.version != "" }
 
 // Next returns how long it is until a refused write may be tried again; 0 when there is none.
 func (l *Ledger) Next(now time.Time) time.Duration {

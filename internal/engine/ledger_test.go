@@ -82,19 +82,24 @@ func TestLedger_doubtEndsWithALiveLook(t *testing.T) {
 	}
 }
 
-func TestLedger_goneUnitsAreForgotten(t *testing.T) {
+// A unit that is gone is none that serves, whatever a cache that lags shows of it; when that shows it too, it is
+// forgotten.
+func TestLedger_goneUnitsAreMarkedUntilTheCacheShowsIt(t *testing.T) {
 	now := testkit.Start()
 	tests := map[string]func(*Ledger){
-		"answered 404":              func(l *Ledger) { l.Settled(unit("a"), Outcome{Fate: Gone}, now) },
-		"looked at: not there":      func(l *Ledger) { l.Found(unit("a"), "", "") },
-		"looked at: another pod":    func(l *Ledger) { l.Found(unit("a"), "uid-other", "5") },
-		"the cache shows it's gone": func(l *Ledger) { l.Marks(func(plan.Unit) (string, bool) { return "", false }, now) },
+		"answered 404":           func(l *Ledger) { l.Settled(unit("a"), Outcome{Fate: Gone}, now) },
+		"looked at: not there":   func(l *Ledger) { l.Found(unit("a"), "", "") },
+		"looked at: another pod": func(l *Ledger) { l.Found(unit("a"), "uid-other", "5") },
 	}
 	for name, end := range tests {
 		t.Run(name, func(t *testing.T) {
 			var l Ledger
 			l.Sent(unit("a"))
 			end(&l)
+			if got := marks(&l, "99", now); got != "a unseen; " || len(l.Doubts()) != 0 || !l.Awaits("uid-a") {
+				t.Errorf("before the cache shows it: %q, doubts %v", got, l.Doubts())
+			}
+			l.Marks(func(plan.Unit) (string, bool) { return "", false }, now)
 			if len(l.entries) != 0 {
 				t.Errorf("entries left: %v", l.entries)
 			}

@@ -33,7 +33,7 @@ func test(path string, value any) operation { return operation{Op: "test", Path:
 func Patch(step plan.Step) ([]byte, error) {
 	var operations []operation
 	switch {
-	case step.Verb == plan.UpdateInPlace:
+	case step.Verb == plan.UpdateInPlace, step.Verb == plan.ResetContainer:
 		operations = updateInPlace(step)
 	case step.Verb == plan.SetCondition && step.Change.Condition != nil:
 		operations = setCondition(step.Unit, step.Change.Condition)
@@ -54,6 +54,9 @@ func updateInPlace(step plan.Step) []operation {
 	tests = append(tests, test("/metadata/uid", step.Unit.UID))
 	for _, image := range change.Images {
 		at := "/spec/containers/" + strconv.Itoa(image.Index)
+		if image.Init {
+			at = "/spec/initContainers/" + strconv.Itoa(image.Index)
+		}
 		tests = append(tests, test(at+"/name", image.Container), test(at+"/image", image.From))
 		writes = append(writes, operation{Op: "replace", Path: at + "/image", Value: image.To})
 	}

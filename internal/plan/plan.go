@@ -28,6 +28,8 @@ type Verb string
 const (
 	// UpdateInPlace changes a running Pod by one patch, without recreating it.
 	UpdateInPlace Verb = "UpdateInPlace"
+	// ResetContainer makes the old container of a hot upgrade idle, by one patch, when the new one serves.
+	ResetContainer Verb = "ResetContainer"
 	// SetCondition writes a condition into a Pod's status. The Pod runs as before.
 	SetCondition Verb = "SetCondition"
 )
@@ -68,9 +70,10 @@ type ConditionChange struct {
 
 // ImageChange sets the image of one container.
 type ImageChange struct {
-	// Container is its name, Index its place in spec.containers.
+	// Container is its name, Index its place in spec.containers, or in spec.initContainers if Init.
 	Container string
 	Index     int
+	Init      bool
 	From, To  string
 }
 

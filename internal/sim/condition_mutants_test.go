@@ -9,14 +9,8 @@ import (
 )
 
 // conditionMutants are wrong about the condition SidecarSetUpgradable.
-func conditionMutants() map[string]struct {
-	subject Subject
-	caught  string
-} {
-	return map[string]struct {
-		subject Subject
-		caught  string
-	}{
+func conditionMutants() map[string]mutant {
+	return map[string]mutant{
 		"never says that a pod must be recreated": {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.ConditionHeld = true })), "told"},
 		"says it at every look": {planOf(eachPod(func(o *sidecarset.Observed, p *sidecarset.Pod) {
 			if p.HashWithoutImage != o.Set.HashWithoutImage {

@@ -22,7 +22,11 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 		ledger = &m.conditions
 	}
 	ledger.Sent(s.Unit)
-	w.after(w.between(time.Millisecond, 80*time.Millisecond), func() {
+	delay := w.between(time.Millisecond, 80*time.Millisecond)
+	if w.fault(4) { // much happens while the request is under way
+		delay = w.between(time.Second, 4*time.Second)
+	}
+	w.after(delay, func() {
 		if m.dead {
 			return
 		}

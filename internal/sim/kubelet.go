@@ -44,8 +44,8 @@ func (w *World) look(l *life) {
 		return
 	}
 	l.images, l.generation = nil, l.pod.Generation
-	for i := range l.pod.Spec.Containers {
-		l.images = append(l.images, l.pod.Spec.Containers[i].Image)
+	for _, c := range Beside(l.pod) {
+		l.images = append(l.images, c.Image)
 	}
 	w.turn(l)
 }
@@ -126,7 +126,7 @@ func (w *World) restart(l *life, wanted []string) {
 	if !w.exists(l) {
 		return
 	}
-	started := false
+	started, unready := false, w.percent(50)
 	for i, image := range wanted {
 		switch {
 		case l.runs[i].runs():
@@ -134,12 +134,12 @@ func (w *World) restart(l *life, wanted []string) {
 			l.runs[i].Waiting = w.refuse(l, image)
 		default:
 			l.runs[i].Start(image, l.node, w.clock())
-			started = true
+			l.runs[i].Unready, started = unready, true
 		}
 	}
 	if started {
 		w.tell("kubelet has started containers of %s: %s", l.pod.Name, strings.Join(wanted, " "))
-		if l.ready = w.percent(50); !l.ready {
+		if l.ready = !unready; unready {
 			w.after(w.between(0, 5*time.Second), func() { w.becomeReady(l) })
 		}
 	}
@@ -182,12 +182,21 @@ func (w *World) becomeUnready(l *life) {
 		return
 	}
 	l.ready = false
+	l.runs[w.rng.IntN(len(l.runs))].Unready = true
 	w.report(l, "finds it unready")
 	w.after(w.between(time.Second, 20*time.Second), func() { w.becomeReady(l) })
 }
 
 func (w *World) becomeReady(l *life) {
-	if !w.exists(l) || l.ready {
+	if !w.exists(l) {
+		return
+	}
+	unready := !l.ready
+	for i := range l.runs {
+		unready = unready || l.runs[i].Unready
+		l.runs[i].Unready = false
+	}
+	if !unready {
 		return
 	}
 	l.ready = true
@@ -197,9 +206,12 @@ func (w *World) becomeReady(l *life) {
 // report has kubelet tell the API server, soon. What has changed again by then is told as it is then.
 func (w *World) report(l *life, what string) {
 	w.tell("kubelet of %s %s", l.pod.Name, what)
-	l.now.ready = l.ready
+	l.now.ready, l.now.runs = l.ready, slices.Clone(l.now.runs)
 	for i := range l.now.runs {
-		l.now.ready = l.now.ready && l.now.runs[i].runs()
+		if l.now.runs[i].ID == l.runs[i].ID { // probes tell at once, and only of a container that kubelet has reported
+			l.now.runs[i].Unready = l.runs[i].Unready
+		}
+		l.now.ready = l.now.ready && l.now.runs[i].Serves()
 	}
 	if l.sending || l.now.same(&l.sent) {
 		return

@@ -72,11 +72,13 @@ func eachPod(do func(o *sidecarset.Observed, p *sidecarset.Pod)) func(*sidecarse
 	}
 }
 
-// mutants are wrong on purpose. Each names the property that has to catch it.
-func mutants() map[string]struct {
+// mutant is wrong on purpose. It names the property that has to catch it; empty: any.
+type mutant struct {
 	subject Subject
 	caught  string
-} {
+}
+
+func mutants() map[string]mutant {
 	assumeLost := Product()
 	assumeLost.AssumeLost = true
 	forgets := Product()
@@ -89,10 +91,7 @@ func mutants() map[string]struct {
 		p.Holds = p.Holds[:max(0, len(p.Holds)-1)]
 		return p
 	}
-	return map[string]struct {
-		subject Subject
-		caught  string
-	}{
+	return map[string]mutant{
 		"ignores the partition":              {planOf(func(o *sidecarset.Observed) { o.Set.Keep = 0 }), "partition"},
 		"keeps a share of the old pods only": {planOf(keepOfOld), "partition"},
 		"partition off by one":               {planOf(func(o *sidecarset.Observed) { o.Set.Keep = max(0, o.Set.Keep-1) }), "partition"},
@@ -246,6 +245,7 @@ func withoutLock(c plan.Change) plan.Change {
 func TestMutants(t *testing.T) {
 	all := mutants()
 	maps.Copy(all, conditionMutants())
+	maps.Copy(all, hotMutants())
 	for name, m := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

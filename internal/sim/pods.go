@@ -10,13 +10,14 @@ import (
 	"strings"
 	"time"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
-	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/plan/inject"
 )
 
 // Namespace is where all Pods of a world live.
@@ -28,47 +29,71 @@ const AppImage = "app:1"
 // otherSet is a second SidecarSet in every Pod's bookkeeping. Nobody may touch what is said of it.
 const otherSet = `{"hash":"foreign","sidecarSetName":"other","note":"not ours"}`
 
-// NewPod returns a Pod as it is after injection: the set's containers in front, then the application's.
-// It is not scheduled yet.
+// NewPod returns a Pod as the product's own admission makes it. It is not scheduled yet.
 func NewPod(set *v1beta1.SidecarSet, name, uid string, labels map[string]string, created time.Time) (*corev1.Pod, error) {
-	hashes, err := revision.Of(&set.Spec)
+	template, err := injected(set)
 	if err != nil {
 		return nil, fmt.Errorf("make pod %s: %w", name, err)
 	}
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: Namespace, Name: name, UID: types.UID(uid), Generation: 1,
-			Labels: maps.Clone(labels), CreationTimestamp: metav1.NewTime(created),
-		},
-		Status: corev1.PodStatus{Phase: corev1.PodPending},
+	return instance(template, name, uid, labels, created), nil
+}
+
+// injected returns what a set makes of a Pod that carries another set already.
+func injected(set *v1beta1.SidecarSet) (*corev1.Pod, error) {
+	other := fmt.Sprintf(`{"other":%s}`, otherSet)
+	raw, err := json.Marshal(corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Annotations: map[string]string{
+			v1beta1.SidecarSetInjectedListAnnotation:       "other",
+			v1beta1.SidecarSetHashAnnotation:               other,
+			v1beta1.SidecarSetHashWithoutImageAnnotation:   other,
+			v1beta1.SidecarSetInPlaceUpdateStateAnnotation: other,
+		}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: AppImage}}},
+	})
+	if err != nil {
+		return nil, err
 	}
-	var list []string
-	for i := range set.Spec.Containers {
-		c := set.Spec.Containers[i].Container
-		c.Env = append([]corev1.EnvVar{{Name: v1beta1.InjectedEnv, Value: "true"}}, c.Env...)
-		pod.Spec.Containers = append(pod.Spec.Containers, c)
-		list = append(list, c.Name)
+	prepared, err := inject.Prepare(set)
+	if err != nil {
+		return nil, err
 	}
-	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "app", Image: AppImage})
-	entry := func(hash string) string {
-		e, err := json.Marshal(v1beta1.SidecarSetUpgradeSpec{
-			UpdateTimestamp: "2026-01-01T00:00:00Z", SidecarSetHash: hash, SidecarSetName: set.Name, SidecarList: list,
-		})
-		if err != nil {
-			panic("marshal an upgrade spec: " + err.Error())
+	result, err := inject.Pod(raw, inject.Facts{Sets: []*inject.Set{prepared}})
+	if err != nil {
+		return nil, err
+	}
+	patch, err := jsonpatch.DecodePatch(result.Patch)
+	if err != nil {
+		return nil, err
+	}
+	if raw, err = patch.Apply(raw); err != nil {
+		return nil, err
+	}
+	pod := &corev1.Pod{}
+	return pod, json.Unmarshal(raw, pod)
+}
+
+// instance returns one of many equal Pods.
+func instance(template *corev1.Pod, name, uid string, labels map[string]string, created time.Time) *corev1.Pod {
+	pod := shallow(template)
+	pod.Name, pod.UID, pod.Generation = name, types.UID(uid), 1
+	pod.Labels, pod.CreationTimestamp = maps.Clone(labels), metav1.NewTime(created)
+	pod.Status.Phase = corev1.PodPending
+	return pod
+}
+
+// Beside returns the containers of a Pod that run beside each other: containers, then native sidecars. The entries of
+// Report's runs are theirs.
+func Beside(pod *corev1.Pod) []*corev1.Container {
+	all := make([]*corev1.Container, 0, len(pod.Spec.Containers)+len(pod.Spec.InitContainers))
+	for i := range pod.Spec.Containers {
+		all = append(all, &pod.Spec.Containers[i])
+	}
+	for i := range pod.Spec.InitContainers {
+		if p := pod.Spec.InitContainers[i].RestartPolicy; p != nil && *p == corev1.ContainerRestartPolicyAlways {
+			all = append(all, &pod.Spec.InitContainers[i])
 		}
-		return fmt.Sprintf(`{%q:%s,"other":%s}`, set.Name, e, otherSet)
 	}
-	pod.Annotations = map[string]string{
-		v1beta1.SidecarSetInjectedListAnnotation:       set.Name + ",other",
-		v1beta1.SidecarSetHashAnnotation:               entry(hashes.Full),
-		v1beta1.SidecarSetHashWithoutImageAnnotation:   entry(hashes.WithoutImage),
-		v1beta1.SidecarSetInPlaceUpdateStateAnnotation: `{"other":` + otherSet + `}`,
-	}
-	for _, patch := range set.Spec.PatchPodMetadata {
-		maps.Copy(pod.Annotations, patch.Annotations)
-	}
-	return pod, nil
+	return all
 }
 
 // Apply returns the Pod after a patch, as an API server makes it: only if the Pod has this UID (empty: not
@@ -81,6 +106,7 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 	if len(change.Images) > 0 {
 		next.Generation++
 		next.Spec.Containers = slices.Clone(pod.Spec.Containers)
+		next.Spec.InitContainers = slices.Clone(pod.Spec.InitContainers)
 	}
 	for _, c := range change.Images {
 		if err := applyImage(next, c); err != nil {
@@ -115,13 +141,17 @@ func applyAnnotation(pod *corev1.Pod, c plan.AnnotationChange) error {
 }
 
 func applyImage(pod *corev1.Pod, c plan.ImageChange) error {
-	if c.Index >= len(pod.Spec.Containers) || pod.Spec.Containers[c.Index].Name != c.Container {
+	list := pod.Spec.Containers
+	if c.Init {
+		list = pod.Spec.InitContainers
+	}
+	if c.Index >= len(list) || list[c.Index].Name != c.Container {
 		return fmt.Errorf("container %d is not %s", c.Index, c.Container)
 	}
-	if got := pod.Spec.Containers[c.Index].Image; c.From != "" && got != c.From {
+	if got := list[c.Index].Image; c.From != "" && got != c.From {
 		return fmt.Errorf("image of %s is %s, not %s", c.Container, got, c.From)
 	}
-	pod.Spec.Containers[c.Index].Image = c.To
+	list[c.Index].Image = c.To
 	return nil
 }
 
@@ -136,6 +166,8 @@ type Container struct {
 	// Gone: it does not run any more; Waiting is why none runs in its place.
 	Gone    bool
 	Waiting string
+	// Unready: it runs and is not ready.
+	Unready bool
 }
 
 // Images are those of a node, by digest: the name that its runtime has for each. It is the one under which the image
@@ -149,6 +181,9 @@ func (n Images) Pull(image string) (name string) {
 	}
 	return n[digest(image)]
 }
+
+// Serves tells whether the container runs and is ready.
+func (c *Container) Serves() bool { return c.runs() && !c.Unready }
 
 // Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at. It
 // shares metadata and spec with the Pod before.
@@ -177,19 +212,22 @@ func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.
 		}
 	}
 	next.Status.ContainerStatuses = make([]corev1.ContainerStatus, 0, len(runs))
+	next.Status.InitContainerStatuses = nil
+	beside := Beside(pod)
 	for i, c := range runs {
-		next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, c.status(pod, i, ready))
+		if i < len(pod.Spec.Containers) {
+			next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, c.status(pod, beside[i]))
+			continue
+		}
+		next.Status.InitContainerStatuses = append(next.Status.InitContainerStatuses, c.status(pod, beside[i]))
 	}
 	return next
 }
 
 // status is what kubelet reports of a Pod's container. Of one that is gone it goes on telling image and ID; why
 // none runs in its place is the state then, and how it ended the last one.
-func (c *Container) status(pod *corev1.Pod, i int, ready bool) corev1.ContainerStatus {
-	s := corev1.ContainerStatus{
-		Name: pod.Spec.Containers[i].Name, Image: pod.Spec.Containers[i].Image, RestartCount: c.Restarts,
-		Ready: ready && c.runs(),
-	}
+func (c *Container) status(pod *corev1.Pod, of *corev1.Container) corev1.ContainerStatus {
+	s := corev1.ContainerStatus{Name: of.Name, Image: of.Image, RestartCount: c.Restarts, Ready: c.Serves()}
 	if c.Image == "" {
 		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: cmp.Or(c.Waiting, "ContainerCreating")}
 		return s
@@ -221,7 +259,7 @@ func (c *Container) Start(image string, node Images, now time.Time) {
 	if c.Image != "" {
 		c.Restarts++
 	}
-	c.Image, c.Tag, c.Gone, c.Waiting, c.Started = image, node.Pull(image), false, "", now
+	c.Image, c.Tag, c.Gone, c.Waiting, c.Unready, c.Started = image, node.Pull(image), false, "", false, now
 	c.ID++
 }
 

@@ -34,6 +34,8 @@ import (
 //	spec        Neither paused nor NotUpdate in the spec observed; the target is that spec's version; the selector
 //	            matches the Pod; the Pod differs in images only.
 //	once        No Pod is patched to the version it has.
+//	serving     Of the two containers of a hot upgrade none that serves is replaced unless the other one serves, too; not
+//	            counted: one that stopped serving since it was observed.
 //	innocent    A patch reaches the Pod (UID) that was meant. It changes sidecars' images, two annotations of our
 //	            bookkeeping, in these nothing that is said of other sets, and those that the spec observed gives.
 //	annotations After a patch the annotations that the spec observed gives are what their policies say: one that is
@@ -92,8 +94,11 @@ func (w *World) timeTells(s *snapshot, l *life) bool {
 	if s.saw(l) == 0 || !s.byTime[l.nr] {
 		return false
 	}
-	for i := range l.runs {
-		if w.exists(l) && l.runs[i].runs() && l.runs[i].Image != l.pod.Spec.Containers[i].Image {
+	if !w.exists(l) || l.runs == nil {
+		return true
+	}
+	for i, c := range Beside(l.pod) {
+		if l.runs[i].runs() && l.runs[i].Image != c.Image {
 			return false
 		}
 	}
@@ -114,8 +119,13 @@ func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Po
 	if string(l.pod.UID) != step.Unit.UID {
 		w.violate("innocent", "%s is another pod than the one that was meant", step.Unit)
 	}
-	w.checkSpec(s, step, l, next)
 	w.checkInnocent(s, l.pod, next)
+	w.checkServing(s, l, next)
+	if step.Verb == plan.ResetContainer {
+		w.checkReset(s, step, l, next)
+		return
+	}
+	w.checkSpec(s, step, l, next)
 	w.checkAnnotations(s, l, next)
 	if w.hashOf(next) == l.last().hash {
 		w.violate("once", "%s is patched to the version it has", step.Unit)
@@ -139,8 +149,8 @@ func (w *World) checkSpec(s *snapshot, step plan.Step, l *life, next *corev1.Pod
 		w.violate("spec", "%s is patched to another version than the newest", step.Unit)
 	}
 	for i := range s.set.Spec.Containers {
-		if c := &s.set.Spec.Containers[i]; c.Image != next.Spec.Containers[i].Image {
-			w.violate("spec", "%s gets image %s of %s", step.Unit, next.Spec.Containers[i].Image, c.Name)
+		if c := &s.set.Spec.Containers[i]; c.Image != works(next, c.Name) {
+			w.violate("spec", "%s gets image %s of %s", step.Unit, works(next, c.Name), c.Name)
 		}
 	}
 }
@@ -157,6 +167,9 @@ func (w *World) checkInnocent(s *snapshot, before, after *corev1.Pod) {
 	}
 	for key, value := range before.Annotations {
 		ours := key == v1beta1.SidecarSetHashAnnotation || key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation
+		if strings.Contains(key, ".sidecarset.kruise.io/") || key == v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation {
+			continue
+		}
 		if now := after.Annotations[key]; ours && !strings.Contains(now, otherSet) || !ours && !given[key] && now != value {
 			w.violate("innocent", "%s: annotation %s is %s", before.Name, key, now)
 		}
@@ -200,7 +213,7 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 		if step.Why == "" {
 			w.violate("complete", "%s has a step without a reason", step.Unit)
 		}
-		if step.Verb == plan.UpdateInPlace {
+		if step.Verb == plan.UpdateInPlace || step.Verb == plan.ResetContainer {
 			told[step.Unit.UID]++
 		}
 	}
@@ -213,7 +226,7 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]
 		want := 0
-		if pod.Unseen || pod.Hash != s.hash {
+		if pod.Unseen || pod.Hash != s.hash || pod.Migrating {
 			want = 1
 		}
 		if told[pod.Unit.UID] != want {

@@ -31,7 +31,7 @@ const (
 
 // Run lives through the world of one seed.
 func Run(seed uint64, subject Subject, trace bool) Result {
-	w := &World{rng: rand.New(rand.NewPCG(seed, 7)), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject, faults: true, pods: map[string]*life{}}
+	w := &World{rng: rand.New(rand.NewPCG(seed, 7)), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject, faults: true, pods: map[string]*life{}, templates: map[int64]*corev1.Pod{}}
 	for i := range w.nodes {
 		w.nodes[i] = Images{}
 	}
@@ -67,6 +67,12 @@ func (w *World) begin() {
 	set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
 	if w.percent(30) {
 		set.Spec.Containers = append(set.Spec.Containers, v1beta1.SidecarContainer{Container: corev1.Container{Name: "proxy", Image: "proxy:1"}})
+	}
+	switch {
+	case w.percent(30):
+		set.Spec.Containers[0].UpgradeStrategy = v1beta1.SidecarContainerUpgradeStrategy{UpgradeType: v1beta1.HotUpgrade, HotUpgradeEmptyImage: EmptyImage}
+	case w.percent(30):
+		set.Spec.Containers[0].Lifecycle = &v1beta1.SidecarLifecycle{Type: v1beta1.SidecarLifecycleType}
 	}
 	set.Spec.UpdateStrategy.MaxUnavailable = w.number(1)
 	set.Spec.UpdateStrategy.Type = v1beta1.RollingUpdate
@@ -284,7 +290,12 @@ func (w *World) checkReached() {
 	if moving := strategy.Type != v1beta1.NotUpdate && !strategy.Paused; moving && n.updated < min(asked, n.updated+could) {
 		w.violate("reached", "%d of %d pods are updated, %d could be", n.updated, n.matched, min(asked, n.updated+could))
 	}
-	if n.both < n.updated {
+	halfway := int32(0) // of a hot upgrade, where the user has stopped it
+	for _, l := range w.alive() {
+		stopped := strategy.Paused || strategy.Type == v1beta1.NotUpdate
+		halfway += one(stopped && l.last().migrating && w.hashOf(l.pod) == hash(w.set))
+	}
+	if n.both+halfway < n.updated {
 		w.violate("reached", "%d updated pods are not ready", n.updated-n.both)
 	}
 	st := w.set.Status
@@ -292,7 +303,7 @@ func (w *World) checkReached() {
 		w.violate("reached", "status says %+v, true is %+v", told, n)
 	}
 	w.checkTold()
-	w.checkConditions(strategy.Type == v1beta1.NotUpdate || n.updated >= min(asked, n.updated+could+must))
+	w.checkConditions(halfway == 0 && (strategy.Type == v1beta1.NotUpdate || n.updated >= min(asked, n.updated+could+must)))
 }
 
 // present counts the Pods as they are, those that could be updated, and those that must be recreated for it.

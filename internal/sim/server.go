@@ -24,14 +24,16 @@ func (w *World) commit(l *life, pod *corev1.Pod, by *manager) {
 	if len(l.versions) > 0 {
 		v = l.last()
 	}
-	v.rv, v.available, v.by, v.annotations = w.rv, l.available(), by, pod.Annotations
+	v.rv, v.by, v.annotations = w.rv, by, pod.Annotations
 	if text := pod.Annotations[v1beta1.SidecarSetHashAnnotation]; text != v.hashText {
 		v.hashText, v.hash = text, entryHash(text, w.set.Name)
 	}
 	if text := pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]; text != v.withoutImageText {
 		v.withoutImageText, v.withoutImage = text, entryHash(text, w.set.Name)
 	}
+	v.migrating, v.serving = migrating(pod), l.serving()
 	l.versions = append(l.versions, v)
+	l.versions[len(l.versions)-1].available = l.available()
 	for _, m := range w.managers {
 		w.deliver(m, pod.Name, l, pod, w.rv)
 	}
@@ -52,15 +54,15 @@ func (w *World) commitSet(set *v1beta1.SidecarSet) {
 // the last change of the spec yet.
 func (w *World) create(name string, labels map[string]string) {
 	w.uids++
-	injected := w.set
+	spec := w.set
 	if w.lastSet != nil && w.fault(40) {
-		injected = w.lastSet
+		spec = w.lastSet
 	}
-	pod, err := NewPod(injected, name, "uid-"+strconv.Itoa(w.uids), labels, w.clock())
-	if err != nil {
-		w.violate("the simulator works", "%v", err)
+	template := w.templateOf(spec)
+	if template == nil {
 		return
 	}
+	pod := instance(template, name, "uid-"+strconv.Itoa(w.uids), labels, w.clock())
 	switch grace := int64(5); w.uids % 5 {
 	case 0:
 		grace = 3600 // allowed, and not needed: containers stop within 30 s
@@ -75,12 +77,25 @@ func (w *World) create(name string, labels map[string]string) {
 		w.names = append(w.names, name)
 	}
 	w.pods[name] = l
-	w.tell("user creates %s (%s) with %s", name, pod.UID, pod.Spec.Containers[0].Image)
+	w.tell("user creates %s (%s) with %s", name, pod.UID, spec.Spec.Containers[0].Image)
 	w.commit(l, pod, nil)
 	w.after(w.between(0, 4*time.Second), func() {
-		l.runs = make([]Container, len(pod.Spec.Containers))
+		l.runs = make([]Container, len(Beside(pod)))
 		w.look(l)
 	})
+}
+
+// templateOf returns what admission makes of Pods under a spec, which does not change.
+func (w *World) templateOf(set *v1beta1.SidecarSet) *corev1.Pod {
+	if w.templates[set.Generation] == nil {
+		template, err := injected(set)
+		if err != nil {
+			w.violate("the simulator works", "%v", err)
+			return nil
+		}
+		w.templates[set.Generation] = template
+	}
+	return w.templates[set.Generation]
 }
 
 // remove deletes a Pod at once.
@@ -127,14 +142,14 @@ func (w *World) lag() time.Duration {
 
 // available is the truth of whether a Pod serves and will go on doing so: kubelet calls it ready, has looked at
 // its newest spec, and every container, the one it calls ready and the one that runs, was really made from the image
-// that the spec names.
+// that the spec names. A Pod in the middle of a hot upgrade does not count as one that serves.
 func (l *life) available() bool {
-	return l.sent.ready && l.sent.generation == l.pod.Generation && l.runsSpec()
+	return l.sent.ready && l.sent.generation == l.pod.Generation && l.runsSpec() && !l.last().migrating
 }
 
 func (l *life) runsSpec() bool {
-	for i := range l.runs {
-		if image := l.pod.Spec.Containers[i].Image; l.runs[i].Image != image || l.sent.runs[i].Image != image {
+	for i, c := range Beside(l.pod) {
+		if i < len(l.runs) && (l.runs[i].Image != c.Image || l.sent.runs[i].Image != c.Image) {
 			return false
 		}
 	}
@@ -152,6 +167,11 @@ func (l *life) at(rv int) (version, bool) {
 }
 
 func (l *life) last() version { return l.versions[len(l.versions)-1] }
+
+func hash(set *v1beta1.SidecarSet) string {
+	full, _ := hashesOf(set)
+	return full
+}
 
 // hashesOf returns the newest version's hashes.
 func hashesOf(set *v1beta1.SidecarSet) (full, withoutImage string) {

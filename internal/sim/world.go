@@ -33,7 +33,9 @@ type World struct {
 	names    []string // of all Pods that ever were, in order of creation
 	lives    []*life
 	uids     int
-	nodes    [3]Images
+	// templates are Pods as admission makes them, by the spec's generation.
+	templates map[int64]*corev1.Pod
+	nodes     [3]Images
 	// slow: containers may take all of their grace period to stop.
 	slow   bool
 	writes int // of managers
@@ -69,6 +71,9 @@ type version struct {
 	hashText, withoutImageText string
 	available                  bool
 	annotations                map[string]string
+	// migrating: a hot upgrade is under way. serving are the bits of life.serving.
+	migrating bool
+	serving   uint32
 	// by is the manager whose write this was, nil for anybody else's.
 	by *manager
 }

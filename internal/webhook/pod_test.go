@@ -89,8 +89,8 @@ func TestPodHandler_namespaceOfThePod(t *testing.T) {
 func TestPodHandler_keepsTheSetItCannotUseOutOfTheWay(t *testing.T) {
 	h := podHandler(t, setOf("agent", nil))
 	bad := setOf("agent", nil)
-	bad.Spec.Containers[0].UpgradeStrategy.UpgradeType = v1beta1.HotUpgrade
-	if err := h.Put(bad); err == nil || !strings.Contains(err.Error(), "not supported yet: HotUpgrade") {
+	bad.Spec.Containers[0].RestartPolicyRules = []corev1.ContainerRestartRule{{}}
+	if err := h.Put(bad); err == nil || !strings.Contains(err.Error(), "not supported yet: a restart policy per container") {
 		t.Fatalf("Put() = %v, want an error that says what is not supported", err)
 	}
 	if injected(t, h, string(review("CREATE", "shop", []byte(webPod)))) {

@@ -134,6 +134,7 @@ func containersTo(in []SidecarContainer) []v1beta1.SidecarContainer {
 	for i, c := range in {
 		out[i] = v1beta1.SidecarContainer{
 			Container:               c.Container,
+			Lifecycle:               c.Lifecycle,
 			PodInjectPolicy:         c.PodInjectPolicy,
 			UpgradeStrategy:         c.UpgradeStrategy,
 			ShareVolumePolicy:       v1beta1.ShareVolumePolicy(c.ShareVolumePolicy),
@@ -153,6 +154,7 @@ func containersFrom(in []v1beta1.SidecarContainer) []SidecarContainer {
 	for i, c := range in {
 		out[i] = SidecarContainer{
 			Container:               c.Container,
+			Lifecycle:               c.Lifecycle,
 			PodInjectPolicy:         c.PodInjectPolicy,
 			UpgradeStrategy:         c.UpgradeStrategy,
 			ShareVolumePolicy:       ShareVolumePolicy(c.ShareVolumePolicy),

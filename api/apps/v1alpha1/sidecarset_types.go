@@ -65,9 +65,9 @@ type SidecarSetSpec struct {
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty: leave it out to select every namespace"
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
-	// Init containers to inject, at creation only, sorted by name and placed after the Pod's own
-	// (podInjectPolicy BeforeAppContainer: before them). A change reaches new Pods only.
-	// restartPolicy Always (a native sidecar) is not supported yet.
+	// Init containers to inject, sorted by name and placed after the Pod's own (podInjectPolicy BeforeAppContainer:
+	// before them). Those with restartPolicy Always are native sidecars and are upgraded in place like containers;
+	// a change of the others reaches new Pods only.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -124,9 +124,16 @@ type SidecarSetSpec struct {
 // SidecarContainer is a core Container and what is special about it as a sidecar.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || size(self.upgradeStrategy.hotUpgradeEmptyImage) == 0 || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.upgradeType) || self.upgradeStrategy.upgradeType != 'HotUpgrade' || (has(self.upgradeStrategy.hotUpgradeEmptyImage) && size(self.upgradeStrategy.hotUpgradeEmptyImage) > 0 && self.upgradeStrategy.hotUpgradeEmptyImage != self.image)",message="upgradeType HotUpgrade needs hotUpgradeEmptyImage, another one than image"
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.upgradeType) || self.upgradeStrategy.upgradeType != 'HotUpgrade' || size(self.name) <= 61",message="name must be at most 61 characters with upgradeType HotUpgrade, which appends -1 and -2",fieldPath=".name"
 // +kubebuilder:validation:XValidation:rule="(has(self.upgradeStrategy) && has(self.upgradeStrategy.upgradeType) ? self.upgradeStrategy.upgradeType : 'ColdUpgrade') == (has(oldSelf.upgradeStrategy) && has(oldSelf.upgradeStrategy.upgradeType) ? oldSelf.upgradeStrategy.upgradeType : 'ColdUpgrade')",message="upgradeStrategy.upgradeType is immutable"
 type SidecarContainer struct {
 	corev1.Container `json:",inline"`
+
+	// Hooks of the container, and whether it is a native sidecar.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	Lifecycle *v1beta1.SidecarLifecycle `json:"lifecycle,omitempty"`
 
 	// Whether the container stands before or after the Pod's own containers in their list.
 	// Default: BeforeAppContainer for containers, AfterAppContainer for initContainers.

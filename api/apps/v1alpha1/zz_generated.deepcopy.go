@@ -30,6 +30,11 @@ func (in *ShareVolumePolicy) DeepCopy() *ShareVolumePolicy {
 func (in *SidecarContainer) DeepCopyInto(out *SidecarContainer) {
 	*out = *in
 	in.Container.DeepCopyInto(&out.Container)
+	if in.Lifecycle != nil {
+		in, out := &in.Lifecycle, &out.Lifecycle
+		*out = new(v1beta1.SidecarLifecycle)
+		(*in).DeepCopyInto(*out)
+	}
 	out.UpgradeStrategy = in.UpgradeStrategy
 	out.ShareVolumePolicy = in.ShareVolumePolicy
 	if in.ShareVolumeDevicePolicy != nil {

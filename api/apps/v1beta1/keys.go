@@ -13,6 +13,15 @@ const (
 	SidecarSetInjectedListAnnotation = "kruise.io/sidecarset-injected-list"
 	// SidecarSetInPlaceUpdateStateAnnotation is a JSON map from SidecarSet name to InPlaceUpdateState.
 	SidecarSetInPlaceUpdateStateAnnotation = "kruise.io/sidecarset-inplace-update-state"
+	// SidecarSetWorkingHotUpgradeContainerAnnotation is a JSON map, on a Pod, from a hot-upgrade container of a SidecarSet
+	// to the one of its two containers in the Pod that works: {"envoy":"envoy-2"}.
+	SidecarSetWorkingHotUpgradeContainerAnnotation = "kruise.io/sidecarset-working-hotupgrade-container"
+	// SidecarSetVersionAnnotationPrefix, followed by the name of one of the two containers of a hot upgrade, is the
+	// annotation with its version: "0" when it is idle, else a number that grows from upgrade to upgrade.
+	SidecarSetVersionAnnotationPrefix = "version.sidecarset.kruise.io/"
+	// SidecarSetVersionAltAnnotationPrefix is the same for the version of the other container: "0" when no hot
+	// upgrade is under way.
+	SidecarSetVersionAltAnnotationPrefix = "versionalt.sidecarset.kruise.io/"
 	// SidecarSetCustomVersionLabel is v1alpha1's form of spec.customVersion.
 	SidecarSetCustomVersionLabel = "apps.kruise.io/sidecarset-custom-version"
 	// SidecarSetCanaryAnnotation marks a SidecarSet as the canary of another one.
@@ -28,6 +37,11 @@ const (
 	PodUpgradable = "SidecarSetUpgradable"
 	// InjectedEnv is "true" in every container that was injected.
 	InjectedEnv = "IS_INJECTED"
+	// SidecarSetVersionEnv holds, in both containers of a hot upgrade, the container's own version as it was when the
+	// container started, and SidecarSetVersionAltEnv that of the other one. If the latter is "0" the container starts
+	// alone; otherwise the one with the larger number is the newer.
+	SidecarSetVersionEnv    = "SIDECARSET_VERSION"
+	SidecarSetVersionAltEnv = "SIDECARSET_VERSION_ALT"
 )
 
 // SidecarSetUpgradeSpec is what a Pod's hash annotations say of one SidecarSet.

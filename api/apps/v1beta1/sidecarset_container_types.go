@@ -5,9 +5,16 @@ import corev1 "k8s.io/api/core/v1"
 // SidecarContainer is a core Container and what is special about it as a sidecar.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.hotUpgradeEmptyImage) || size(self.upgradeStrategy.hotUpgradeEmptyImage) == 0 || (has(self.upgradeStrategy.upgradeType) && self.upgradeStrategy.upgradeType == 'HotUpgrade')",message="upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.upgradeType) || self.upgradeStrategy.upgradeType != 'HotUpgrade' || (has(self.upgradeStrategy.hotUpgradeEmptyImage) && size(self.upgradeStrategy.hotUpgradeEmptyImage) > 0 && self.upgradeStrategy.hotUpgradeEmptyImage != self.image)",message="upgradeType HotUpgrade needs hotUpgradeEmptyImage, another one than image"
+// +kubebuilder:validation:XValidation:rule="!has(self.upgradeStrategy) || !has(self.upgradeStrategy.upgradeType) || self.upgradeStrategy.upgradeType != 'HotUpgrade' || size(self.name) <= 61",message="name must be at most 61 characters with upgradeType HotUpgrade, which appends -1 and -2",fieldPath=".name"
 // +kubebuilder:validation:XValidation:rule="(has(self.upgradeStrategy) && has(self.upgradeStrategy.upgradeType) ? self.upgradeStrategy.upgradeType : 'ColdUpgrade') == (has(oldSelf.upgradeStrategy) && has(oldSelf.upgradeStrategy.upgradeType) ? oldSelf.upgradeStrategy.upgradeType : 'ColdUpgrade')",message="upgradeStrategy.upgradeType is immutable"
 type SidecarContainer struct {
 	corev1.Container `json:",inline"`
+
+	// Hooks of the container, and whether it is a native sidecar.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	Lifecycle *SidecarLifecycle `json:"lifecycle,omitempty"`
 
 	// Whether the container stands before or after the Pod's own containers in their list.
 	// Default: BeforeAppContainer for containers, AfterAppContainer for initContainers.
@@ -43,6 +50,35 @@ type SidecarContainer struct {
 	ResourcesPolicy *ResourcesPolicy `json:"resourcesPolicy,omitempty"`
 }
 
+// Native tells whether the container is injected as a native sidecar of Kubernetes: an init container that starts
+// before the application, runs beside it, and ends after it.
+func (c *SidecarContainer) Native() bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways ||
+		c.Lifecycle != nil && c.Lifecycle.Type == SidecarLifecycleType
+}
+
+// SidecarLifecycle is a core Lifecycle and a type.
+type SidecarLifecycle struct {
+	corev1.Lifecycle `json:",inline"`
+
+	// Sidecar injects the container as a native sidecar: it becomes one of the Pod's initContainers, with
+	// restartPolicy Always, starts before the application's containers and is stopped after them. The same can be
+	// said with initContainers and restartPolicy Always. Standard (default) means nothing.
+	// +optional
+	Type LifecycleType `json:"type,omitempty"`
+}
+
+// LifecycleType says how a container lives beside the application's.
+// +kubebuilder:validation:Enum=Standard;Sidecar
+type LifecycleType string
+
+const (
+	// StandardLifecycleType is an ordinary container.
+	StandardLifecycleType LifecycleType = "Standard"
+	// SidecarLifecycleType is a native sidecar.
+	SidecarLifecycleType LifecycleType = "Sidecar"
+)
+
 // PodInjectPolicy says where in the Pod's list an injected container stands.
 // +kubebuilder:validation:Enum=BeforeAppContainer;AfterAppContainer
 type PodInjectPolicy string
@@ -61,17 +97,25 @@ type UpgradeType string
 const (
 	// ColdUpgrade stops the old container, then starts the new one.
 	ColdUpgrade UpgradeType = "ColdUpgrade"
-	// HotUpgrade starts the new container beside the old one. Not supported yet.
+	// HotUpgrade starts the new container beside the old one, and stops the old one when the new one is ready.
 	HotUpgrade UpgradeType = "HotUpgrade"
 )
 
 // SidecarContainerUpgradeStrategy says how a new image reaches running Pods.
 type SidecarContainerUpgradeStrategy struct {
-	// ColdUpgrade (default): stop the old container, then start the new one. HotUpgrade is not supported yet.
+	// ColdUpgrade (default): stop the old container, then start the new one.
+	//
+	// HotUpgrade: in Pods the container NAME is two, NAME-1 and NAME-2. One runs the image, the other
+	// hotUpgradeEmptyImage. An upgrade gives the idle one the new image; when it is ready (its postStart hook has
+	// returned, its readiness probe succeeds), the old one gets the empty image. Both are told the versions, in the
+	// variables SIDECARSET_VERSION and SIDECARSET_VERSION_ALT. The Pod counts as unavailable meanwhile. A new image
+	// that does not become ready leaves the old container as it is. updateStrategy.paused stops between the two steps.
+	//
 	// Immutable.
 	// +optional
 	UpgradeType UpgradeType `json:"upgradeType,omitempty"`
-	// The image of the idle one of the two containers of a hot upgrade.
+	// The image of the idle one of the two containers of a hot upgrade: required with HotUpgrade, and another than
+	// the container's image. It must start and stay running with the same command, hooks and probes.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	HotUpgradeEmptyImage string `json:"hotUpgradeEmptyImage,omitempty"`

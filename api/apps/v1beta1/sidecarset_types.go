@@ -58,9 +58,9 @@ type SidecarSetSpec struct {
 	// +kubebuilder:validation:XValidation:rule="(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",message="must not be empty: leave it out to select every namespace"
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
-	// Init containers to inject, at creation only, sorted by name and placed after the Pod's own
-	// (podInjectPolicy BeforeAppContainer: before them). A change reaches new Pods only.
-	// restartPolicy Always (a native sidecar) is not supported yet.
+	// Init containers to inject, sorted by name and placed after the Pod's own (podInjectPolicy BeforeAppContainer:
+	// before them). Those with restartPolicy Always are native sidecars and are upgraded in place like containers;
+	// a change of the others reaches new Pods only.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

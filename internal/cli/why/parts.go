@@ -115,7 +115,7 @@ func upgrade(l look, record sidecarset.Pod) *Upgrade {
 	if steps := p.Of(plan.UpdateInPlace); len(steps) > 0 {
 		return &Upgrade{InPlace: true, Changes: changes(steps[0].Change)}
 	}
-	if len(p.Holds) == 0 {
+	if len(p.Holds) == 0 || p.Holds[0].Reason == sidecarset.HotUpgrading {
 		return nil
 	}
 	return &Upgrade{Reason: string(p.Holds[0].Reason), Why: p.Holds[0].Why}

@@ -113,9 +113,17 @@ func soonest(durations ...time.Duration) (least time.Duration) {
 	return least
 }
 
-// tell records the events of a reconcile: at most four.
+// tell records the events of a reconcile: at most four of the set, and one of every Pod whose hot upgrade ended.
 func (r *Reconciler) tell(obs observation, p plan.Plan, did engine.Did) {
 	revision := obs.Set.Revision
+	for i := range did.Done {
+		if s := &did.Done[i]; s.Verb == plan.ResetContainer {
+			engine.SayOfPod(r.recorder, s.Unit, engine.ResetContainerSucceed(s.Why, revision))
+		}
+	}
+	for _, refused := range did.RefusedTo(plan.ResetContainer) {
+		engine.SayOfPod(r.recorder, refused.Step.Unit, engine.ResetContainerFailed(refused.Message, revision))
+	}
 	if n := did.Updated(); n > 0 {
 		engine.Say(r.recorder, obs.Owner, engine.PodsUpgraded(n, revision))
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
@@ -39,7 +40,19 @@ type carrier struct {
 	statuses   []keptStatus
 	// annotations beside our bookkeeping, for patchPodMetadata.
 	annotations annotation.List
+	// native is nil unless the Pod has a native sidecar.
+	native *keptNative
+	// hot are the annotations of hot upgrades, sorted by key.
+	hot []keptAnnotation
 }
+
+// keptNative is what is kept of init containers.
+type keptNative struct {
+	containers []keptContainer
+	statuses   []keptStatus
+}
+
+type keptAnnotation struct{ key, value string }
 
 // bookkeeping is what annotations say, and where the Pod is.
 type bookkeeping struct {
@@ -69,11 +82,14 @@ type keptContainer struct {
 	name, image string
 	// injected is the value of the environment variable IS_INJECTED.
 	injected string
+	// native is restartPolicy Always.
+	native bool
 }
 
 type keptStatus struct {
 	name, image, imageID, containerID string
 	restarts                          int32
+	ready                             bool
 	started                           int64 // seconds since 1970; 0 when it does not run
 }
 
@@ -110,13 +126,17 @@ func trim(pod *corev1.Pod) *keptPod {
 			node:         one(pod.Spec.NodeName),
 		},
 		condition:  condition{phase: pod.Status.Phase, observedGeneration: pod.Status.ObservedGeneration},
-		containers: make([]keptContainer, len(pod.Spec.Containers)),
-		statuses:   make([]keptStatus, len(pod.Status.ContainerStatuses)),
+		containers: trimContainers(pod.Spec.Containers),
+		statuses:   trimStatuses(pod.Status.ContainerStatuses),
+		hot:        trimHot(pod.Annotations),
 
 		annotations: annotation.Of(pod.Annotations),
 	}
 	for i := range kept.annotations {
 		kept.annotations[i].Key = one(kept.annotations[i].Key)
+	}
+	if init := trimContainers(pod.Spec.InitContainers); slices.ContainsFunc(init, func(c keptContainer) bool { return c.native }) {
+		kept.native = &keptNative{init, trimStatuses(pod.Status.InitContainerStatuses)}
 	}
 	kept.grace = corev1.DefaultTerminationGracePeriodSeconds
 	if pod.Spec.TerminationGracePeriodSeconds != nil {
@@ -129,26 +149,44 @@ func trim(pod *corev1.Pod) *keptPod {
 			kept.upgradable = keptCondition{status: c.Status, message: one(c.Message), index: i}
 		}
 	}
-	for i := range pod.Spec.Containers {
-		kept.containers[i] = trimContainer(&pod.Spec.Containers[i])
-	}
-	for i := range pod.Status.ContainerStatuses {
-		s := &pod.Status.ContainerStatuses[i]
-		kept.statuses[i] = keptStatus{one(s.Name), one(s.Image), one(s.ImageID), s.ContainerID, s.RestartCount, 0}
-		if s.State.Running != nil {
-			kept.statuses[i].started = s.State.Running.StartedAt.Unix()
+	return kept
+}
+
+func trimContainers(containers []corev1.Container) []keptContainer {
+	kept := make([]keptContainer, len(containers))
+	for i := range containers {
+		c := &containers[i]
+		kept[i] = keptContainer{name: one(c.Name), image: one(c.Image)}
+		kept[i].native = c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		for j := range c.Env {
+			if c.Env[j].Name == v1beta1.InjectedEnv {
+				kept[i].injected = one(c.Env[j].Value)
+			}
 		}
 	}
 	return kept
 }
 
-func trimContainer(c *corev1.Container) keptContainer {
-	kept := keptContainer{name: one(c.Name), image: one(c.Image)}
-	for i := range c.Env {
-		if c.Env[i].Name == v1beta1.InjectedEnv {
-			kept.injected = one(c.Env[i].Value)
+func trimStatuses(statuses []corev1.ContainerStatus) []keptStatus {
+	kept := make([]keptStatus, len(statuses))
+	for i := range statuses {
+		s := &statuses[i]
+		kept[i] = keptStatus{one(s.Name), one(s.Image), one(s.ImageID), s.ContainerID, s.RestartCount, s.Ready, 0}
+		if s.State.Running != nil {
+			kept[i].started = s.State.Running.StartedAt.Unix()
 		}
 	}
+	return kept
+}
+
+// trimHot keeps the annotations that hot upgrades are decided by; most Pods have none.
+func trimHot(annotations map[string]string) (kept []keptAnnotation) {
+	for key, value := range annotations {
+		if key == v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation || strings.HasPrefix(key, v1beta1.SidecarSetVersionAnnotationPrefix) {
+			kept = append(kept, keptAnnotation{one(key), one(value)})
+		}
+	}
+	slices.SortFunc(kept, func(a, b keptAnnotation) int { return strings.Compare(a.key, b.key) })
 	return kept
 }
 
@@ -179,26 +217,45 @@ func (k *keptPod) pod() *corev1.Pod {
 	if k.hasState {
 		pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation] = k.state
 	}
+	for _, a := range k.hot {
+		pod.Annotations[a.key] = a.value
+	}
 	pod.Spec.NodeName, pod.Spec.TerminationGracePeriodSeconds = k.node, &k.grace
-	pod.Spec.Containers = make([]corev1.Container, len(k.containers))
-	for i, c := range k.containers {
-		pod.Spec.Containers[i].Name, pod.Spec.Containers[i].Image = c.name, c.image
-		if c.injected != "" {
-			pod.Spec.Containers[i].Env = []corev1.EnvVar{{Name: v1beta1.InjectedEnv, Value: c.injected}}
-		}
+	pod.Spec.Containers, pod.Status.ContainerStatuses = grownContainers(k.containers), grownStatuses(k.statuses)
+	if k.native != nil {
+		pod.Spec.InitContainers, pod.Status.InitContainerStatuses = grownContainers(k.native.containers), grownStatuses(k.native.statuses)
 	}
 	pod.Status.Phase, pod.Status.ObservedGeneration = k.phase, k.observedGeneration
 	pod.Status.Conditions = k.conditions()
-	pod.Status.ContainerStatuses = make([]corev1.ContainerStatus, len(k.statuses))
-	for i, s := range k.statuses {
-		pod.Status.ContainerStatuses[i] = corev1.ContainerStatus{
-			Name: s.name, Image: s.image, ImageID: s.imageID, ContainerID: s.containerID, RestartCount: s.restarts,
+	return pod
+}
+
+// grownContainers and grownStatuses undo trimContainers and trimStatuses, as far as these kept something.
+func grownContainers(kept []keptContainer) []corev1.Container {
+	grown := make([]corev1.Container, len(kept))
+	for i, c := range kept {
+		grown[i].Name, grown[i].Image = c.name, c.image
+		if c.native {
+			grown[i].RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
 		}
-		if s.started != 0 {
-			pod.Status.ContainerStatuses[i].State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.Unix(s.started, 0)}
+		if c.injected != "" {
+			grown[i].Env = []corev1.EnvVar{{Name: v1beta1.InjectedEnv, Value: c.injected}}
 		}
 	}
-	return pod
+	return grown
+}
+
+func grownStatuses(kept []keptStatus) []corev1.ContainerStatus {
+	grown := make([]corev1.ContainerStatus, len(kept))
+	for i, s := range kept {
+		grown[i] = corev1.ContainerStatus{
+			Name: s.name, Image: s.image, ImageID: s.imageID, ContainerID: s.containerID, RestartCount: s.restarts, Ready: s.ready,
+		}
+		if s.started != 0 {
+			grown[i].State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.Unix(s.started, 0)}
+		}
+	}
+	return grown
 }
 
 // conditions returns what was kept of the Pod's conditions, SidecarSetUpgradable at its place.
@@ -237,12 +294,19 @@ func sameFacts(a, b *keptPod) bool {
 		return a.carrier == b.carrier
 	}
 	return a.bookkeeping == b.bookkeeping && maps.Equal(a.Labels, b.Labels) &&
-		slices.Equal(a.containers, b.containers) && sameStatus(a, b)
+		slices.Equal(a.containers, b.containers) && slices.Equal(a.hot, b.hot) && sameNative(a.native, b.native) && sameStatus(a, b)
 }
 
 // sameStatus tells whether kubelet reports the same of two versions of a carrier, as far as it matters.
 func sameStatus(a, b *keptPod) bool {
-	return a.condition == b.condition && slices.Equal(a.statuses, b.statuses)
+	return a.condition == b.condition && slices.Equal(a.statuses, b.statuses) && sameNative(a.native, b.native)
+}
+
+func sameNative(a, b *keptNative) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return slices.Equal(a.containers, b.containers) && slices.Equal(a.statuses, b.statuses)
 }
 
 // GetObjectKind implements runtime.Object, so that the manager's cache can say what it holds.

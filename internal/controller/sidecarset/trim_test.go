@@ -67,12 +67,20 @@ func changes() map[string]func(*corev1.Pod) {
 				Type: v1beta1.PodUpgradable, Status: corev1.ConditionUnknown, Message: `null`,
 			})
 		},
-		"probed":       func(pod *corev1.Pod) { pod.Status.Conditions[1].LastProbeTime = metav1.NewTime(testkit.Start()) },
-		"status image": status(func(s *corev1.ContainerStatus) { s.Image = "logtail:9" }),
-		"image id":     status(func(s *corev1.ContainerStatus) { s.ImageID = "sha256:9" }),
-		"container id": status(func(s *corev1.ContainerStatus) { s.ContainerID = "containerd://9" }),
-		"restarts":     status(func(s *corev1.ContainerStatus) { s.RestartCount = 9 }),
-		"no status":    func(pod *corev1.Pod) { pod.Status.ContainerStatuses = nil },
+		"probed":          func(pod *corev1.Pod) { pod.Status.Conditions[1].LastProbeTime = metav1.NewTime(testkit.Start()) },
+		"status image":    status(func(s *corev1.ContainerStatus) { s.Image = "logtail:9" }),
+		"image id":        status(func(s *corev1.ContainerStatus) { s.ImageID = "sha256:9" }),
+		"container id":    status(func(s *corev1.ContainerStatus) { s.ContainerID = "containerd://9" }),
+		"container ready": status(func(s *corev1.ContainerStatus) { s.Ready = !s.Ready }),
+		"working":         annotate(v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation, `{"envoy":"envoy-2"}`),
+		"hot version":     annotate(v1beta1.SidecarSetVersionAnnotationPrefix+"envoy-1", "7"),
+		"native sidecar": func(pod *corev1.Pod) {
+			always := corev1.ContainerRestartPolicyAlways
+			pod.Spec.InitContainers = []corev1.Container{{Name: "logtail", Image: "logtail:1", RestartPolicy: &always, Env: pod.Spec.Containers[0].Env}}
+			pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "logtail", Image: "logtail:1", ImageID: "sha256:1", Ready: true}}
+		},
+		"restarts":  status(func(s *corev1.ContainerStatus) { s.RestartCount = 9 }),
+		"no status": func(pod *corev1.Pod) { pod.Status.ContainerStatuses = nil },
 		"waiting": status(func(s *corev1.ContainerStatus) {
 			s.State.Waiting = &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}
 		}),

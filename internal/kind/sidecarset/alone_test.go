@@ -18,7 +18,7 @@ func TestAlone_nothingButThePodIsInTheWay(t *testing.T) {
 	}
 	set := sidecarset.Set{
 		Name: "logtail", Hash: "new", HashWithoutImage: pod.HashWithoutImage,
-		Containers: []sidecarset.Container{{Name: "logtail", Image: "logtail:2"}},
+		Containers: []sidecarset.Wanted{{Container: sidecarset.Container{Name: "logtail", Image: "logtail:2"}}},
 	}
 	for name, hinder := range map[string]func(*sidecarset.Set, *sidecarset.Pod){
 		"not update": func(s *sidecarset.Set, _ *sidecarset.Pod) { s.NotUpdate = true },

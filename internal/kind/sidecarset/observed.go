@@ -38,8 +38,10 @@ type Set struct {
 	Generation int64
 	// Hash, HashWithoutImage and Revision identify the newest version.
 	Hash, HashWithoutImage, Revision string
-	// Containers in spec order.
-	Containers []Container
+	// Containers that run beside the application, in spec order: containers, then native sidecars.
+	Containers []Wanted
+	// ResourceVersion of the SidecarSet: it grows, and so tells the versions of a hot upgrade apart.
+	ResourceVersion string
 	// Annotations that updated Pods get (patchPodMetadata).
 	Annotations []annotation.Patch
 	// NotUpdate is updateStrategy.type NotUpdate.
@@ -64,6 +66,14 @@ type Set struct {
 // Container is a sidecar's name and image.
 type Container struct{ Name, Image string }
 
+// Wanted is a sidecar as the SidecarSet wants it.
+type Wanted struct {
+	Container
+	// Hot is upgradeType HotUpgrade: in Pods it is two containers, one of which runs EmptyImage.
+	Hot        bool
+	EmptyImage string
+}
+
 // Pod is the small record that is kept of each Pod: everything the decision needs, parsed once when the Pod
 // changes. Its strings and its Labels are those of the Pod object.
 type Pod struct {
@@ -78,6 +88,13 @@ type Pod struct {
 	Unreadable string
 	// Sidecars of this set in the Pod, with what kubelet reports of them.
 	Sidecars []Sidecar
+	// Pairs of them that are hot upgrades, and WorkingJSON, the annotation that says which of the two works.
+	Pairs       []Pair
+	WorkingJSON string
+	// Migrating tells that a hot upgrade has begun in one of the Pairs, and the old container is not idle yet.
+	Migrating bool
+	// OthersReady tells that the Pod runs and all its containers are ready, but for those of Pairs that do not work.
+	OthersReady bool
 	// Ready is the Pod's Ready condition, and that it runs.
 	Ready bool
 	// Settled tells that kubelet reports every sidecar as its spec says: no image change is under way.
@@ -115,20 +132,63 @@ type Pod struct {
 // Sidecar is one container of the set in a Pod.
 type Sidecar struct {
 	Container
-	// Index in spec.containers.
+	// Index in spec.containers, or in spec.initContainers if Init.
 	Index int
+	Init  bool
 	// Runs is what kubelet reports; zero if it reports nothing.
 	Runs inplace.Report
+	// Ready is what kubelet says of the container.
+	Ready bool
 	// Settled and SettledFrom say of this container what the Pod's say of all.
 	Settled     bool
 	SettledFrom int64
 }
 
+// serves tells whether the container runs what its spec names and is ready, so surely that the other one of a hot
+// upgrade can go.
+func (s *Sidecar) serves(now int64) bool { return s.Ready && s.sure(now) }
+
+// sure tells whether it is a fact that the container runs what its spec names. What only time tells is one when the
+// cache must have shown anything else.
+func (s *Sidecar) sure(now int64) bool {
+	return s.Settled && (s.SettledFrom == 0 || s.SettledFrom+longestLag <= now)
+}
+
+// Pair is the two containers of a hot upgrade.
+type Pair struct {
+	// Name of the SidecarSet's container.
+	Name string
+	// Halves are their places in Pod.Sidecars, Versions what the annotations say, Working the half that works.
+	Halves   [2]int
+	Versions [2]string
+	Working  int
+}
+
 // Available tells whether the Pod serves, as far as is known at a time (seconds since 1970): ready, no image change
-// under way, and no write of ours whose effect is not seen yet.
-func (p *Pod) Available(now int64) bool { return p.Ready && p.settled(now) && !p.Unseen }
+// under way, no hot upgrade between its beginning and its end, and no write of ours whose effect is not seen yet.
+func (p *Pod) Available(now int64) bool {
+	return p.Ready && p.settled(now) && !p.Unseen && !p.Migrating
+}
+
+// sureFrom returns when time ends a doubt that the Pod is in; 0: never.
+func (p *Pod) sureFrom() int64 {
+	if p.Migrating && p.SettledFrom > 0 {
+		return p.SettledFrom + longestLag
+	}
+	return p.SettledFrom
+}
 
 func (p *Pod) settled(now int64) bool { return p.Settled && p.SettledFrom <= now }
+
+// pair returns the Pod's two containers of a hot upgrade, or nil.
+func (p *Pod) pair(name string) *Pair {
+	for i := range p.Pairs {
+		if p.Pairs[i].Name == name {
+			return &p.Pairs[i]
+		}
+	}
+	return nil
+}
 
 // sidecar returns the Pod's sidecar of this name, or nil.
 func (p *Pod) sidecar(name string) *Sidecar {
@@ -154,7 +214,7 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, erro
 		Hash:               hashes.Full,
 		HashWithoutImage:   hashes.WithoutImage,
 		Revision:           revision.Name(set.Name, hashes.Full),
-		Containers:         make([]Container, len(set.Spec.Containers)),
+		ResourceVersion:    set.ResourceVersion,
 		NotUpdate:          strategy.Type == v1beta1.NotUpdate,
 		Paused:             strategy.Paused,
 		Partition:          text(strategy.Partition, "0"),
@@ -164,8 +224,11 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, erro
 	if s.Annotations, err = annotation.Prepare(set.Spec.PatchPodMetadata); err != nil {
 		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 	}
-	for i := range set.Spec.Containers {
-		s.Containers[i] = Container{Name: set.Spec.Containers[i].Name, Image: set.Spec.Containers[i].Image}
+	for _, c := range revision.Running(&set.Spec) {
+		s.Containers = append(s.Containers, Wanted{
+			Container: Container{Name: c.Name, Image: c.Image},
+			Hot:       c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, EmptyImage: c.UpgradeStrategy.HotUpgradeEmptyImage,
+		})
 	}
 	if strategy.Selector != nil {
 		if s.Selector, err = metav1.LabelSelectorAsSelector(strategy.Selector); err != nil {

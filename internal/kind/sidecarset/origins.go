@@ -36,8 +36,13 @@ func (o Origins) Watch(before, now *corev1.Pod) Origins {
 	if turn == 0 || turn != before.Generation || turn != now.Status.ObservedGeneration {
 		return o
 	}
-	for i := range before.Spec.Containers {
-		c := &before.Spec.Containers[i]
+	o = o.watch(before.Spec.Containers, before.Status.ContainerStatuses, now.Status.ContainerStatuses)
+	return o.watch(before.Spec.InitContainers, before.Status.InitContainerStatuses, now.Status.InitContainerStatuses)
+}
+
+func (o Origins) watch(containers []corev1.Container, before, now []corev1.ContainerStatus) Origins {
+	for i := range containers {
+		c := &containers[i]
 		was, is := statusOf(before, c.Name), statusOf(now, c.Name)
 		if was != nil && is != nil && is.ContainerID != "" && is.ContainerID != was.ContainerID {
 			o = o.with(Origin{Container: c.Name, ContainerID: is.ContainerID, Image: c.Image})

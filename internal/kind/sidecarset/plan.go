@@ -2,6 +2,7 @@ package sidecarset
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -38,15 +39,15 @@ func Plan(obs Observed) plan.Plan {
 		if p.Unseen || p.Hash == obs.Set.Hash {
 			window.Updated++
 		}
-		if p.SettledFrom > now && (sure == 0 || p.SettledFrom < sure) {
-			sure = p.SettledFrom
+		if at := p.sureFrom(); at > now && (sure == 0 || at < sure) {
+			sure = at
 		}
 	}
 	taken, costing := choose(obs, verdicts, window, counts)
 	why := explain(&obs.Set, window, len(taken), costing, counts)
 	told := conditions(obs, verdicts)
 	return plan.Plan{
-		Steps: append(steps(obs, taken, why), told...), Holds: holds(obs, verdicts, why),
+		Steps: slices.Concat(resetSteps(obs, verdicts, counts[resets]), steps(obs, taken, why), told), Holds: holds(obs, verdicts, why),
 		WakeAfter: wakeAfter(obs.Now, sure, len(told)),
 	}
 }
@@ -74,6 +75,8 @@ const (
 	// costly would be taken at the cost of an available Pod.
 	costly
 	taken
+	// resets its hot upgrade's old container.
+	resets
 	waitsForCache
 	notUpdate
 	paused
@@ -83,6 +86,7 @@ const (
 	notSelected
 	refused
 	waitsForKubelet
+	migrating
 	keptByPartition
 	waitsForBudget
 	verdictCount
@@ -96,12 +100,21 @@ func judge(s *Set, p *Pod, now int64) verdict {
 	switch {
 	case p.Unseen:
 		return waitsForCache
-	case p.Hash == s.Hash && p.Unreadable == "":
+	case p.Hash == s.Hash && p.Unreadable == "" && !p.Migrating:
 		return isNewest
 	case s.NotUpdate:
 		return notUpdate
 	case s.Paused:
 		return paused
+	case p.canReset(s, now):
+		return resets
+	case p.Hash == s.Hash && p.Unreadable == "":
+		if p.Refused != "" {
+			return refused
+		}
+		return migrating
+	case p.Migrating && p.mustFinish(s, now):
+		return migrating
 	}
 	if v := obstacle(s, p); v != free {
 		return v
@@ -138,7 +151,7 @@ func needsNewPod(s *Set, p *Pod) bool {
 		return true
 	}
 	for i := range s.Containers {
-		if p.sidecar(s.Containers[i].Name) == nil {
+		if !p.Has(&s.Containers[i]) {
 			return true
 		}
 	}
@@ -149,7 +162,7 @@ func needsNewPod(s *Set, p *Pod) bool {
 // for example after a return to the image that the Pod still has.
 func changesImage(s *Set, p *Pod) bool {
 	for i := range s.Containers {
-		if p.sidecar(s.Containers[i].Name).Image != s.Containers[i].Image {
+		if p.current(&s.Containers[i]).Image != s.Containers[i].Image {
 			return true
 		}
 	}
@@ -161,9 +174,15 @@ func steps(obs Observed, taken []int32, why reasons) []plan.Step {
 	if len(taken) == 0 {
 		return nil
 	}
-	names := make([]string, len(obs.Set.Containers))
-	for i := range names {
-		names[i] = obs.Set.Containers[i].Name
+	var names []string
+	for i := range obs.Set.Containers {
+		c := &obs.Set.Containers[i]
+		if c.Hot {
+			pair := inplace.HotNames(c.Name)
+			names = append(names, pair[:]...)
+			continue
+		}
+		names = append(names, c.Name)
 	}
 	version := inplace.VersionOf(obs.Set.Name, obs.Set.Hash, obs.Set.Revision, names, obs.Now)
 	list := make([]plan.Step, len(taken))
@@ -180,17 +199,15 @@ const longestLag = 30
 // step is the update of one Pod.
 func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step {
 	now := obs.Now.Unix()
-	u := inplace.Pod{HashJSON: p.HashJSON, StateJSON: p.StateJSON, StateAbsent: p.StateAbsent}
-	for _, c := range obs.Set.Containers {
-		have := p.sidecar(c.Name)
-		if have.Image == c.Image {
+	u := newUpdate(p, now)
+	for i := range obs.Set.Containers {
+		c := &obs.Set.Containers[i]
+		if c.Hot {
+			pair := p.pair(c.Name)
+			u.turn(pair, p.hot(pair, now).Upgrade(c.Image, c.EmptyImage, obs.Set.ResourceVersion))
 			continue
 		}
-		u.Images = append(u.Images, plan.ImageChange{
-			Container: c.Name, Index: have.Index, From: have.Image, To: c.Image,
-		})
-		u.Runs = append(u.Runs, have.Runs)
-		u.Settled = append(u.Settled, have.Settled && (have.SettledFrom == 0 || have.SettledFrom+longestLag <= now))
+		u.image(p.sidecar(c.Name), c.Image)
 	}
 	text := why.available
 	switch {
@@ -199,18 +216,18 @@ func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step 
 	case !p.Available(now):
 		text = why.unavailable
 	}
-	change := version.Change(u)
+	change := version.Change(u.Pod)
 	change.Annotations = append(change.Annotations, given(&obs.Set, p)...)
 	return plan.Step{
-		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: change, Why: text,
+		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: u.with(change), Why: text,
 	}
 }
 
 // holds returns a hold for every Pod that is held.
 func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
-	pods, n := obs.Pods, 0
+	pods, n, now := obs.Pods, 0, obs.Now.Unix()
 	for _, v := range verdicts {
-		if v != isNewest && v != taken {
+		if v != isNewest && v != taken && v != resets {
 			n++
 		}
 	}
@@ -219,7 +236,7 @@ func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
 	}
 	list := make([]plan.Hold, 0, n)
 	for i, v := range verdicts {
-		if v == isNewest || v == taken {
+		if v == isNewest || v == taken || v == resets {
 			continue
 		}
 		h := plan.Hold{Unit: pods[i].Unit, Reason: reasonOf(v), Why: why.holds[v]}
@@ -232,6 +249,12 @@ func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
 			h.Why = whyUnmergeable(&obs.Set, &pods[i])
 		case needsRecreation:
 			h.Why = why.recreate(&pods[i])
+		case migrating:
+			h.Why = pods[i].migration(now)
+		case paused, notUpdate:
+			if pods[i].Migrating {
+				h.Why += "; its hot upgrade stays where it is"
+			}
 		}
 		list = append(list, h)
 	}

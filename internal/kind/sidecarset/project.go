@@ -2,6 +2,7 @@ package sidecarset
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,6 +43,7 @@ func Project(pod *corev1.Pod, set string) (Pod, bool) {
 	}
 	sidecarList := p.readAnnotations(pod.Annotations, set)
 	p.readContainers(pod, set, sidecarList)
+	p.readPairs(pod)
 	return p, true
 }
 
@@ -91,19 +93,23 @@ func (p *Pod) readAnnotations(annotations map[string]string, set string) (sideca
 func (p *Pod) readContainers(pod *corev1.Pod, set, sidecarList string) {
 	var names []string
 	known := sidecarList != "" && json.Unmarshal([]byte(sidecarList), &names) == nil
-	for i := range pod.Spec.Containers {
-		c := &pod.Spec.Containers[i]
-		if known && !contains(names, c.Name) || !known && !injected(c) {
-			continue
-		}
-		s := Sidecar{Container: Container{Name: c.Name, Image: c.Image}, Index: i}
-		if status := statusOf(pod, c.Name); status != nil {
-			s.Runs = inplace.Report{
-				Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID,
-				Started: started(pod, status), Grace: grace(pod), Behind: behind(pod),
+	for _, list := range [...]struct {
+		containers []corev1.Container
+		statuses   []corev1.ContainerStatus
+		init       bool
+	}{
+		{pod.Spec.Containers, pod.Status.ContainerStatuses, false},
+		{pod.Spec.InitContainers, pod.Status.InitContainerStatuses, true},
+	} {
+		for i := range list.containers {
+			c := &list.containers[i]
+			if list.init && !native(c) || known && !contains(names, c.Name) || !known && !injected(c) {
+				continue
 			}
+			s := sidecarOf(pod, c, list.statuses)
+			s.Index, s.Init = i, list.init
+			p.Sidecars = append(p.Sidecars, s)
 		}
-		p.Sidecars = append(p.Sidecars, s)
 	}
 	p.settle(set)
 }
@@ -120,6 +126,74 @@ func (p *Pod) settle(set string) {
 		s.Settled, s.SettledFrom = inplace.Settled(s.Image, s.Runs, state, set, s.Name)
 		p.Settled, p.SettledFrom = p.Settled && s.Settled, max(p.SettledFrom, s.SettledFrom)
 	}
+}
+
+// sidecarOf records one container.
+func sidecarOf(pod *corev1.Pod, c *corev1.Container, statuses []corev1.ContainerStatus) Sidecar {
+	s := Sidecar{Container: Container{Name: c.Name, Image: c.Image}}
+	if status := statusOf(statuses, c.Name); status != nil {
+		s.Runs = inplace.Report{
+			Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID,
+			Started: started(pod, status), Grace: grace(pod), Behind: behind(pod),
+		}
+		s.Ready = status.Ready
+	}
+	return s
+}
+
+func native(c *corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+}
+
+// readPairs finds the hot upgrades: the sidecars x-1 and x-2 are one when the working annotation speaks of x.
+func (p *Pod) readPairs(pod *corev1.Pod) {
+	working := pod.Annotations[v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation]
+	if working == "" || inplace.CheckObject(working) != nil {
+		return
+	}
+	p.WorkingJSON = working
+	for i := range p.Sidecars {
+		name, first := strings.CutSuffix(p.Sidecars[i].Name, "-1")
+		if !first || inplace.GetText(working, name) == "" {
+			continue
+		}
+		names := inplace.HotNames(name)
+		second := slices.IndexFunc(p.Sidecars, func(s Sidecar) bool { return s.Name == names[1] })
+		if second < 0 {
+			continue
+		}
+		pair := Pair{Name: name, Halves: [2]int{i, second}}
+		for half, container := range names {
+			pair.Versions[half] = pod.Annotations[v1beta1.SidecarSetVersionAnnotationPrefix+container]
+			if inplace.GetText(working, name) == container {
+				pair.Working = half
+			}
+		}
+		p.Pairs = append(p.Pairs, pair)
+		p.Migrating = p.Migrating || p.hot(&pair, 0).Migrating()
+	}
+	if len(p.Pairs) > 0 {
+		p.OthersReady = pod.Status.Phase == corev1.PodRunning && p.readyBut(pod.Status.ContainerStatuses)
+	}
+}
+
+// readyBut tells whether all containers are ready, but for those of hot upgrades that do not work.
+func (p *Pod) readyBut(statuses []corev1.ContainerStatus) bool {
+	spare := func(at int) bool {
+		return slices.ContainsFunc(p.Pairs, func(pair Pair) bool { return pair.Halves[1-pair.Working] == at })
+	}
+	for i := range p.Sidecars {
+		if !p.Sidecars[i].Ready && !spare(i) {
+			return false
+		}
+	}
+	for i := range statuses {
+		at := slices.IndexFunc(p.Sidecars, func(s Sidecar) bool { return s.Name == statuses[i].Name })
+		if !statuses[i].Ready && at < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func contains(names []string, name string) bool {
@@ -140,10 +214,10 @@ func injected(c *corev1.Container) bool {
 	return false
 }
 
-func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
-	for i := range pod.Status.ContainerStatuses {
-		if pod.Status.ContainerStatuses[i].Name == container {
-			return &pod.Status.ContainerStatuses[i]
+func statusOf(statuses []corev1.ContainerStatus, container string) *corev1.ContainerStatus {
+	for i := range statuses {
+		if statuses[i].Name == container {
+			return &statuses[i]
 		}
 	}
 	return nil
@@ -160,9 +234,11 @@ func started(pod *corev1.Pod, status *corev1.ContainerStatus) (last int64) {
 	if status.State.Running == nil {
 		return 0
 	}
-	for i := range pod.Status.ContainerStatuses {
-		if running := pod.Status.ContainerStatuses[i].State.Running; running != nil {
-			last = max(last, running.StartedAt.Unix())
+	for _, list := range [...][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+		for i := range list {
+			if running := list[i].State.Running; running != nil {
+				last = max(last, running.StartedAt.Unix())
+			}
 		}
 	}
 	return last

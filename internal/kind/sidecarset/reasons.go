@@ -26,6 +26,8 @@ const (
 	RefusedByAPIServer plan.Reason = "RefusedByAPIServer"
 	// WaitingForKubelet: the Pod is ready, and it is not sure yet that kubelet has carried out the last change.
 	WaitingForKubelet plan.Reason = "WaitingForKubelet"
+	// HotUpgrading: the Pod has the newest version beside the old one, and the new container does not serve yet.
+	HotUpgrading plan.Reason = "HotUpgrading"
 	// KeptByPartition: the partition is reached, or will be with Pods that come before this one.
 	KeptByPartition plan.Reason = "KeptByPartition"
 	// WaitingForBudget: too many Pods are unavailable.
@@ -44,6 +46,7 @@ func reasonOf(v verdict) plan.Reason {
 		notSelected:     NotSelected,
 		refused:         RefusedByAPIServer,
 		waitsForKubelet: WaitingForKubelet,
+		migrating:       HotUpgrading,
 		keptByPartition: KeptByPartition,
 		waitsForBudget:  WaitingForBudget,
 	}[v]

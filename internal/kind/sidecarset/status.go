@@ -78,7 +78,7 @@ func tell(obs Observed, p plan.Plan) tally {
 
 // wait counts a Pod that waits for something that will come.
 func (t *tally) wait(s *Set, h *plan.Hold) {
-	tellings := []plan.Reason{WaitingForCache, WaitingForKubelet, WaitingForBudget, RefusedByAPIServer} // the last one tells most
+	tellings := []plan.Reason{WaitingForCache, WaitingForKubelet, WaitingForBudget, HotUpgrading, RefusedByAPIServer} // the last one tells most
 	telling := slices.Index(tellings, h.Reason)
 	if telling < 0 {
 		return

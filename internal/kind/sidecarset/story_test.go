@@ -166,12 +166,12 @@ func (s *story) create(t *testing.T, prefix string, labels map[string]string) {
 // and when it is done.
 func (s *story) restart(p *pod) {
 	if p.runs == nil {
-		p.runs = make([]sim.Container, len(p.Spec.Containers))
+		p.runs = make([]sim.Container, len(sim.Beside(p.Pod)))
 	}
 	s.report(p)
 	p.ready = true
-	for i := range p.runs {
-		image := p.Spec.Containers[i].Image
+	for i, c := range sim.Beside(p.Pod) {
+		image := c.Image
 		switch {
 		case sim.Bad(image):
 			p.ready, p.runs[i].Gone, p.runs[i].Waiting = false, p.runs[i].Image != "", "ErrImagePull"
@@ -244,6 +244,10 @@ func (s *story) sets(t *testing.T, what, value string) {
 	switch what {
 	case "image":
 		s.set.Spec.Containers[0].Image = value
+	case "emptyImage":
+		s.set.Spec.Containers[0].UpgradeStrategy = v1beta1.SidecarContainerUpgradeStrategy{UpgradeType: v1beta1.HotUpgrade, HotUpgradeEmptyImage: value}
+	case "lifecycle":
+		s.set.Spec.Containers[0].Lifecycle = &v1beta1.SidecarLifecycle{Type: v1beta1.LifecycleType(value)}
 	case "env":
 		s.set.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: value}}
 	case "annotation": // POLICY:KEY=VALUE

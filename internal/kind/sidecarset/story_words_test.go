@@ -17,11 +17,12 @@ import (
 
 // happens does what a section's name says:
 //
-//	user sets image|env|container|partition|maxUnavailable|paused|type|selector VALUE
+//	user sets image|emptyImage|lifecycle|env|container|partition|maxUnavailable|paused|type|selector VALUE
 //	user sets weights KEY=VALUE:WEIGHT,…|ordered KEY,…|scatter KEY=VALUE,…
 //	user sets annotation POLICY:KEY=VALUE (patchPodMetadata; without a policy: the default)
 //	user deletes POD                    user creates N pods PREFIX
 //	kubelet restarts POD…|all           POD… becomes ready|unready
+//	kubelet starts POD…|all             which are not ready yet
 //	kubelet looks at POD…|all           POD… crashes unseen (is back at once, and not reported before kubelet's next look)
 //	somebody patches POD to IMAGE      somebody annotates POD KEY=VALUE|KEY-
 //	the cache stops|catches up          the API server refuses|accepts POD…
@@ -46,8 +47,10 @@ func (s *story) happens(t *testing.T, what string) {
 		s.each(t, words[3:], s.report)
 	case strings.HasSuffix(what, " crashes unseen"):
 		s.each(t, words[:1], func(p *pod) { p.runs[0].Start(p.runs[0].Image, s.images, s.clock()) })
+	case first == "kubelet starts":
+		s.each(t, words[2:], s.start)
 	case words[len(words)-2] == "becomes":
-		s.each(t, words[:len(words)-2], func(p *pod) { p.ready = words[len(words)-1] == "ready"; s.report(p) })
+		s.each(t, words[:len(words)-2], func(p *pod) { s.becomes(p, words[len(words)-1] == "ready") })
 	case first == "somebody patches":
 		s.each(t, words[2:3], func(p *pod) { p.Spec.Containers[0].Image = words[4]; p.Generation++ })
 	case first == "somebody annotates":
@@ -98,6 +101,27 @@ func (p *pod) annotate(what string) {
 	} else {
 		delete(p.Annotations, strings.TrimSuffix(what, "-"))
 	}
+}
+
+// start has kubelet start the containers of a Pod whose images are new. They are not ready yet.
+func (s *story) start(p *pod) {
+	before := slices.Clone(p.runs)
+	s.restart(p)
+	for i := range p.runs {
+		p.runs[i].Unready = p.runs[i].ID != before[i].ID
+	}
+	p.ready = false
+	s.report(p)
+}
+
+// becomes has all containers of a Pod become ready, or the application's own not.
+func (s *story) becomes(p *pod, ready bool) {
+	p.ready = ready
+	for i := range p.runs {
+		p.runs[i].Unready = false
+	}
+	p.runs[len(p.Spec.Containers)-1].Unready = !ready
+	s.report(p)
 }
 
 // each finds Pods by name; "all" are all.

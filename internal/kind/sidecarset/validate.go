@@ -71,7 +71,9 @@ func checks() []func(subject) field.ErrorList {
 		eachContainer(resizePolicyIsValid),
 		eachContainer(securityIsValid),
 		eachContainer(probesAreValid),
+		eachContainer(restartPolicyIsAlways),
 		eachContainer(lifecycleIsValid),
+		eachContainer(hotUpgradeIsPossible),
 		eachContainer(transferEnvIsWellFormed),
 		hostPortsAreUnique,
 		volumesAreValid,
@@ -199,15 +201,14 @@ func upgradeTypeIsImmutable(s subject) field.ErrorList {
 	if s.old == nil {
 		return nil
 	}
-	var errs field.ErrorList
-	for i := range s.set.Spec.Containers {
-		c := &s.set.Spec.Containers[i]
-		before := slices.IndexFunc(s.old.Spec.Containers, func(o v1beta1.SidecarContainer) bool { return o.Name == c.Name })
-		if before >= 0 && upgradeType(c) != upgradeType(&s.old.Spec.Containers[before]) {
-			errs = append(errs, field.Invalid(s.spec.Child("containers").Index(i).Child("upgradeStrategy", "upgradeType"), upgradeType(c), "upgradeStrategy.upgradeType is immutable"))
+	before := slices.Concat(s.old.Spec.Containers, s.old.Spec.InitContainers)
+	return eachContainer(func(c container) field.ErrorList {
+		i := slices.IndexFunc(before, func(o v1beta1.SidecarContainer) bool { return o.Name == c.Name })
+		if i < 0 || upgradeType(c.SidecarContainer) == upgradeType(&before[i]) {
+			return nil
 		}
-	}
-	return errs
+		return field.ErrorList{field.Invalid(c.at.Child("upgradeStrategy", "upgradeType"), upgradeType(c.SidecarContainer), "upgradeStrategy.upgradeType is immutable")}
+	})(s)
 }
 
 func upgradeType(c *v1beta1.SidecarContainer) v1beta1.UpgradeType {

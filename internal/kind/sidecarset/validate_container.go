@@ -105,8 +105,8 @@ func portsAreValid(c container) field.ErrorList {
 }
 
 func probesAreValid(c container) field.ErrorList {
-	if c.init && (c.LivenessProbe != nil || c.ReadinessProbe != nil || c.StartupProbe != nil || c.Lifecycle != nil) {
-		return field.ErrorList{field.Forbidden(c.at, "an init container has neither probes nor lifecycle")}
+	if c.init && !c.Native() && (c.LivenessProbe != nil || c.ReadinessProbe != nil || c.StartupProbe != nil || c.Lifecycle != nil) {
+		return field.ErrorList{field.Forbidden(c.at, "an init container has neither probes nor lifecycle, unless restartPolicy is Always")}
 	}
 	errs := append(probeIsValid(c.at.Child("livenessProbe"), c.LivenessProbe, 1), probeIsValid(c.at.Child("startupProbe"), c.StartupProbe, 1)...)
 	if c.ReadinessProbe != nil && c.ReadinessProbe.TerminationGracePeriodSeconds != nil {
@@ -165,11 +165,42 @@ func hostPortsAreUnique(s subject) field.ErrorList {
 	})(s)
 }
 
+// restartPolicyIsAlways: what Kubernetes allows of an init container, and the only one that has a meaning here.
+func restartPolicyIsAlways(c container) field.ErrorList {
+	at := c.at.Child("restartPolicy")
+	switch {
+	case c.RestartPolicy == nil:
+		return nil
+	case !c.init:
+		return field.ErrorList{field.Forbidden(at, "only initContainers have one here; lifecycle.type Sidecar makes a native sidecar")}
+	}
+	return oneOf(at, *c.RestartPolicy, corev1.ContainerRestartPolicyAlways)
+}
+
+// hotUpgradeIsPossible: the two containers of a hot upgrade are told apart by their images and by -1 and -2.
+func hotUpgradeIsPossible(c container) field.ErrorList {
+	at, empty := c.at.Child("upgradeStrategy", "hotUpgradeEmptyImage"), c.UpgradeStrategy.HotUpgradeEmptyImage
+	hot := upgradeType(c.SidecarContainer) == v1beta1.HotUpgrade
+	var errs field.ErrorList
+	switch {
+	case !hot && empty != "":
+		errs = append(errs, field.Invalid(at, empty, "upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"))
+	case hot && (empty == "" || empty == c.Image):
+		errs = append(errs, field.Invalid(at, empty, "upgradeType HotUpgrade needs hotUpgradeEmptyImage, another one than image"))
+	}
+	if hot && len(c.Name) > 61 {
+		errs = append(errs, field.Invalid(c.at.Child("name"), c.Name, "must be at most 61 characters with upgradeType HotUpgrade, which appends -1 and -2"))
+	}
+	return errs
+}
+
 func lifecycleIsValid(c container) field.ErrorList {
 	if c.Lifecycle == nil {
 		return nil
 	}
-	return append(hookIsValid(c.at.Child("lifecycle", "postStart"), c.Lifecycle.PostStart), hookIsValid(c.at.Child("lifecycle", "preStop"), c.Lifecycle.PreStop)...)
+	errs := oneOf(c.at.Child("lifecycle", "type"), c.Lifecycle.Type, v1beta1.SidecarLifecycleType, v1beta1.StandardLifecycleType)
+	errs = append(errs, hookIsValid(c.at.Child("lifecycle", "postStart"), c.Lifecycle.PostStart)...)
+	return append(errs, hookIsValid(c.at.Child("lifecycle", "preStop"), c.Lifecycle.PreStop)...)
 }
 
 func hookIsValid(at *field.Path, h *corev1.LifecycleHandler) field.ErrorList {

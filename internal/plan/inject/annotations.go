@@ -11,13 +11,14 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
 )
 
-// ourAnnotations are our bookkeeping, in the order in which it does.
-func ourAnnotations() []string {
-	return []string{
-		v1beta1.SidecarSetHashAnnotation,
-		v1beta1.SidecarSetHashWithoutImageAnnotation,
-		v1beta1.SidecarSetInjectedListAnnotation,
-	}
+// ours tells whether an annotation is one that injection writes.
+func ours(key string) bool {
+	return key == v1beta1.SidecarSetHashAnnotation ||
+		key == v1beta1.SidecarSetHashWithoutImageAnnotation ||
+		key == v1beta1.SidecarSetInjectedListAnnotation ||
+		key == v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation ||
+		strings.HasPrefix(key, v1beta1.SidecarSetVersionAnnotationPrefix) ||
+		strings.HasPrefix(key, v1beta1.SidecarSetVersionAltAnnotationPrefix)
 }
 
 // annotate records the sets and their versions, and writes what patchPodMetadata made of other annotations. What the Pod says already of other sets stays: it may come
@@ -32,11 +33,15 @@ func annotate(o *operations, p *pod, sets []*Set) error {
 	if err != nil {
 		return err
 	}
-	written := make([]element, 0, 3+len(p.patched))
-	values := [...][]byte{full, withoutImage, injectedList(annotations, sets)}
-	for i, key := range ourAnnotations() {
-		written = append(written, element{key, values[i]})
+	hot, err := hotAnnotations(annotations, sets)
+	if err != nil {
+		return err
 	}
+	written := make([]element, 0, 3+len(hot)+len(p.patched))
+	written = append(written, element{v1beta1.SidecarSetHashAnnotation, full},
+		element{v1beta1.SidecarSetHashWithoutImageAnnotation, withoutImage},
+		element{v1beta1.SidecarSetInjectedListAnnotation, injectedList(annotations, sets)})
+	written = append(written, hot...)
 	for _, a := range p.patched {
 		if a.changed {
 			written = append(written, element{a.key, []byte(a.text)})

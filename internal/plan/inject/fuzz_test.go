@@ -61,6 +61,10 @@ patchPodMetadata:
 		prepare(t, "merging", `
 containers: [{name: merging, image: m:1}]
 patchPodMetadata: [{annotations: {merged: '{"z":null,"d":[1],"a":{"c":{"x":1}}}'}, patchPolicy: MergePatchJson}]`),
+		prepare(t, "mesh", `
+containers:
+- {name: envoy, image: e:1, shareVolumePolicy: {type: enabled}, upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: e:0}}
+- {name: native, image: w:1, lifecycle: {type: Sidecar}}`),
 		prepare(t, "paused", "injectionStrategy: {paused: true}\ncontainers: [{name: paused, image: p:1}]"),
 	}
 }

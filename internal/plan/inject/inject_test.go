@@ -102,8 +102,6 @@ func TestPod_notJSON(t *testing.T) {
 
 func TestPrepare_refusesWhatIsNotSupported(t *testing.T) {
 	for want, spec := range map[string]string{
-		"spec.containers[0].upgradeStrategy.upgradeType: Forbidden: not supported yet: HotUpgrade":            "containers: [{name: a, image: a:1, upgradeStrategy: {upgradeType: HotUpgrade}}]",
-		"spec.initContainers[1].restartPolicy: Forbidden: not supported yet: native sidecars":                 "initContainers: [{name: b, image: b:1}, {name: a, image: a:1, restartPolicy: Always}]",
 		"spec.injectionStrategy.revision: Forbidden: not supported yet: injecting an older revision":          "injectionStrategy: {revision: {revisionName: x}}",
 		`spec.containers[0].transferEnv[1].sourceContainerNameFrom.fieldRef.fieldPath: "spec.nodeName"`:       "containers: [{name: a, image: a:1, transferEnv: [{sourceContainerName: x, envName: E}, {sourceContainerNameFrom: {fieldRef: {fieldPath: spec.nodeName}}, envName: E}]}]",
 		`transferEnv[0].sourceContainerNameFrom.fieldRef.fieldPath: "metadata.labels['a"`:                     `containers: [{name: a, image: a:1, transferEnv: [{sourceContainerNameFrom: {fieldRef: {fieldPath: "metadata.labels['a"}}, envName: E}]}]`,

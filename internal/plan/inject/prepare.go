@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/annotation"
@@ -32,6 +33,8 @@ type Set struct {
 	hash, hashWithoutImage []byte
 	// annotations that it gives the Pod (patchPodMetadata).
 	annotations []annotation.Patch
+	// hot are its containers of hot upgrades.
+	hot []hot
 }
 
 // container is a sidecar made ready: everything that is the same in every Pod is JSON already.
@@ -87,26 +90,44 @@ func (s *Set) prepareScope(set *v1beta1.SidecarSet) (err error) {
 
 func (s *Set) prepareContainers(set *v1beta1.SidecarSet) error {
 	for i := range set.Spec.InitContainers {
-		c, err := prepareContainer(&set.Spec.InitContainers[i])
-		if err != nil {
+		if err := s.add(&set.Spec.InitContainers[i], true); err != nil {
 			return fmt.Errorf("spec.initContainers[%d].%w", i, err)
 		}
-		c.before = set.Spec.InitContainers[i].PodInjectPolicy == v1beta1.BeforeAppContainer
-		s.initContainers = append(s.initContainers, c)
 	}
 	for i := range set.Spec.Containers {
-		c, err := prepareContainer(&set.Spec.Containers[i])
-		if err != nil {
+		if err := s.add(&set.Spec.Containers[i], set.Spec.Containers[i].Native()); err != nil {
 			return fmt.Errorf("spec.containers[%d].%w", i, err)
 		}
-		c.before = set.Spec.Containers[i].PodInjectPolicy != v1beta1.AfterAppContainer
-		s.containers = append(s.containers, c)
 	}
 	return nil
 }
 
-func prepareContainer(sidecar *v1beta1.SidecarContainer) (container, error) {
-	own := sidecar.Container.DeepCopy()
+// add prepares one of the set's containers, which is one in the Pod, or two for a hot upgrade.
+func (s *Set) add(sidecar *v1beta1.SidecarContainer, init bool) error {
+	for _, own := range s.variants(sidecar) {
+		c, err := prepareContainer(sidecar, own)
+		if err != nil {
+			return err
+		}
+		if init {
+			c.before = sidecar.PodInjectPolicy == v1beta1.BeforeAppContainer
+			s.initContainers = append(s.initContainers, c)
+		} else {
+			c.before = sidecar.PodInjectPolicy != v1beta1.AfterAppContainer
+			s.containers = append(s.containers, c)
+		}
+	}
+	return nil
+}
+
+// prepareContainer prepares own, which is the sidecar's core container or a variant of it.
+func prepareContainer(sidecar *v1beta1.SidecarContainer, own *corev1.Container) (container, error) {
+	if hooks := sidecar.Lifecycle; hooks != nil && hooks.Lifecycle != (corev1.Lifecycle{}) {
+		own.Lifecycle = hooks.Lifecycle.DeepCopy()
+	}
+	if sidecar.Native() {
+		own.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
+	}
 	c := container{name: own.Name, shareMounts: shares(&sidecar.ShareVolumePolicy), shareDevices: shares(sidecar.ShareVolumeDevicePolicy)}
 	env := slices.DeleteFunc(own.Env, func(e corev1.EnvVar) bool { return e.Name == v1beta1.InjectedEnv })
 	env = append(env, corev1.EnvVar{Name: v1beta1.InjectedEnv, Value: "true"})
@@ -230,8 +251,8 @@ func (s *Set) prepareVersions(set *v1beta1.SidecarSet) error {
 		SidecarSetHash:  hashes.WithoutImage,
 		SidecarSetName:  set.Name,
 	}
-	for i := range set.Spec.Containers {
-		version.SidecarList = append(version.SidecarList, set.Spec.Containers[i].Name)
+	for _, c := range revision.Running(&set.Spec) {
+		version.SidecarList = append(version.SidecarList, namesInPod(c)...)
 	}
 	if s.hashWithoutImage, err = json.Marshal(version); err != nil {
 		return fmt.Errorf("write its version: %w", err)

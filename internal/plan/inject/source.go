@@ -3,7 +3,6 @@ package inject
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -30,7 +29,7 @@ func sourceOf(t *v1beta1.TransferEnvVar) (source, error) {
 	for _, section := range []string{"labels", "annotations"} {
 		rest, ok := strings.CutPrefix(at, "metadata."+section+"['")
 		key, closed := strings.CutSuffix(rest, "']")
-		if ok && closed && key != "" && !slices.Contains(ourAnnotations(), key) {
+		if ok && closed && key != "" && !ours(key) {
 			return source{section: section, key: key}, nil
 		}
 	}

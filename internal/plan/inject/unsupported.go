@@ -14,12 +14,10 @@ func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
 	r.Add(set.Spec.InjectionStrategy.Revision != nil, spec.Child("injectionStrategy", "revision"), "injecting an older revision")
 	for i := range set.Spec.InitContainers {
 		c, at := &set.Spec.InitContainers[i], spec.Child("initContainers").Index(i)
-		r.Add(c.RestartPolicy != nil, at.Child("restartPolicy"), "native sidecars (restartPolicy of an init container)")
 		r.container(c, at)
 	}
 	for i := range set.Spec.Containers {
 		c, at := &set.Spec.Containers[i], spec.Child("containers").Index(i)
-		r.Add(c.RestartPolicy != nil, at.Child("restartPolicy"), "a restart policy per container")
 		r.container(c, at)
 	}
 	return r.Errs
@@ -27,7 +25,6 @@ func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
 
 func (r *Refusals) container(c *v1beta1.SidecarContainer, at *field.Path) {
 	r.Add(len(c.RestartPolicyRules) > 0, at.Child("restartPolicyRules"), "a restart policy per container")
-	r.Add(c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, at.Child("upgradeStrategy", "upgradeType"), "HotUpgrade")
 }
 
 // Refusals collects what is asked for and not built.

@@ -54,7 +54,17 @@ func (v Version) Change(p Pod) plan.Change {
 		Images: p.Images,
 		Annotations: []plan.AnnotationChange{
 			{Key: v1beta1.SidecarSetHashAnnotation, From: p.HashJSON, To: v.hashOf(p)},
-			{Key: v1beta1.SidecarSetInPlaceUpdateStateAnnotation, From: p.StateJSON, Absent: p.StateAbsent, To: v.stateOf(p)},
+			{Key: v1beta1.SidecarSetInPlaceUpdateStateAnnotation, From: p.StateJSON, Absent: p.StateAbsent, To: v.stateOf(p, true)},
+		},
+	}
+}
+
+// Reset returns the content of a patch that changes images and leaves the Pod's version as it is.
+func (v Version) Reset(p Pod) plan.Change {
+	return plan.Change{
+		Images: p.Images,
+		Annotations: []plan.AnnotationChange{
+			{Key: v1beta1.SidecarSetInPlaceUpdateStateAnnotation, From: p.StateJSON, Absent: p.StateAbsent, To: v.stateOf(p, false)},
 		},
 	}
 }
@@ -95,7 +105,7 @@ func modern(entries string) string {
 //	containerID   which container ran
 //	image         what that was made from; empty when that cannot be known
 //	changing      whether an earlier change was still under way
-func (v Version) stateOf(p Pod) string {
+func (v Version) stateOf(p Pod, newVersion bool) string {
 	entry := object(p.StateJSON, v.name)
 	last := object(entry, "lastContainerStatuses")
 	for i, image := range p.Images {
@@ -115,7 +125,9 @@ func (v Version) stateOf(p Pod) string {
 		status = Set(status, "containerID", quote(runs.ContainerID))
 		last = Set(last, image.Container, Set(status, "changing", changing))
 	}
-	entry = Set(entry, "revision", v.hash)
+	if newVersion {
+		entry = Set(entry, "revision", v.hash)
+	}
 	entry = Set(entry, "updateTimestamp", v.now)
 	entry = Set(entry, "lastContainerStatuses", last)
 	return Set(p.StateJSON, v.name, entry)

@@ -9,10 +9,13 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
-// Default writes out, in one of spec.containers, what is meant when nothing is said: our own fields'
+// Default writes out, in one of spec.containers or a native sidecar, what is meant when nothing is said: our own fields'
 // defaults, and those that the API server gives a container of a Pod (SetDefaults_Container and its
 // neighbours in k8s.io/kubernetes/pkg/apis/core/v1/defaults.go; requests default to limits).
 func Default(c *v1beta1.SidecarContainer) {
+	if c.Native() {
+		orElse(&c.PodInjectPolicy, v1beta1.AfterAppContainer)
+	}
 	orElse(&c.PodInjectPolicy, v1beta1.BeforeAppContainer)
 	orElse(&c.UpgradeStrategy.UpgradeType, v1beta1.ColdUpgrade)
 	orElse(&c.ShareVolumePolicy.Type, v1beta1.ShareVolumePolicyDisabled)
@@ -25,6 +28,14 @@ func Default(c *v1beta1.SidecarContainer) {
 		}
 	}
 	defaultContainer(&c.Container)
+	if c.Lifecycle != nil {
+		orElse(&c.Lifecycle.Type, v1beta1.StandardLifecycleType)
+		for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+			if h != nil {
+				defaultHTTPGet(h.HTTPGet)
+			}
+		}
+	}
 }
 
 func defaultContainer(c *corev1.Container) {
@@ -40,13 +51,6 @@ func defaultContainer(c *corev1.Container) {
 	defaultResources(&c.Resources)
 	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
 		defaultProbe(p)
-	}
-	if c.Lifecycle != nil {
-		for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
-			if h != nil {
-				defaultHTTPGet(h.HTTPGet)
-			}
-		}
 	}
 }
 

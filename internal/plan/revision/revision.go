@@ -35,24 +35,53 @@ type Hashes struct {
 
 // Of returns the hashes of a spec.
 func Of(spec *v1beta1.SidecarSetSpec) (Hashes, error) {
-	containers := make([]v1beta1.SidecarContainer, len(spec.Containers))
-	for i := range spec.Containers {
-		containers[i] = *spec.Containers[i].DeepCopy()
-		Default(&containers[i])
-		normalize(&containers[i])
-	}
-	full, err := hash(containers)
+	running := normal(Running(spec))
+	content := content{Containers: running[:len(spec.Containers)], NativeInitContainers: running[len(spec.Containers):]}
+	full, err := content.hash()
 	if err != nil {
 		return Hashes{}, err
 	}
-	for i := range containers {
-		if c := &containers[i]; c.ImagePullPolicy == pullPolicy(c.Image) {
+	for i := range running {
+		if c := &running[i]; c.ImagePullPolicy == pullPolicy(c.Image) {
 			c.ImagePullPolicy = ""
 		}
-		containers[i].Image = ""
+		running[i].Image = ""
 	}
-	withoutImage, err := hash(containers)
+	withoutImage, err := content.hash()
 	return Hashes{Full: full, WithoutImage: withoutImage}, err
+}
+
+// content is what running Pods have of a spec. Init containers that end before the application starts are no part of
+// it: a running Pod is done with them. (OpenKruise hashes all of them as soon as one is native.)
+type content struct {
+	Containers           []v1beta1.SidecarContainer `json:"containers"`
+	NativeInitContainers []v1beta1.SidecarContainer `json:"initContainers,omitempty"`
+}
+
+// Running returns the sidecars that run beside the application and are upgraded in place: containers, then those
+// init containers that are native sidecars. They are the spec's own, not copies.
+func Running(spec *v1beta1.SidecarSetSpec) []*v1beta1.SidecarContainer {
+	var list []*v1beta1.SidecarContainer
+	for i := range spec.Containers {
+		list = append(list, &spec.Containers[i])
+	}
+	for i := range spec.InitContainers {
+		if spec.InitContainers[i].Native() {
+			list = append(list, &spec.InitContainers[i])
+		}
+	}
+	return list
+}
+
+// normal returns a copy in which what means the same is the same.
+func normal(all []*v1beta1.SidecarContainer) []v1beta1.SidecarContainer {
+	list := make([]v1beta1.SidecarContainer, len(all))
+	for i, c := range all {
+		list[i] = *c.DeepCopy()
+		Default(&list[i])
+		normalize(&list[i])
+	}
+	return list
 }
 
 // Name returns the name of a SidecarSet's revision.
@@ -66,10 +95,13 @@ func normalize(c *v1beta1.SidecarContainer) {
 	if len(c.Resources.Requests) == 0 {
 		c.Resources.Requests = nil
 	}
+	if c.Lifecycle != nil && *c.Lifecycle == (v1beta1.SidecarLifecycle{Type: v1beta1.StandardLifecycleType}) {
+		c.Lifecycle = nil
+	}
 }
 
-func hash(containers []v1beta1.SidecarContainer) (string, error) {
-	data, err := json.Marshal(map[string]any{"containers": containers})
+func (c content) hash() (string, error) {
+	data, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("hash containers: %w", err)
 	}

@@ -117,6 +117,14 @@ func TestOf_whatChangesWhich(t *testing.T) {
 			s.Containers = append(s.Containers, s.Containers[0])
 		}, full: true, withoutImage: true},
 		"volumes": {change: func(s *v1beta1.SidecarSetSpec) { s.Volumes = []corev1.Volume{{Name: "v"}} }},
+		"native sidecar": {change: func(s *v1beta1.SidecarSetSpec) {
+			always := corev1.ContainerRestartPolicyAlways
+			s.InitContainers = append(s.InitContainers, s.Containers[0])
+			s.InitContainers[0].RestartPolicy = &always
+		}, full: true, withoutImage: true},
+		"becomes a native sidecar": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].Lifecycle.Type = v1beta1.SidecarLifecycleType
+		}, full: true, withoutImage: true},
 		"init containers": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.InitContainers = append(s.InitContainers, s.Containers[0])
 		}},
@@ -152,7 +160,7 @@ func TestOf_isShortAndSafe(t *testing.T) {
 
 // The hashes are stored in Pods: another value means that every running sidecar is upgraded once more.
 func TestOf_isStableOverReleases(t *testing.T) {
-	want := revision.Hashes{Full: "d9dz579w7f4c55vb", WithoutImage: "9cwv68cxz54wb9v2"}
+	want := revision.Hashes{Full: "x499v47b4c6wf2f5", WithoutImage: "c6b5fv4765xfv45f"}
 	if got := of(t, terse); got != want {
 		t.Errorf("Of() = %v, want %v", got, want)
 	}

@@ -1,0 +1,101 @@
+package sim
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// Hot upgrades. The simulator has its own, simple idea of them: two containers, x-1 and x-2, and an annotation with
+// the version of each.
+
+// EmptyImage is what the idle one of the two runs.
+const EmptyImage = "empty:1"
+
+// migrating tells whether both containers of a hot upgrade have a version.
+func migrating(pod *corev1.Pod) bool {
+	versions := map[string]int{}
+	for key, value := range pod.Annotations {
+		if container, ok := strings.CutPrefix(key, v1beta1.SidecarSetVersionAnnotationPrefix); ok && value != "0" {
+			versions[container[:len(container)-2]]++
+		}
+	}
+	for _, n := range versions {
+		if n > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// serving tells, as bits, which containers of a Pod run what the spec names and are ready.
+func (l *life) serving() (bits uint32) {
+	for i, c := range Beside(l.pod) {
+		if i < len(l.runs) && l.runs[i].Serves() && l.runs[i].Image == c.Image {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
+// partner returns the index of the other container of a hot upgrade, -1 if this one is of none.
+func partner(beside []*corev1.Container, i int) int {
+	name := beside[i].Name
+	other := strings.NewReplacer("-1", "-2", "-2", "-1").Replace(name)
+	for j, c := range beside {
+		if j != i && c.Name == other {
+			return j
+		}
+	}
+	return -1
+}
+
+// checkServing: a container that serves is not replaced while the other one of its hot upgrade does not.
+func (w *World) checkServing(s *snapshot, l *life, next *corev1.Pod) {
+	then, observed := l.at(s.saw(l))
+	if !observed {
+		return
+	}
+	before, after := Beside(l.pod), Beside(next)
+	now := l.serving()
+	for i := range before {
+		other := partner(before, i)
+		served := now>>i&1 == 1 && then.serving>>i&1 == 1
+		if other < 0 || before[i].Image == after[i].Image || !served || before[i].Image == EmptyImage {
+			continue
+		}
+		idle := before[other].Image == EmptyImage
+		stays := before[other].Image == after[other].Image && !idle
+		if !stays || now>>other&1 == 0 && then.serving>>other&1 == 0 {
+			w.violate("serving", "%s: %s serves and is replaced, and %s does not serve", l.pod.Name, before[i].Name, before[other].Name)
+		}
+	}
+}
+
+// checkReset checks a patch that makes the old containers of hot upgrades idle.
+func (w *World) checkReset(s *snapshot, step plan.Step, l *life, next *corev1.Pod) {
+	switch strategy := s.set.Spec.UpdateStrategy; {
+	case strategy.Paused || strategy.Type == v1beta1.NotUpdate:
+		w.violate("spec", "%s is reset while paused or NotUpdate", step.Unit)
+	case !migrating(l.pod):
+		w.violate("once", "%s is reset, and no hot upgrade is under way", step.Unit)
+	case migrating(next):
+		w.violate("spec", "%s is reset, and its hot upgrade is still under way", step.Unit)
+	case w.hashOf(next) != l.last().hash:
+		w.violate("spec", "%s is reset and gets another version", step.Unit)
+	}
+}
+
+// works returns the image of the container that a sidecar is in a Pod: of the one that works, if it is two.
+func works(pod *corev1.Pod, name string) string {
+	working := pod.Annotations[v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation]
+	for _, c := range Beside(pod) {
+		if c.Name == name || strings.Contains(working, `"`+name+`":"`+c.Name+`"`) {
+			return c.Image
+		}
+	}
+	return ""
+}
