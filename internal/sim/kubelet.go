@@ -209,7 +209,7 @@ func (w *World) report(l *life, what string) {
 	l.now.ready, l.now.runs = l.ready, slices.Clone(l.now.runs)
 	for i := range l.now.runs {
 		if l.now.runs[i].ID == l.runs[i].ID { // probes tell at once, and only of a container that kubelet has reported
-			l.now.runs[i].Unready = l.runs[i].Unready
+			l.now.runs[i].Unready = !l.runs[i].Serves()
 		}
 		l.now.ready = l.now.ready && l.now.runs[i].Serves()
 	}

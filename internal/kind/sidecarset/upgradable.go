@@ -92,7 +92,7 @@ func differs(v verdict, says entry) bool {
 	switch v {
 	case needsRecreation:
 		return says != saysNo
-	case taken, waitsForCache, unreadable, notUpdate, paused:
+	case taken, resets, migrating, waitsForCache, unreadable, notUpdate, paused:
 		return false
 	}
 	return says == saysNo
