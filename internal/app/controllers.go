@@ -13,7 +13,7 @@ import (
 func addControllers(mgr manager.Manager, c Config, metrics *sidecarset.Metrics) error {
 	err := errors.Join(
 		sidecarset.SetupWithManager(mgr, sidecarset.Options{
-			Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Metrics: metrics,
+			Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Namespace: c.Namespace, Metrics: metrics,
 		}),
 	)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -94,6 +95,11 @@ func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, er
 	}
 	objects := webhook.RegistrationCache()
 	objects[&corev1.Pod{}] = cache.ByObject{Transform: sidecarset.TrimPod}
+	revisions, err := sidecarset.RevisionCache(c.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	objects[&appsv1.ControllerRevision{}] = revisions
 	objects[&corev1.Namespace{}] = cache.ByObject{Transform: cache.TransformStripManagedFields()}
 	return manager.New(rc, manager.Options{
 		Scheme: scheme,

@@ -34,12 +34,21 @@ type Owner struct {
 	Namespace, Name string
 	// UID tells an owner from a later one of the same name.
 	UID string
+	// RevisionsIn is the namespace of its revisions, RevisionLabel the label by which they name it.
+	RevisionsIn, RevisionLabel string
+}
+
+// API is the API server, as far as hands need it.
+type API interface {
+	Pods
+	Revisions
+	Looks
 }
 
 // Did is what became of a plan.
 type Did struct {
-	// Done are the steps that the API server acknowledged, in plan order.
-	Done []plan.Step
+	// Done are the steps on Pods that the API server acknowledged, in plan order, and Revised those on revisions.
+	Done, Revised []plan.Step
 	// Refused are those that it refused, in plan order.
 	Refused []Refusal
 	// LookAgain tells that some units were not as observed, or that an outcome is unknown.
@@ -76,55 +85,74 @@ func (d Did) RefusedTo(verb plan.Verb) (list []Refusal) {
 
 // Hands carry out plans. They are safe for concurrent use; the plans of one owner come one after the other.
 type Hands struct {
-	pods  Pods
-	now   func() time.Time
-	slots chan struct{}
+	server API
+	now    func() time.Time
+	slots  chan struct{}
 
 	mu sync.Mutex
 	// ledgers of each owner, one per verb: what becomes of one write to a unit says nothing of the other.
-	ledgers map[ownerKey]map[plan.Verb]*Ledger
+	ledgers   map[ownerKey]map[plan.Verb]*Ledger
+	revisions map[ownerKey]*RevisionLedger
 }
 
 type ownerKey struct{ resource, namespace, name string }
 
 func (o Owner) key() ownerKey { return ownerKey{o.Resource.Resource, o.Namespace, o.Name} }
 
-// NewHands returns hands that write to these Pods, with at most inFlight requests under way at a time, of all
-// owners together.
-func NewHands(pods Pods, inFlight int, now func() time.Time) *Hands {
+// NewHands returns hands that write to an API server, with at most inFlight requests to Pods under way at a time, of
+// all owners together.
+func NewHands(server API, inFlight int, now func() time.Time) *Hands {
 	if inFlight <= 0 {
 		inFlight = DefaultWritesInFlight
 	}
-	return &Hands{pods: pods, now: now, slots: make(chan struct{}, inFlight), ledgers: map[ownerKey]map[plan.Verb]*Ledger{}}
+	return &Hands{
+		server: server, now: now, slots: make(chan struct{}, inFlight),
+		ledgers: map[ownerKey]map[plan.Verb]*Ledger{}, revisions: map[ownerKey]*RevisionLedger{},
+	}
 }
 
-// Do carries out a plan: each step is one patch, started in plan order. It starts nothing more after the first
-// failure, which it returns. A unit that is gone or not as observed is no failure; one whose write is refused
-// is remembered and waits, while the others go on.
+// Do carries out a plan: each step is one write, started in plan order. It starts nothing more after the first
+// failure, which it returns. A Pod that is gone or not as observed is no failure; one whose write is refused
+// is remembered and waits, while the others go on. Pods are written to when all revisions before them in the plan
+// are written, and what the plan does after them begins when all of them are.
 func (h *Hands) Do(ctx context.Context, owner Owner, p plan.Plan) (Did, error) {
-	patches := make([][]byte, len(p.Steps))
-	for i := range p.Steps {
+	before, pods, after := p.Phases()
+	var did Did
+	if err := h.revise(ctx, owner, before, &did); err != nil || len(did.Revised) < len(before) {
+		return did, err
+	}
+	if err := h.update(ctx, owner, pods, &did); err != nil {
+		return did, err
+	}
+	return did, h.revise(ctx, owner, after, &did)
+}
+
+// update carries out steps on Pods.
+func (h *Hands) update(ctx context.Context, owner Owner, steps []plan.Step, did *Did) error {
+	patches := make([][]byte, len(steps))
+	for i := range steps {
 		var err error
-		if patches[i], err = Patch(p.Steps[i]); err != nil {
-			return Did{}, err
+		if patches[i], err = Patch(steps[i]); err != nil {
+			return err
 		}
 	}
-	outcomes := make([]Outcome, len(p.Steps))
-	started, err := h.each(ctx, len(p.Steps), func(i int) error {
-		outcomes[i] = h.send(ctx, owner, &p.Steps[i], patches[i])
+	outcomes := make([]Outcome, len(steps))
+	started, err := h.each(ctx, len(steps), func(i int) error {
+		outcomes[i] = h.send(ctx, owner, &steps[i], patches[i])
 		if outcomes[i].stops() {
-			return fmt.Errorf("%s pod %s: %s", p.Steps[i].Verb, p.Steps[i].Unit, outcomes[i].Message)
+			return fmt.Errorf("%s pod %s: %s", steps[i].Verb, steps[i].Unit, outcomes[i].Message)
 		}
 		return nil
 	})
-	return tell(p.Steps[:started], outcomes), err
+	did.tell(steps[:started], outcomes)
+	return err
 }
 
 // send sends one write and notes in the ledger what becomes of it.
 func (h *Hands) send(ctx context.Context, owner Owner, s *plan.Step, patch []byte) Outcome {
-	u, write := s.Unit, h.pods.PatchPod
+	u, write := s.Unit, h.server.PatchPod
 	if s.Verb == plan.SetCondition {
-		write = h.pods.PatchPodStatus
+		write = h.server.PatchPodStatus
 	}
 	h.with(owner, s.Verb, func(l *Ledger) { l.Sent(u) })
 	o := Judge(write(ctx, u.Namespace, u.Name, patch))
@@ -132,8 +160,7 @@ func (h *Hands) send(ctx context.Context, owner Owner, s *plan.Step, patch []byt
 	return o
 }
 
-func tell(steps []plan.Step, outcomes []Outcome) Did {
-	var did Did
+func (did *Did) tell(steps []plan.Step, outcomes []Outcome) {
 	for i := range steps {
 		o := outcomes[i]
 		switch o.Fate {
@@ -147,7 +174,6 @@ func tell(steps []plan.Step, outcomes []Outcome) Did {
 		}
 		did.RetryAfter = max(did.RetryAfter, o.RetryAfter)
 	}
-	return did
 }
 
 // each calls do for 0 … n-1, started in this order, as many at a time as there are slots. It starts nothing more
@@ -210,7 +236,7 @@ func (h *Hands) look(ctx context.Context, owner Owner, verb plan.Verb) error {
 	h.with(owner, verb, func(l *Ledger) { doubts = l.Doubts() })
 	_, err := h.each(ctx, len(doubts), func(i int) error {
 		u := doubts[i]
-		uid, version, err := h.pods.LookAtPod(ctx, u.Namespace, u.Name)
+		uid, version, err := h.server.LookAtPod(ctx, u.Namespace, u.Name)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("look what became of our last write to pod %s: %w", u, err)
 		}
@@ -240,15 +266,18 @@ func (h *Hands) Awaits(owner Owner, uid string) bool {
 	return false
 }
 
-// Next returns how long it is until a refused write of an owner may be tried again; 0 when there is none.
+// Next returns how long it is until a refused write of an owner may be tried again, or the API server is to be asked
+// about a revision; 0 when there is none.
 func (h *Hands) Next(owner Owner) (next time.Duration) {
-	for _, verb := range verbs() {
-		h.with(owner, verb, func(l *Ledger) {
-			if wait := l.Next(h.now()); wait > 0 && (next == 0 || wait < next) {
-				next = wait
-			}
-		})
+	sooner := func(wait time.Duration) {
+		if wait > 0 && (next == 0 || wait < next) {
+			next = wait
+		}
 	}
+	for _, verb := range verbs() {
+		h.with(owner, verb, func(l *Ledger) { sooner(l.Next(h.now())) })
+	}
+	h.withRevisions(owner, func(l *RevisionLedger) { sooner(l.Next(h.now())) })
 	return next
 }
 
@@ -257,6 +286,7 @@ func (h *Hands) Forget(owner Owner) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.ledgers, owner.key())
+	delete(h.revisions, owner.key())
 }
 
 // with calls f with the owner's ledger of a verb, under the lock.

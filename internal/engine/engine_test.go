@@ -22,8 +22,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // script answers patches by the Pod's name, after a while.
 type script struct {
-	takes   time.Duration
-	answers map[string]error
+	*testkit.API // its revisions
+	takes        time.Duration
+	answers      map[string]error
 
 	mu       sync.Mutex
 	started  []string

@@ -35,16 +35,16 @@ func Say(r Recorder, owner Owner, e Event) {
 		APIVersion: owner.Resource.GroupVersion().String(), Kind: owner.Kind,
 		Namespace: owner.Namespace, Name: owner.Name, UID: types.UID(owner.UID),
 	}
-	say(r, about, e)
+	say(r, about, owner.RevisionsIn, e)
 }
 
-// SayOfPod records an event about a Pod.
-func SayOfPod(r Recorder, u plan.Unit, e Event) {
-	say(r, &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: u.Namespace, Name: u.Name, UID: types.UID(u.UID)}, e)
+// SayOfPod records an event about a Pod of an owner.
+func SayOfPod(r Recorder, owner Owner, u plan.Unit, e Event) {
+	say(r, &corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: u.Namespace, Name: u.Name, UID: types.UID(u.UID)}, owner.RevisionsIn, e)
 }
 
-func say(r Recorder, about *corev1.ObjectReference, e Event) {
-	related := &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ControllerRevision", Name: e.Revision}
+func say(r Recorder, about *corev1.ObjectReference, revisionsIn string, e Event) {
+	related := &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ControllerRevision", Namespace: revisionsIn, Name: e.Revision}
 	note := e.Note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote], "") + "…"

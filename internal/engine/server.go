@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
 	"k8s.io/client-go/metadata"
 )
 
@@ -15,13 +17,16 @@ import (
 const fieldManager = "outrigger"
 
 // Server is the API server. It gets and decodes metadata only: of a patched Pod we need its new resourceVersion,
-// not its 13 KB. It implements Pods and Statuses.
+// not its 13 KB. It implements API and Statuses.
 type Server struct {
 	client metadata.Interface
+	apps   appsv1client.ControllerRevisionsGetter
 }
 
-// NewServer returns the API server behind a metadata client.
-func NewServer(client metadata.Interface) *Server { return &Server{client: client} }
+// NewServer returns the API server behind a metadata client, and one for whole ControllerRevisions.
+func NewServer(client metadata.Interface, apps appsv1client.ControllerRevisionsGetter) *Server {
+	return &Server{client: client, apps: apps}
+}
 
 // PatchPod implements Pods.
 func (s *Server) PatchPod(ctx context.Context, namespace, name string, patch []byte) (string, error) {
@@ -41,6 +46,35 @@ func (s *Server) LookAtPod(ctx context.Context, namespace, name string) (uid, ve
 		return "", "", err
 	}
 	return string(pod.UID), pod.ResourceVersion, nil
+}
+
+// CreateRevision implements Revisions.
+func (s *Server) CreateRevision(ctx context.Context, revision *appsv1.ControllerRevision) (string, error) {
+	created, err := s.apps.ControllerRevisions(revision.Namespace).Create(ctx, revision, metav1.CreateOptions{FieldManager: fieldManager})
+	if err != nil {
+		return "", err
+	}
+	return created.ResourceVersion, nil
+}
+
+// PatchRevision implements Revisions.
+func (s *Server) PatchRevision(ctx context.Context, namespace, name string, patch []byte) (string, error) {
+	return s.patch(ctx, appsv1.SchemeGroupVersion.WithResource("controllerrevisions"), namespace, name, patch)
+}
+
+// DeleteRevision implements Revisions.
+func (s *Server) DeleteRevision(ctx context.Context, namespace, name string, preconditions metav1.Preconditions) error {
+	return s.apps.ControllerRevisions(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &preconditions})
+}
+
+// LookAtRevision implements Looks.
+func (s *Server) LookAtRevision(ctx context.Context, namespace, name string) (metav1.ObjectMeta, error) {
+	revisions := s.client.Resource(appsv1.SchemeGroupVersion.WithResource("controllerrevisions")).Namespace(namespace)
+	found, err := revisions.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return metav1.ObjectMeta{}, err
+	}
+	return found.ObjectMeta, nil
 }
 
 // PatchStatus implements Statuses.

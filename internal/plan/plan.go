@@ -8,11 +8,13 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
-// Unit names one thing that is acted on: a Pod.
+// Unit names one thing that is acted on: a Pod or a revision.
 type Unit struct {
+	// Namespace is empty for revisions: they are in the product's own.
 	Namespace string
 	Name      string
 	// UID tells a Pod from a later one of the same name.
@@ -20,7 +22,12 @@ type Unit struct {
 }
 
 // String returns namespace/name.
-func (u Unit) String() string { return u.Namespace + "/" + u.Name }
+func (u Unit) String() string {
+	if u.Namespace == "" {
+		return u.Name
+	}
+	return u.Namespace + "/" + u.Name
+}
 
 // Verb says what a step does to its unit.
 type Verb string
@@ -32,6 +39,12 @@ const (
 	ResetContainer Verb = "ResetContainer"
 	// SetCondition writes a condition into a Pod's status. The Pod runs as before.
 	SetCondition Verb = "SetCondition"
+	// CreateRevision keeps a version of the owner.
+	CreateRevision Verb = "CreateRevision"
+	// UpdateRevision gives a revision another number or labels.
+	UpdateRevision Verb = "UpdateRevision"
+	// DeleteRevision forgets a version.
+	DeleteRevision Verb = "DeleteRevision"
 )
 
 // Step is one effect on one unit.
@@ -40,8 +53,10 @@ type Step struct {
 	Unit Unit
 	// Target is the revision the unit has after the step.
 	Target string
-	// Change is the content of the one write.
+	// Change is the content of the one write to a Pod.
 	Change Change
+	// Revision is the content of the one write to a revision; nil for a Pod.
+	Revision *Revision
 	// Why is for the user who asks "why did it do that".
 	Why string
 }
@@ -88,6 +103,18 @@ type AnnotationChange struct {
 	To        string
 }
 
+// Revision is the content of a write to a revision, which is applied only to the observation it was decided on.
+type Revision struct {
+	// Number after the step, and From before it; 0 before creation.
+	From, Number int64
+	// Labels and Annotations that are set: all of a new revision.
+	Labels, Annotations map[string]string
+	// Data of a new revision, JSON.
+	Data []byte
+	// Version is the resourceVersion of a revision to delete.
+	Version string
+}
+
 // Reason says in one CamelCase word why a unit is held. Reasons are stable: users and metrics group by them.
 type Reason string
 
@@ -101,7 +128,7 @@ type Hold struct {
 
 // Plan is the complete answer to one observation. The zero Plan means there is nothing to do.
 type Plan struct {
-	// Steps in the order they are carried out.
+	// Steps in the order they are carried out: revisions before the Pods that are told of them, what is forgotten last.
 	Steps []Step
 	// Holds in a fixed order that each kind documents.
 	Holds []Hold
@@ -131,6 +158,20 @@ func (p Plan) Of(verb Verb) (steps []Step) {
 		}
 	}
 	return steps
+}
+
+// Phases are the steps on Pods, which stand together, and what is to be done before and after all of them.
+func (p Plan) Phases() (before, pods, after []Step) {
+	isPod := func(s Step) bool { return s.Revision == nil }
+	first := slices.IndexFunc(p.Steps, isPod)
+	if first < 0 {
+		return p.Steps, nil, nil
+	}
+	last := len(p.Steps)
+	for !isPod(p.Steps[last-1]) {
+		last--
+	}
+	return p.Steps[:first], p.Steps[first:last], p.Steps[last:]
 }
 
 // String tells the plan line by line; stories compare it.

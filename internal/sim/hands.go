@@ -17,6 +17,10 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 		return
 	}
 	s := steps[0]
+	if s.Revision != nil {
+		m.doRevision(snap, steps)
+		return
+	}
 	ledger := &m.ledger
 	if s.Verb == plan.SetCondition {
 		ledger = &m.conditions
@@ -75,6 +79,9 @@ func (m *manager) rest() {
 	if m.dirty {
 		m.dirty = false
 		m.wake(0)
+	}
+	if next := m.own.Next(m.w.clock()); next > 0 {
+		m.wake(next)
 	}
 	for _, ledger := range m.ledgers() {
 		if next := ledger.Next(m.w.clock()); next > 0 {

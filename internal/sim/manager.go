@@ -11,6 +11,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 // Subject is what is put to the test: the product's decisions, and the rules of its hands. Mutants replace
@@ -52,6 +53,11 @@ type manager struct {
 	observed []sidecarset.Pod
 	// ledger of own updates, and conditions of own writes of conditions: the product's.
 	ledger, conditions engine.Ledger
+	// revisions are what the cache has of them, own the ledger of own writes to them, and revised the version that this
+	// process wrote last, by name.
+	revisions map[string]keptRevision
+	own       engine.RevisionLedger
+	revised   map[string]int
 	// wrote are the versions this process committed, by life.nr, whether it knows or not.
 	wrote map[int][]int
 
@@ -74,6 +80,7 @@ func (w *World) startManager() *manager {
 	m := &manager{w: w, id: len(w.managers) + 1, pods: map[string]*cached{}, wrote: map[int][]int{}}
 	w.managers = append(w.managers, m)
 	w.tell("manager %d starts", m.id)
+	m.startRevisions()
 	m.seeSet(w.set, w.setRV)
 	for _, l := range w.alive() {
 		m.see(l.pod.Name, l, l.pod, l.last().rv)
@@ -142,7 +149,7 @@ func (m *manager) wake(d time.Duration) {
 }
 
 // observe gathers what the cache and the ledger say, and remembers for the properties which versions these were.
-func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
+func (m *manager) observe(history revision.History) (sidecarset.Observed, *snapshot, error) {
 	snap := &snapshot{m: m, set: m.set, rvs: make([]int, len(m.w.lives)), byTime: make([]bool, len(m.w.lives))}
 	marks, conditions := m.ledger.Marks(m.shown, m.w.clock()), m.conditions.Marks(m.shown, m.w.clock())
 	pods := m.observed[:0]
@@ -165,7 +172,7 @@ func (m *manager) observe() (sidecarset.Observed, *snapshot, error) {
 		}
 	}
 	m.observed = pods
-	obs, err := sidecarset.Observe(m.set, pods, m.w.clock())
+	obs, err := sidecarset.Observe(m.set, pods, history, m.w.clock())
 	return obs, snap, err
 }
 
@@ -184,7 +191,12 @@ func (m *manager) reconcile() {
 	if m.dead || m.busy {
 		return
 	}
-	obs, snap, err := m.observe()
+	history, answered := m.history()
+	if !answered {
+		m.wake(revisionRetry)
+		return
+	}
+	obs, snap, err := m.observe(history)
 	if err != nil {
 		m.w.violate("the simulator works", "observe: %v", err)
 		return

@@ -91,11 +91,22 @@ func mutants() map[string]mutant {
 		p.Holds = p.Holds[:max(0, len(p.Holds)-1)]
 		return p
 	}
+	hasty := Product()
+	hasty.Plan = func(obs sidecarset.Observed) plan.Plan {
+		p := sidecarset.Plan(obs)
+		p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool { return s.Verb == plan.CreateRevision })
+		return p
+	}
 	return map[string]mutant{
-		"ignores the partition":              {planOf(func(o *sidecarset.Observed) { o.Set.Keep = 0 }), "partition"},
-		"keeps a share of the old pods only": {planOf(keepOfOld), "partition"},
-		"partition off by one":               {planOf(func(o *sidecarset.Observed) { o.Set.Keep = max(0, o.Set.Keep-1) }), "partition"},
-		"budget off by one":                  {planOf(func(o *sidecarset.Observed) { o.Set.MaxUnavailable++ }), "budget"},
+		"tells pods of revisions that are not written":  {hasty, "named"},
+		"does not wait for its own write of a revision": {planOf(func(o *sidecarset.Observed) { o.Set.Waiting = false }), "named"},
+		"numbers revisions anew":                        {planOf(numbersAnew), "numbers"},
+		"forgets revisions that pods use":               {planOf(eachPod(func(_ *sidecarset.Observed, p *sidecarset.Pod) { p.Revision = "" })), "kept"},
+		"keeps every revision":                          {planOf(func(o *sidecarset.Observed) { o.Set.HistoryLimit = 100 }), "reached"},
+		"ignores the partition":                         {planOf(func(o *sidecarset.Observed) { o.Set.Keep = 0 }), "partition"},
+		"keeps a share of the old pods only":            {planOf(keepOfOld), "partition"},
+		"partition off by one":                          {planOf(func(o *sidecarset.Observed) { o.Set.Keep = max(0, o.Set.Keep-1) }), "partition"},
+		"budget off by one":                             {planOf(func(o *sidecarset.Observed) { o.Set.MaxUnavailable++ }), "budget"},
 		"counts only updated pods as unavailable": {planOf(func(o *sidecarset.Observed) {
 			for i := range o.Pods {
 				if p := &o.Pods[i]; p.Hash != o.Set.Hash && !p.Available(o.Now.Unix()) {
@@ -203,6 +214,14 @@ func bunched(o *sidecarset.Observed) {
 	}})
 }
 
+func numbersAnew(o *sidecarset.Observed) {
+	for i := range o.Revisions.Steps {
+		if s := &o.Revisions.Steps[i]; s.Verb == plan.CreateRevision && len(o.Revisions.History) > 0 {
+			s.Revision.Number = 1
+		}
+	}
+}
+
 func keepOfOld(o *sidecarset.Observed) {
 	old := 0
 	for i := range o.Pods {
@@ -249,7 +268,7 @@ func TestMutants(t *testing.T) {
 	for name, m := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const most = 2000
+			const most = 4000
 			for seed := range uint64(most) {
 				v := Run(seed, m.subject, false).Violation
 				if v == nil {

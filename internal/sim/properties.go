@@ -33,6 +33,9 @@ import (
 //	            that got it after the version observed and not from this process.
 //	spec        Neither paused nor NotUpdate in the spec observed; the target is that spec's version; the selector
 //	            matches the Pod; the Pod differs in images only.
+//	named       A Pod is told of a revision that is there and has the content of the spec observed.
+//	numbers     A revision gets a number above those of all revisions that the process can know.
+//	kept        The newest revision, and one that an observed Pod uses, is not deleted.
 //	once        No Pod is patched to the version it has.
 //	serving     Of the two containers of a hot upgrade none that serves is replaced unless the other one serves, too; not
 //	            counted: one that stopped serving since it was observed.
@@ -126,6 +129,7 @@ func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Po
 		return
 	}
 	w.checkSpec(s, step, l, next)
+	w.checkNamed(s, step, next)
 	w.checkAnnotations(s, l, next)
 	if w.hashOf(next) == l.last().hash {
 		w.violate("once", "%s is patched to the version it has", step.Unit)
@@ -145,7 +149,7 @@ func (w *World) checkSpec(s *snapshot, step plan.Step, l *life, next *corev1.Pod
 		w.violate("spec", "%s is patched and not selected", step.Unit)
 	case l.last().withoutImage != s.withoutImage:
 		w.violate("spec", "%s differs in more than images", step.Unit)
-	case w.hashOf(next) != s.hash || step.Target != s.set.Name+"-"+s.hash:
+	case w.hashOf(next) != s.hash:
 		w.violate("spec", "%s is patched to another version than the newest", step.Unit)
 	}
 	for i := range s.set.Spec.Containers {

@@ -31,7 +31,10 @@ const (
 
 // Run lives through the world of one seed.
 func Run(seed uint64, subject Subject, trace bool) Result {
-	w := &World{rng: rand.New(rand.NewPCG(seed, 7)), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject, faults: true, pods: map[string]*life{}, templates: map[int64]*corev1.Pod{}}
+	w := &World{
+		rng: rand.New(rand.NewPCG(seed, 7)), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject, faults: true,
+		pods: map[string]*life{}, revisions: map[string]keptRevision{}, deleted: map[string]bool{}, templates: map[int64]*corev1.Pod{},
+	}
 	for i := range w.nodes {
 		w.nodes[i] = Images{}
 	}
@@ -82,6 +85,8 @@ func (w *World) begin() {
 	if w.annotates = w.dice.IntN(3) == 0; w.annotates {
 		set.Spec.PatchPodMetadata = w.annotations()
 	}
+	limit := int32(w.dice.IntN(4))
+	set.Spec.RevisionHistoryLimit = &limit
 	w.commitSet(set)
 	n := 2 + w.rng.IntN(9)
 	if w.percent(10) {
@@ -99,6 +104,9 @@ func (w *World) begin() {
 	}
 	if w.percent(30) {
 		w.after(w.between(10*time.Second, troubled), w.anotherLeader)
+	}
+	if w.dice.IntN(5) == 0 {
+		w.after(w.between(5*time.Second, troubled), w.userDeletesRevision)
 	}
 }
 
@@ -269,6 +277,9 @@ func (w *World) calm() {
 func (m *manager) relist() {
 	w := m.w
 	w.after(w.between(time.Second, 30*time.Second), func() {
+		for name, r := range w.revisions {
+			m.seeRevision(name, r)
+		}
 		for _, name := range w.names {
 			if l := w.pods[name]; l != nil {
 				m.see(name, l, l.pod, l.last().rv)
@@ -303,6 +314,7 @@ func (w *World) checkReached() {
 		w.violate("reached", "status says %+v, true is %+v", told, n)
 	}
 	w.checkTold()
+	w.checkHistory()
 	w.checkConditions(halfway == 0 && (strategy.Type == v1beta1.NotUpdate || n.updated >= min(asked, n.updated+could+must)))
 }
 

@@ -26,10 +26,11 @@ func (w *World) commit(l *life, pod *corev1.Pod, by *manager) {
 	}
 	v.rv, v.by, v.annotations = w.rv, by, pod.Annotations
 	if text := pod.Annotations[v1beta1.SidecarSetHashAnnotation]; text != v.hashText {
-		v.hashText, v.hash = text, entryHash(text, w.set.Name)
+		e := entry(text, w.set.Name)
+		v.hashText, v.hash, v.revision = text, e.Hash, e.ControllerRevision
 	}
 	if text := pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]; text != v.withoutImageText {
-		v.withoutImageText, v.withoutImage = text, entryHash(text, w.set.Name)
+		v.withoutImageText, v.withoutImage = text, entry(text, w.set.Name).Hash
 	}
 	v.migrating, v.serving = migrating(pod), l.serving()
 	l.versions = append(l.versions, v)
@@ -184,16 +185,20 @@ func hashesOf(set *v1beta1.SidecarSet) (full, withoutImage string) {
 
 // hashOf returns the version that a Pod's annotation names.
 func (w *World) hashOf(pod *corev1.Pod) string {
-	return entryHash(pod.Annotations[v1beta1.SidecarSetHashAnnotation], w.set.Name)
+	return entry(pod.Annotations[v1beta1.SidecarSetHashAnnotation], w.set.Name).Hash
 }
 
-// entryHash reads what an annotation says of a set, with encoding/json and not with the product's own reader.
-func entryHash(annotation, set string) string {
-	var entries map[string]struct {
-		Hash string `json:"hash"`
-	}
+// entryOf is what an annotation says of a set.
+type entryOf struct {
+	Hash               string `json:"hash"`
+	ControllerRevision string `json:"controllerRevision"`
+}
+
+// entry reads with encoding/json and not with the product's own reader.
+func entry(annotation, set string) entryOf {
+	var entries map[string]entryOf
 	if json.Unmarshal([]byte(annotation), &entries) != nil {
-		return "unreadable"
+		return entryOf{"unreadable", "unreadable"}
 	}
-	return entries[set].Hash
+	return entries[set]
 }

@@ -39,6 +39,9 @@ type World struct {
 	// slow: containers may take all of their grace period to stop.
 	slow   bool
 	writes int // of managers
+	// revisions by name, and those that the user deleted.
+	revisions map[string]keptRevision
+	deleted   map[string]bool
 
 	managers []*manager
 	subject  Subject
@@ -67,6 +70,7 @@ type life struct {
 type version struct {
 	rv                 int
 	hash, withoutImage string
+	revision           string
 	// hashText and withoutImageText are the annotations that these were read from.
 	hashText, withoutImageText string
 	available                  bool

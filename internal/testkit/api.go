@@ -11,13 +11,14 @@ import (
 	"sync"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the one kube-apiserver uses
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// API is an API server that holds Pods, and takes the statuses of their owners. It is safe for concurrent use.
+// API is an API server that holds Pods and the ControllerRevisions of one namespace, and takes the statuses of their owners. It is safe for concurrent use.
 type API struct {
 	// Admit, if set, may refuse what a patch makes of a Pod.
 	Admit func(old, patched *corev1.Pod) error
@@ -27,16 +28,18 @@ type API struct {
 	// StatusCommitted, if set, is called after every patch of a Pod's status, concurrently if the patches are.
 	StatusCommitted func(patched *corev1.Pod)
 
-	mu       sync.Mutex
-	version  int64
-	pods     map[string]*corev1.Pod
-	events   []Event
-	calls    Calls
-	statuses []json.RawMessage
+	mu      sync.Mutex
+	version int64
+	pods    map[string]*corev1.Pod
+	// revisions are of one namespace, by name.
+	revisions map[string]*appsv1.ControllerRevision
+	events    []Event
+	calls     Calls
+	statuses  []json.RawMessage
 }
 
 // Calls counts the requests of one kind each.
-type Calls struct{ PatchPod, PatchPodStatus, LookAtPod, PatchStatus int }
+type Calls struct{ PatchPod, PatchPodStatus, LookAtPod, PatchStatus, WriteRevision, LookAtRevision int }
 
 // Event is a change of a Pod, as a watch tells it. New is nil when the Pod was deleted.
 type Event struct{ Old, New *corev1.Pod }

@@ -43,6 +43,10 @@ func Carrier(name string, sets ...*v1beta1.SidecarSet) *corev1.Pod {
 		if err != nil {
 			panic(err)
 		}
+		identity, err := revision.IdentityOf(&set.Spec)
+		if err != nil {
+			panic(err)
+		}
 		names := ""
 		for j, c := range set.Spec.Containers {
 			injected := *c.DeepCopy()
@@ -52,7 +56,7 @@ func Carrier(name string, sets ...*v1beta1.SidecarSet) *corev1.Pod {
 		}
 		const entry = `%s%q:{"updateTimestamp":"2029-12-31T23:00:00Z","hash":%q,"sidecarSetName":%q,"sidecarList":[%s]`
 		list += comma(i) + set.Name
-		full += fmt.Sprintf(entry+`,"controllerRevision":%q}`, comma(i), set.Name, hashes.Full, set.Name, names, revision.Name(set.Name, hashes.Full))
+		full += fmt.Sprintf(entry+`,"controllerRevision":%q}`, comma(i), set.Name, hashes.Full, set.Name, names, revision.Name(set.Name, identity.Hash, nil))
 		withoutImage += fmt.Sprintf(entry+`}`, comma(i), set.Name, hashes.WithoutImage, set.Name, names)
 	}
 	if len(sets) > 0 {

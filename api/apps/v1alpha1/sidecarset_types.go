@@ -105,7 +105,8 @@ type SidecarSetSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
-	// How many old revisions are kept. Not supported yet: refused when set.
+	// How many revisions are kept, as ControllerRevisions in the manager's namespace: the oldest that no matched Pod
+	// uses are deleted. Default 10; 0 counts as 1, the newest always stays.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`

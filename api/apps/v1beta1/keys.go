@@ -22,7 +22,10 @@ const (
 	// SidecarSetVersionAltAnnotationPrefix is the same for the version of the other container: "0" when no hot
 	// upgrade is under way.
 	SidecarSetVersionAltAnnotationPrefix = "versionalt.sidecarset.kruise.io/"
-	// SidecarSetCustomVersionLabel is v1alpha1's form of spec.customVersion.
+	// SidecarSetNameLabel names, on a ControllerRevision, the SidecarSet it is a revision of.
+	SidecarSetNameLabel = "kruise.io/sidecarset-name"
+	// SidecarSetCustomVersionLabel is, on a ControllerRevision, the name that the user gave to that version. On a
+	// SidecarSet it is v1alpha1's form of spec.customVersion.
 	SidecarSetCustomVersionLabel = "apps.kruise.io/sidecarset-custom-version"
 	// SidecarSetCanaryAnnotation marks a SidecarSet as the canary of another one.
 	SidecarSetCanaryAnnotation = "apps.kruise.io/sidecarset-canary"

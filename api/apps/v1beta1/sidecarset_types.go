@@ -98,7 +98,8 @@ type SidecarSetSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
-	// How many old revisions are kept. Not supported yet: refused when set.
+	// How many revisions are kept, as ControllerRevisions in the manager's namespace: the oldest that no matched Pod
+	// uses are deleted. Default 10; 0 counts as 1, the newest always stays.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
@@ -113,8 +114,9 @@ type SidecarSetSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(p, p.annotations.all(k, self.exists_one(q, k in q.annotations)))",message="an annotation may stand in one entry only"
 	PatchPodMetadata []SidecarSetPatchPodMetadata `json:"patchPodMetadata,omitempty"`
 
-	// A name of one's own for this version; v1alpha1 says it with the label
-	// apps.kruise.io/sidecarset-custom-version. Not supported yet: refused when set.
+	// A name of one's own for this version, which its revision carries as the label
+	// apps.kruise.io/sidecarset-custom-version; v1alpha1 says it with the same label on the SidecarSet. A change of
+	// nothing else gives the newest revision the new name.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
@@ -174,10 +176,10 @@ type SidecarSetStatus struct {
 	// Matched Pods that are both.
 	// +optional
 	UpdatedReadyPods int32 `json:"updatedReadyPods,omitempty"`
-	// The newest revision's name, <name>-<hash>.
+	// The newest revision's name, <name>-<hash>: a ControllerRevision in the manager's namespace.
 	// +optional
 	LatestRevision string `json:"latestRevision,omitempty"`
-	// Counts clashes of revision names.
+	// Counts how often a new revision's name stood for something else already.
 	// +optional
 	CollisionCount *int32 `json:"collisionCount,omitempty"`
 	// Ready, Progressing and Paused.

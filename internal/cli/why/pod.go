@@ -10,7 +10,6 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
-	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
@@ -188,9 +187,7 @@ func carried(f Facts, pod *corev1.Pod, name string, set *v1beta1.SidecarSet, not
 		r.Notes = append(r.Notes, "the pod is finished or being deleted: nothing happens to it any more")
 		return r
 	}
-	if record.Hash != "" {
-		r.Revision = revision.Name(name, record.Hash)
-	}
+	r.Revision = record.Revision
 	r.Containers = containersOf(pod, &record, name, f.Now)
 	if set == nil || notMatching != "" {
 		return r

@@ -18,6 +18,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
@@ -106,7 +107,8 @@ type look struct {
 }
 
 func lookAt(set *v1beta1.SidecarSet, members []sidecarset.Pod, now time.Time) (look, error) {
-	obs, err := sidecarset.Observe(set, members, now)
+	// The history is not read: which revision Pods are told of does not depend on it.
+	obs, err := sidecarset.Observe(set, members, revision.History{}, now)
 	if err != nil {
 		return look{}, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/cli/why"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
@@ -66,7 +67,7 @@ func (w *world) other(name string, pods, namespaces map[string]string) *v1beta1.
 // upgrade carries out what the plan does now.
 func (w *world) upgrade(t *testing.T) {
 	t.Helper()
-	obs, err := sidecarset.Observe(w.set, w.look(t).Members, w.facts.Now)
+	obs, err := sidecarset.Observe(w.set, w.look(t).Members, revision.History{}, w.facts.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,8 @@ func measureRollout(t testing.TB, pods int) figures {
 	set := testkit.SidecarSet("logtail", "logtail:1", intstr.FromString("1%"))
 	w := newWorld(t, carriers(pods, set)...)
 	w.kubelet.Jitter = time.Second
-	server := &postponed{api: w.api}
-	w.r = newReconciler(w, server, newRecords(w), w, 32, func() time.Time { return w.now })
+	server := &postponed{API: w.api}
+	w.r = newReconciler(w, server, newRecords(w), w, Options{WritesInFlight: 32, Namespace: "kruise-system"}, func() time.Time { return w.now })
 	w.apply(set)
 	w.run()
 	w.looks, w.apiEvents = 0, 0
@@ -128,7 +128,7 @@ func cpuTime() time.Duration {
 // postponed is an API server that acknowledges at once and applies patches later, so that what it does itself is
 // not measured. Nothing else may write to the API in between.
 type postponed struct {
-	api *testkit.API
+	*testkit.API
 
 	mu      sync.Mutex
 	waiting []posted
@@ -141,14 +141,14 @@ type posted struct {
 }
 
 func (p *postponed) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
-	return p.api.PatchPodStatus(ctx, namespace, name, patch)
+	return p.API.PatchPodStatus(ctx, namespace, name, patch)
 }
 
 func (p *postponed) PatchPod(_ context.Context, namespace, name string, patch []byte) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
-		p.version = p.api.Version()
+		p.version = p.Version()
 	}
 	p.version++
 	version := strconv.FormatInt(p.version, 10)
@@ -157,7 +157,7 @@ func (p *postponed) PatchPod(_ context.Context, namespace, name string, patch []
 }
 
 func (p *postponed) LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error) {
-	return p.api.LookAtPod(ctx, namespace, name)
+	return p.API.LookAtPod(ctx, namespace, name)
 }
 
 func (p *postponed) PatchStatus(context.Context, schema.GroupVersionResource, string, string, []byte) (string, error) {
@@ -167,7 +167,7 @@ func (p *postponed) PatchStatus(context.Context, schema.GroupVersionResource, st
 // send applies what was acknowledged.
 func (p *postponed) send() {
 	for _, post := range p.waiting {
-		version, err := p.api.PatchPod(context.Background(), post.namespace, post.name, post.patch)
+		version, err := p.API.PatchPod(context.Background(), post.namespace, post.name, post.patch)
 		if err != nil || version != post.version {
 			panic(fmt.Sprintf("a postponed patch got version %s, %v; acknowledged was %s", version, err, post.version))
 		}

@@ -29,6 +29,7 @@ type sets interface {
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,namespace=kruise-system,resources=controllerrevisions,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconciler reconciles SidecarSets.
@@ -41,7 +42,9 @@ type Reconciler struct {
 	reporter *engine.Reporter[v1beta1.SidecarSetStatus]
 	recorder engine.Recorder
 	metrics  *Metrics
-	now      func() time.Time
+	// revisionsIn is the namespace of the revisions.
+	revisionsIn string
+	now         func() time.Time
 
 	mu   sync.Mutex
 	told map[string]notUpgradable
@@ -55,20 +58,22 @@ type notUpgradable struct {
 
 // server is what a Reconciler needs of the API server beyond what it reads from the cache.
 type server interface {
-	engine.Pods
+	engine.API
 	engine.Statuses
 }
 
-func newReconciler(sets sets, server server, records *records, recorder engine.Recorder, inFlight int, now func() time.Time) *Reconciler {
+func newReconciler(sets sets, server server, records *records, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
 	return &Reconciler{
 		sets:     sets,
 		records:  records,
-		hands:    engine.NewHands(server, inFlight, now),
+		hands:    engine.NewHands(server, o.WritesInFlight, now),
 		reporter: engine.NewReporter[v1beta1.SidecarSetStatus](server, now),
 		recorder: recorder,
 		metrics:  NewMetrics(),
 		now:      now,
-		told:     map[string]notUpgradable{},
+
+		revisionsIn: o.Namespace,
+		told:        map[string]notUpgradable{},
 	}
 }
 
@@ -88,6 +93,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, did engine.Did, failed error) (reconcile.Result, error) {
 	status := sidecarset.Status(obs.Observed, p)
 	r.metrics.looked(obs.Set.Name, status, p, did)
+	if len(did.Revised) == 0 && len(obs.Revisions.Steps) > 0 {
+		status.LatestRevision = obs.set.Status.LatestRevision // the newest one could not be written
+	}
 	urgent := status.ObservedGeneration != obs.set.Status.ObservedGeneration
 	tooEarly, err := r.reporter.Report(ctx, obs.Owner, obs.set.Status, status, urgent)
 	r.tell(obs, p, did)
@@ -118,11 +126,11 @@ func (r *Reconciler) tell(obs observation, p plan.Plan, did engine.Did) {
 	revision := obs.Set.Revision
 	for i := range did.Done {
 		if s := &did.Done[i]; s.Verb == plan.ResetContainer {
-			engine.SayOfPod(r.recorder, s.Unit, engine.ResetContainerSucceed(s.Why, revision))
+			engine.SayOfPod(r.recorder, obs.Owner, s.Unit, engine.ResetContainerSucceed(s.Why, revision))
 		}
 	}
 	for _, refused := range did.RefusedTo(plan.ResetContainer) {
-		engine.SayOfPod(r.recorder, refused.Step.Unit, engine.ResetContainerFailed(refused.Message, revision))
+		engine.SayOfPod(r.recorder, obs.Owner, refused.Step.Unit, engine.ResetContainerFailed(refused.Message, revision))
 	}
 	if n := did.Updated(); n > 0 {
 		engine.Say(r.recorder, obs.Owner, engine.PodsUpgraded(n, revision))

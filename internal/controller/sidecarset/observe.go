@@ -3,6 +3,7 @@ package sidecarset
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -12,6 +13,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 // observation is what was seen in one look at a SidecarSet.
@@ -39,7 +41,7 @@ func (r *Reconciler) observe(ctx context.Context, name string) (observation, err
 		return observation{}, fmt.Errorf("read SidecarSet %s: %w", name, err)
 	}
 	owner := ownerNamed(name)
-	owner.UID = string(set.UID)
+	owner.UID, owner.RevisionsIn, owner.RevisionLabel = string(set.UID), r.revisionsIn, v1beta1.SidecarSetNameLabel
 	set.Status = r.reporter.Current(owner, set.ResourceVersion, set.Status)
 	if err := r.hands.Look(ctx, owner); err != nil {
 		return observation{}, fmt.Errorf("observe SidecarSet %s: %w", name, err)
@@ -50,12 +52,29 @@ func (r *Reconciler) observe(ctx context.Context, name string) (observation, err
 	}
 	updates := r.hands.Marks(owner, plan.UpdateInPlace, roster.refresh)
 	roster.mark(updates, r.hands.Marks(owner, plan.SetCondition, roster.refresh))
-	observed, err := sidecarset.Observe(set, roster.pods, now)
+	history, err := r.history(ctx, owner)
+	if err != nil {
+		return observation{}, fmt.Errorf("observe SidecarSet %s: %w", name, err)
+	}
+	observed, err := sidecarset.Observe(set, roster.pods, history, now)
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
 	}
 	shareStrings(&observed.Set)
 	return observation{Observed: observed, Owner: owner, set: set}, nil
+}
+
+// history looks at the revisions: what the cache has, and what the engine knows of our own writes.
+func (r *Reconciler) history(ctx context.Context, owner engine.Owner) (revision.History, error) {
+	records := r.records.cache.Revisions(owner.Name)
+	marks, err := r.hands.MarkRevisions(ctx, owner, func(name string) (string, bool) {
+		i := slices.IndexFunc(records, func(record revision.Record) bool { return record.Name == name })
+		if i < 0 {
+			return "", false
+		}
+		return records[i].Version, true
+	})
+	return revision.History{Records: records, Taken: marks.Taken, Unseen: marks.Unseen}, err
 }
 
 // shareStrings makes the set's strings those that the records have (see one), so that comparing them does not read

@@ -13,6 +13,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 // A burst of Pod events makes one look, not one each.
@@ -34,6 +35,8 @@ type cache interface {
 	Pod(key string) *keptPod
 	// Carrying returns the keys of the Pods whose list of injected SidecarSets has the name.
 	Carrying(set string) []string
+	// Revisions returns the records of the revisions that carry the set's name.
+	Revisions(set string) []revision.Record
 	// NamespaceLabels returns a namespace's labels, nil if there is none.
 	NamespaceLabels(namespace string) labels.Set
 }

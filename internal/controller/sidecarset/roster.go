@@ -88,6 +88,7 @@ func (r *roster) read(key string) (sidecarset.Pod, bool) {
 		record.Know(r.set, r.witness.of(pod.UID))
 	}
 	record.Hash, record.HashWithoutImage = one(record.Hash), one(record.HashWithoutImage)
+	record.Revision = one(record.Revision)
 	return record, member
 }
 

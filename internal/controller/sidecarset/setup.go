@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
 	"k8s.io/client-go/metadata"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 const (
@@ -42,9 +45,12 @@ type Options struct {
 	WritesInFlight int
 	// Metrics are told what happens. nil: nobody is.
 	Metrics *Metrics
+	// Namespace is where the revisions are kept.
+	Namespace string
 }
 
-// SetupWithManager adds the SidecarSet controller to a manager, whose cache is to transform Pods with TrimPod.
+// SetupWithManager adds the SidecarSet controller to a manager, whose cache is to transform Pods with TrimPod and to
+// have the ControllerRevisions of one namespace (see RevisionCache).
 func SetupWithManager(mgr manager.Manager, o Options) error {
 	if o.Workers <= 0 {
 		o.Workers = 3
@@ -53,20 +59,25 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
+	apps, err := appsv1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+	}
 	informers, err := newInformers(mgr)
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
-	r := newReconciler(mgr.GetClient(), engine.NewServer(meta), newRecords(informers),
-		mgr.GetEventRecorder(recorderName), o.WritesInFlight, time.Now)
+	r := newReconciler(mgr.GetClient(), engine.NewServer(meta, apps), newRecords(informers),
+		mgr.GetEventRecorder(recorderName), o, time.Now)
 	if o.Metrics != nil {
 		r.metrics = o.Metrics
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("sidecarset").
-		For(&v1beta1.SidecarSet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, madeAnew()))).
+		For(&v1beta1.SidecarSet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, madeAnew(), relabelled()))).
 		WatchesRawSource(handles(informers.pods, r.podHandler)).
 		WatchesRawSource(handles(informers.namespaces, r.namespaceHandler)).
+		WatchesRawSource(handles(informers.revisions.informer, r.revisionHandler)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: o.Workers,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
@@ -82,6 +93,16 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 // creation arrive as one update, from generation 1 to generation 1.
 func madeAnew() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
+}
+
+// relabelled passes a new custom version. Who writes v1alpha1 changes a label, and labels make no new generation, even
+// if the object that is stored has another spec then.
+func relabelled() predicate.Predicate {
+	return predicate.TypedFuncs[client.Object]{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1beta1.SidecarSet)
+		after, same := e.ObjectNew.(*v1beta1.SidecarSet)
+		return ok && same && revision.CustomVersion(before) != revision.CustomVersion(after)
+	}}
 }
 
 // handles is a source of requests: what a handler makes of an informer's events.
@@ -102,6 +123,7 @@ func handles(informer toolscache.SharedIndexInformer, handler func(queue) toolsc
 // informers are the cache of the records.
 type informers struct {
 	pods, namespaces toolscache.SharedIndexInformer
+	*revisions
 }
 
 func newInformers(mgr manager.Manager) (*informers, error) {
@@ -116,7 +138,15 @@ func newInformers(mgr manager.Manager) (*informers, error) {
 	if err := pods.AddIndexers(toolscache.Indexers{bySidecarSet: bySets}); err != nil {
 		return nil, fmt.Errorf("index pods by SidecarSet: %w", err)
 	}
-	return &informers{pods: pods, namespaces: namespaces}, nil
+	kept, err := informerOf(mgr, &appsv1.ControllerRevision{})
+	if err != nil {
+		return nil, err
+	}
+	followed, err := newRevisions(kept)
+	if err != nil {
+		return nil, err
+	}
+	return &informers{pods: pods, namespaces: namespaces, revisions: followed}, nil
 }
 
 // bySets is the index function of bySidecarSet.

@@ -103,3 +103,24 @@ func TestMadeAnew_isSeenBehindAnUpdate(t *testing.T) {
 		}
 	}
 }
+
+func TestRelabelled_passesANewCustomVersion(t *testing.T) {
+	set := func(field, label string) *v1beta1.SidecarSet {
+		s := &v1beta1.SidecarSet{Spec: v1beta1.SidecarSetSpec{CustomVersion: field}}
+		s.Labels = map[string]string{v1beta1.SidecarSetCustomVersionLabel: label, "team": field + label}
+		return s
+	}
+	for name, tc := range map[string]struct {
+		old, now *v1beta1.SidecarSet
+		want     bool
+	}{
+		"field":               {set("v1", ""), set("v2", ""), true},
+		"label":               {set("", "v1"), set("", "v2"), true},
+		"label becomes field": {set("", "v1"), set("v1", ""), false},
+		"nothing":             {set("v1", ""), set("v1", ""), false},
+	} {
+		if got := relabelled().Update(event.UpdateEvent{ObjectOld: tc.old, ObjectNew: tc.now}); got != tc.want {
+			t.Errorf("%s: passes %t, want %t", name, got, tc.want)
+		}
+	}
+}

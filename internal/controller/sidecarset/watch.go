@@ -5,10 +5,13 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
 // queue is what the watch needs of the work queue.
@@ -85,6 +88,20 @@ func (r *Reconciler) podHandler(q queue) toolscache.ResourceEventHandler {
 				r.podChanged(q, pod, nil)
 			}
 		},
+	}
+}
+
+// revisionHandler has a SidecarSet look again when one of its revisions changed.
+func (r *Reconciler) revisionHandler(q queue) toolscache.ResourceEventHandler {
+	look := func(object any) {
+		if revision := last[appsv1.ControllerRevision](object); revision != nil {
+			q.AddAfter(requestFor(revision.Labels[v1beta1.SidecarSetNameLabel]), 0)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    look,
+		UpdateFunc: func(_, now any) { look(now) },
+		DeleteFunc: look,
 	}
 }
 

@@ -88,13 +88,14 @@ func TestPodChanged_heartbeatThatEndsADoubt(t *testing.T) {
 	w := newWorld(t, carriers(1, set)...)
 	w.apply(set)
 	w.run()
-	w.server = testkit.NewFailing(w.api, 1, testkit.Timeout)
-	w.r = newReconciler(w, w.server, newRecords(w), w, 1, func() time.Time { return w.now })
+	w.server = testkit.NewFailing(w.api, 2, testkit.Timeout) // the first writes the revision
+	w.r = newReconciler(w, w.server, newRecords(w), w, Options{WritesInFlight: 1, Namespace: "kruise-system"}, func() time.Time { return w.now })
 	w.apply(withImage(set, "logtail:2"))
 	w.api.Change("default/web-00000", func(pod *corev1.Pod) {
 		pod.Status.Conditions[1].LastProbeTime = metav1.NewTime(w.now)
 	})
 	w.look(set.Name) // times out
+	w.deliverRevisions()
 	w.look(set.Name) // asks the API server
 	if calls := w.api.Calls(); calls.LookAtPod != 1 || calls.PatchPod != 0 {
 		t.Fatalf("calls %+v", calls)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -31,10 +33,12 @@ type world struct {
 	// namespaces holds labels by name.
 	namespaces map[string]labels.Set
 	sets       map[string]*v1beta1.SidecarSet
-	r          *Reconciler
-	due        map[string]time.Time
-	looks      int
-	crashes    int
+	// revisions are what the cache has of them.
+	revisions []*appsv1.ControllerRevision
+	r         *Reconciler
+	due       map[string]time.Time
+	looks     int
+	crashes   int
 	// slow lets the cache have one event at a time, 10 ms apart.
 	slow bool
 	// For benchmarks.
@@ -85,7 +89,8 @@ func (w *world) start() {
 	w.cache = testkit.NewCache[keptPod](w.api)
 	w.cache.Trim, w.cache.Lists = TrimPod, (*keptPod).sets
 	w.cache.Handle = func(old, now *keptPod) { w.r.podChanged(w, old, now) }
-	w.r = newReconciler(w, w.server, newRecords(w), w, 4, func() time.Time { return w.now })
+	w.r = newReconciler(w, w.server, newRecords(w), w, Options{WritesInFlight: 4, Namespace: "kruise-system"}, func() time.Time { return w.now })
+	w.revisions = w.api.Revisions()
 	w.api.Events()
 	for _, pod := range w.api.Pods() {
 		w.api.Change(testkit.Key(pod), func(*corev1.Pod) {})
@@ -120,6 +125,31 @@ func (w *world) Pod(key string) *keptPod                { return w.cache.Pod(key
 func (w *world) Carrying(set string) []string           { return w.cache.Carrying(set) }
 func (w *world) NamespaceLabels(name string) labels.Set { return w.namespaces[name] }
 
+// Revisions implements cache.
+func (w *world) Revisions(set string) []revision.Record {
+	var records []revision.Record
+	for _, r := range w.revisions {
+		if r.Labels[v1beta1.SidecarSetNameLabel] == set {
+			record := revision.RecordOf(r)
+			record.Hash = revision.HashOf(r)
+			records = append(records, record)
+		}
+	}
+	return records
+}
+
+// deliverRevisions brings the cache the revisions as they are, and has their sets look when they changed.
+func (w *world) deliverRevisions() {
+	now := w.api.Revisions()
+	if slices.Equal(now, w.revisions) {
+		return
+	}
+	for _, r := range slices.Concat(now, w.revisions) {
+		w.AddAfter(requestFor(r.Labels[v1beta1.SidecarSetNameLabel]), 0)
+	}
+	w.revisions = now
+}
+
 // Eventf implements engine.Recorder.
 func (w *world) Eventf(_, _ runtime.Object, _, reason, _, note string, args ...any) {
 	w.events = append(w.events, reason+": "+fmt.Sprintf(note, args...))
@@ -136,6 +166,7 @@ func (w *world) AddAfter(r reconcile.Request, wait time.Duration) {
 func (w *world) step() bool {
 	w.kubelet.Act(w.now)
 	late := w.deliver()
+	w.deliverRevisions()
 	for _, name := range w.ready() {
 		delete(w.due, name)
 		w.look(name)

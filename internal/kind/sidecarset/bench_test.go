@@ -12,6 +12,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan/order"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/sim"
 )
 
@@ -47,11 +48,22 @@ func rollout(tb testing.TB, n int, image string) sidecarset.Observed {
 		}
 		pods = append(pods, record)
 	}
-	obs, err := sidecarset.Observe(newer, pods, now)
+	obs, err := sidecarset.Observe(newer, pods, history(tb, newer), now)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return obs
+}
+
+// history has the newest version in a revision.
+func history(tb testing.TB, set *v1beta1.SidecarSet) revision.History {
+	tb.Helper()
+	identity, err := revision.IdentityOf(&set.Spec)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name := revision.Name(set.Name, identity.Hash, nil)
+	return revision.History{Records: []revision.Record{{Name: name, Number: 2, Hash: identity.Hash}}}
 }
 
 func BenchmarkPlan(b *testing.B) {
@@ -108,9 +120,10 @@ func BenchmarkObserve(b *testing.B) {
 	set := &v1beta1.SidecarSet{}
 	set.Name = "logtail"
 	set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
+	known := history(b, set)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := sidecarset.Observe(set, nil, time.Time{}); err != nil {
+		if _, err := sidecarset.Observe(set, nil, known, time.Time{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -26,6 +26,8 @@ import (
 // Observed is every fact that Plan and Status may use. Percentages, defaults and hashes are values already.
 type Observed struct {
 	Set Set
+	// Revisions says which revision the spec is, and which there are.
+	Revisions revision.Decision
 	// Pods that match the SidecarSet and carry its sidecars, in any order. They are read only.
 	Pods []Pod
 	// Now is when this was observed.
@@ -38,6 +40,11 @@ type Set struct {
 	Generation int64
 	// Hash, HashWithoutImage and Revision identify the newest version.
 	Hash, HashWithoutImage, Revision string
+	// Waiting tells that the newest revision may not be there yet (revision.Decision).
+	Waiting bool
+	// HistoryLimit is how many revisions are kept, and Injected names the one that injectionStrategy asks for.
+	HistoryLimit int
+	Injected     v1beta1.SidecarSetInjectRevision
 	// Containers that run beside the application, in spec order: containers, then native sidecars.
 	Containers []Wanted
 	// ResourceVersion of the SidecarSet: it grows, and so tells the versions of a hot upgrade apart.
@@ -59,8 +66,9 @@ type Set struct {
 	MaxUnavailable int
 	// Partition and MaxUnavailableText are the numbers as the user wrote them, for messages.
 	Partition, MaxUnavailableText string
-	// Conditions of the last status, so that transition times survive.
+	// Conditions of the last status, so that transition times survive, and the revision that it named.
 	Conditions []metav1.Condition
+	LastNamed  string
 }
 
 // Container is a sidecar's name and image.
@@ -84,6 +92,8 @@ type Pod struct {
 	Labels map[string]string
 	// Hash and HashWithoutImage are the SidecarSet version that the Pod's annotations name.
 	Hash, HashWithoutImage string
+	// Revision is the name of the revision that they name; empty if they do not say.
+	Revision string
 	// Unreadable is what is wrong with the Pod's bookkeeping annotations; empty if nothing is.
 	Unreadable string
 	// Sidecars of this set in the Pod, with what kubelet reports of them.
@@ -200,11 +210,15 @@ func (p *Pod) sidecar(name string) *Sidecar {
 	return nil
 }
 
-// Observe resolves a spec's numbers against its Pods, which it keeps and does not change. Malformed numbers or
-// selectors are an error.
-func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, error) {
+// Observe resolves a spec's numbers against its Pods, which it keeps and does not change, and its version against
+// its revisions. Malformed numbers or selectors are an error.
+func Observe(set *v1beta1.SidecarSet, pods []Pod, history revision.History, now time.Time) (Observed, error) {
 	strategy := &set.Spec.UpdateStrategy
 	hashes, err := revision.Of(&set.Spec)
+	if err != nil {
+		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
+	}
+	revisions, err := revision.Decide(set, hashes, history)
 	if err != nil {
 		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 	}
@@ -213,13 +227,19 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, erro
 		Generation:         set.Generation,
 		Hash:               hashes.Full,
 		HashWithoutImage:   hashes.WithoutImage,
-		Revision:           revision.Name(set.Name, hashes.Full),
+		Revision:           revisions.Name,
+		Waiting:            revisions.Waiting,
+		HistoryLimit:       historyLimit(&set.Spec),
 		ResourceVersion:    set.ResourceVersion,
 		NotUpdate:          strategy.Type == v1beta1.NotUpdate,
 		Paused:             strategy.Paused,
 		Partition:          text(strategy.Partition, "0"),
 		MaxUnavailableText: text(strategy.MaxUnavailable, "1"),
 		Conditions:         set.Status.Conditions,
+		LastNamed:          set.Status.LatestRevision,
+	}
+	if injected := set.Spec.InjectionStrategy.Revision; injected != nil {
+		s.Injected = *injected
 	}
 	if s.Annotations, err = annotation.Prepare(set.Spec.PatchPodMetadata); err != nil {
 		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
@@ -245,7 +265,14 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, now time.Time) (Observed, erro
 	if s.MaxUnavailable, err = rollout.MaxUnavailable(strategy.MaxUnavailable, len(pods)); err != nil {
 		return Observed{}, fmt.Errorf("SidecarSet %s: spec.updateStrategy: %w", set.Name, err)
 	}
-	return Observed{Set: s, Pods: pods, Now: now}, nil
+	return Observed{Set: s, Revisions: revisions, Pods: pods, Now: now}, nil
+}
+
+func historyLimit(spec *v1beta1.SidecarSetSpec) int {
+	if spec.RevisionHistoryLimit == nil {
+		return revision.DefaultHistoryLimit
+	}
+	return int(*spec.RevisionHistoryLimit)
 }
 
 // text returns a number as the user wrote it.

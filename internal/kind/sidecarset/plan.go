@@ -20,8 +20,9 @@ import (
 //
 // After the updates come the writes of the condition SidecarSetUpgradable (upgradable.go), which a held Pod may get too.
 //
-// Steps are in the order they are to be carried out, holds in the order of obs.Pods: to sort ten thousand
-// holds at every look would cost more than the decision.
+// Steps are in the order they are to be carried out: the newest revision is written before a Pod is told its name,
+// and old ones are deleted last. Holds are in the order of obs.Pods: to sort ten thousand holds at every look would
+// cost more than the decision.
 func Plan(obs Observed) plan.Plan {
 	now := obs.Now.Unix()
 	verdicts := make([]verdict, len(obs.Pods))
@@ -46,8 +47,9 @@ func Plan(obs Observed) plan.Plan {
 	taken, costing := choose(obs, verdicts, window, counts)
 	why := explain(&obs.Set, window, len(taken), costing, counts)
 	told := conditions(obs, verdicts)
+	pods := slices.Concat(resetSteps(obs, verdicts, counts[resets]), steps(obs, taken, why), told)
 	return plan.Plan{
-		Steps: slices.Concat(resetSteps(obs, verdicts, counts[resets]), steps(obs, taken, why), told), Holds: holds(obs, verdicts, why),
+		Steps: withRevisions(obs, pods, counts[waitsForCache]), Holds: holds(obs, verdicts, why),
 		WakeAfter: wakeAfter(obs.Now, sure, len(told)),
 	}
 }
@@ -78,6 +80,7 @@ const (
 	// resets its hot upgrade's old container.
 	resets
 	waitsForCache
+	waitsForRevision
 	notUpdate
 	paused
 	unreadable
@@ -141,6 +144,8 @@ func obstacle(s *Set, p *Pod) verdict {
 		return unmergeable
 	case p.Refused != "":
 		return refused
+	case s.Waiting:
+		return waitsForRevision
 	}
 	return free
 }

@@ -83,9 +83,10 @@ func (p *Pod) readAnnotations(annotations map[string]string, set string) (sideca
 			return ""
 		}
 	}
-	p.Hash, sidecarList = inplace.HashOf(p.HashJSON, set)
-	p.HashWithoutImage, _ = inplace.HashOf(withoutImage, set)
-	return sidecarList
+	entry := inplace.EntryOf(p.HashJSON, set)
+	p.Hash, p.Revision = entry.Hash, entry.Revision
+	p.HashWithoutImage = inplace.EntryOf(withoutImage, set).Hash
+	return entry.SidecarList
 }
 
 // readContainers records the set's containers in the Pod: those that the hash annotation names or, where its

@@ -9,7 +9,7 @@ import (
 
 // Why a Pod that does not have the newest version is held.
 const (
-	// WaitingForCache: we wrote to the Pod and wait to see the result.
+	// WaitingForCache: we wrote to the Pod, or the newest revision, and wait to see the result.
 	WaitingForCache plan.Reason = "WaitingForCache"
 	// NotUpdate: updateStrategy.type NotUpdate leaves running Pods as they are.
 	NotUpdate plan.Reason = "NotUpdate"
@@ -37,18 +37,19 @@ const (
 // reasonOf names a verdict for users.
 func reasonOf(v verdict) plan.Reason {
 	return [verdictCount]plan.Reason{
-		waitsForCache:   WaitingForCache,
-		notUpdate:       NotUpdate,
-		paused:          Paused,
-		unreadable:      UnreadableAnnotation,
-		unmergeable:     UnreadableAnnotation,
-		needsRecreation: NeedsRecreation,
-		notSelected:     NotSelected,
-		refused:         RefusedByAPIServer,
-		waitsForKubelet: WaitingForKubelet,
-		migrating:       HotUpgrading,
-		keptByPartition: KeptByPartition,
-		waitsForBudget:  WaitingForBudget,
+		waitsForCache:    WaitingForCache,
+		waitsForRevision: WaitingForCache,
+		notUpdate:        NotUpdate,
+		paused:           Paused,
+		unreadable:       UnreadableAnnotation,
+		unmergeable:      UnreadableAnnotation,
+		needsRecreation:  NeedsRecreation,
+		notSelected:      NotSelected,
+		refused:          RefusedByAPIServer,
+		waitsForKubelet:  WaitingForKubelet,
+		migrating:        HotUpgrading,
+		keptByPartition:  KeptByPartition,
+		waitsForBudget:   WaitingForBudget,
 	}[v]
 }
 
@@ -72,6 +73,7 @@ func explain(s *Set, w rollout.Window, taking, costing int, n counts) reasons {
 		bookkeeping: update + "; its images are those already, nothing restarts",
 	}
 	r.holds[waitsForCache] = "our last write to the pod has not come back yet"
+	r.holds[waitsForRevision] = "our last write to the revisions has not come back yet"
 	r.holds[notUpdate] = "updateStrategy.type is NotUpdate; only new pods get the new version"
 	r.holds[paused] = "updateStrategy.paused is true"
 	r.holds[needsRecreation] = "fields other than the image changed; recreate the pod to get them"

@@ -23,7 +23,11 @@ func Status(obs Observed, p plan.Plan) v1beta1.SidecarSetStatus {
 		ReadyPods:          int32(t.ready),
 		UpdatedReadyPods:   int32(t.updatedReady),
 		LatestRevision:     obs.Set.Revision,
+		CollisionCount:     obs.Revisions.Collisions,
 		Conditions:         append([]metav1.Condition(nil), obs.Set.Conditions...),
+	}
+	if obs.Set.Waiting { // it may not be there yet
+		status.LatestRevision = obs.Set.LastNamed
 	}
 	for _, c := range []metav1.Condition{readyCondition(&obs.Set, t), progressing(&obs.Set, t), pausedCondition(&obs.Set)} {
 		c.ObservedGeneration = obs.Set.Generation

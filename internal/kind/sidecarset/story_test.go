@@ -19,6 +19,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/sim"
 )
 
@@ -28,9 +29,9 @@ var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") /
 // the name of every other section is something that happens, and its text is the plan that follows, which is then
 // carried out. To tell a new one, write the section names and run with -update.
 //
-// In a world: "10 pods web", with "labelled canary=true" if wanted, and settings as in "user sets …"; "grace 3600"
-// gives the Pods that follow a grace period, in seconds; with an "old kubelet", nobody says which generation of a Pod
-// was looked at.
+// In a world: "10 pods web", with "labelled canary=true" if wanted, settings as in "user sets …", and "revisions told"
+// if the story is about these; "grace 3600" gives the Pods that follow a grace period, in seconds; with an "old
+// kubelet", nobody says which generation of a Pod was looked at.
 // What may happen is listed in (*story).happens.
 func TestStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/seq/*.txtar")
@@ -71,6 +72,7 @@ func play(t *testing.T, text string) string {
 			told.WriteString(body)
 		case "world":
 			s.make(t, body)
+			s.keep(t)
 			fmt.Fprintf(&told, "-- world --\n%s", body)
 		default:
 			s.now += 10 * time.Second
@@ -100,6 +102,8 @@ type story struct {
 	grace    *int64            // of the Pods that are made
 	images   sim.Images        // of the node
 	old      bool              // kubelet does not say which generation it looks at
+	history  revision.History
+	told     bool // revisions are told of, too
 }
 
 type pod struct {
@@ -140,6 +144,8 @@ func (s *story) make(t *testing.T, body string) {
 				t.Fatal(err)
 			}
 			s.grace = &seconds
+		case strings.TrimSpace(line) == "revisions told":
+			s.told = true
 		case len(words) == 2:
 			s.sets(t, words[0], words[1])
 		case len(words) > 0:
@@ -207,7 +213,7 @@ func (s *story) round(t *testing.T) string {
 		records = append(records, r)
 		byName[p.Name] = p
 	}
-	obs, err := sidecarset.Observe(s.set, records, s.clock())
+	obs, err := sidecarset.Observe(s.set, records, s.history, s.clock())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,6 +224,10 @@ func (s *story) round(t *testing.T) string {
 	s.set.Status = sidecarset.Status(obs, p)
 	told := s.tellPlan(p) + tellStatus(s.set.Status)
 	for _, step := range p.Steps {
+		if step.Revision != nil {
+			s.revise(step)
+			continue
+		}
 		s.apply(t, byName[step.Unit.Name], step)
 	}
 	return told
@@ -262,6 +272,17 @@ func (s *story) sets(t *testing.T, what, value string) {
 			containers = append(containers, v1beta1.SidecarContainer{Container: corev1.Container{Name: name, Image: value}})
 		}
 		s.set.Spec.Containers = containers
+	case "volume":
+		if s.set.Spec.Volumes = nil; value != "none" {
+			s.set.Spec.Volumes = []corev1.Volume{{Name: value}}
+		}
+	case "customVersion":
+		s.set.Spec.CustomVersion = value
+	case "revisionHistoryLimit":
+		limit := int32(number.IntValue())
+		s.set.Spec.RevisionHistoryLimit = &limit
+	case "injectionRevision":
+		s.set.Spec.InjectionStrategy.Revision = &v1beta1.SidecarSetInjectRevision{CustomVersion: &value}
 	case "partition":
 		strategy.Partition = &number
 	case "maxUnavailable":

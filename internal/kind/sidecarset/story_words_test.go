@@ -20,6 +20,8 @@ import (
 //	user sets image|emptyImage|lifecycle|env|container|partition|maxUnavailable|paused|type|selector VALUE
 //	user sets weights KEY=VALUE:WEIGHT,…|ordered KEY,…|scatter KEY=VALUE,…
 //	user sets annotation POLICY:KEY=VALUE (patchPodMetadata; without a policy: the default)
+//	user sets volume|customVersion|revisionHistoryLimit|injectionRevision VALUE
+//	user deletes the newest revision    the revision's write is not seen|is seen
 //	user deletes POD                    user creates N pods PREFIX
 //	kubelet restarts POD…|all           POD… becomes ready|unready
 //	kubelet starts POD…|all             which are not ready yet
@@ -34,6 +36,10 @@ func (s *story) happens(t *testing.T, what string) {
 	switch {
 	case first == "user sets":
 		s.sets(t, words[2], words[3])
+	case what == "user deletes the newest revision":
+		s.history.Records = s.history.Records[:len(s.history.Records)-1]
+	case strings.HasPrefix(what, "the revision's write is "):
+		s.history.Unseen = strings.HasSuffix(what, "not seen")
 	case first == "user deletes":
 		s.pods = slices.DeleteFunc(s.pods, func(p *pod) bool { return slices.Contains(words[2:], p.Name) })
 	case first == "user creates":
@@ -151,11 +157,14 @@ func (s *story) tellPlan(p plan.Plan) string {
 		pods[key] = append(pods[key], name)
 	}
 	for _, step := range p.Steps {
-		if c := step.Change.Condition; c != nil {
+		switch c := step.Change.Condition; {
+		case c != nil:
 			add("tell", fmt.Sprintf("%s: %s %s %s %s", step.Why, c.Type, c.Status, c.Reason, c.Message), step.Unit.Name)
-			continue
+		case step.Revision == nil:
+			add("take", step.Why+tellAnnotations(step.Change), step.Unit.Name)
+		case s.told:
+			add(string(step.Verb), step.Why, s.versions[step.Target])
 		}
-		add("take", step.Why+tellAnnotations(step.Change), step.Unit.Name)
 	}
 	for _, h := range p.Holds {
 		add("hold", string(h.Reason)+": "+h.Why, h.Unit.Name)

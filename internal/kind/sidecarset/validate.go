@@ -80,6 +80,8 @@ func checks() []func(subject) field.ErrorList {
 		pullSecretsAreNamed,
 		metadataIsValid,
 		numbersAreValid,
+		historyLimitIsValid,
+		customVersionIsValid,
 		partitionOrSelector,
 		priorityIsValid,
 		scatterIsValid,

@@ -257,8 +257,12 @@ func (s *Set) prepareVersions(set *v1beta1.SidecarSet) error {
 	if s.hashWithoutImage, err = json.Marshal(version); err != nil {
 		return fmt.Errorf("write its version: %w", err)
 	}
+	identity, err := revision.IdentityOf(&set.Spec)
+	if err != nil {
+		return err
+	}
 	version.SidecarSetHash = hashes.Full
-	version.SidecarSetControllerRevision = revision.Name(set.Name, hashes.Full)
+	version.SidecarSetControllerRevision = revision.Name(set.Name, identity.Hash, set.Status.CollisionCount)
 	if s.hash, err = json.Marshal(version); err != nil {
 		return fmt.Errorf("write its version: %w", err)
 	}

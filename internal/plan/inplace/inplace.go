@@ -235,14 +235,23 @@ func names(reported, image string) bool {
 	return reported == image || strings.HasSuffix(reported, "/"+image)
 }
 
-// HashOf returns the hash that a hash annotation names for a set, and the JSON list of the set's containers
-// where it says so. It reads both forms: a map of entries, and the legacy map of hashes. The annotation passed
-// CheckObject.
-func HashOf(annotation, set string) (hash, sidecarList string) {
+// Entry is what a hash annotation says of a set.
+type Entry struct {
+	// Hash of the set's containers.
+	Hash string
+	// Revision names the set's revision; empty in the legacy form.
+	Revision string
+	// SidecarList is the JSON list of the set's containers, empty where the annotation does not say.
+	SidecarList string
+}
+
+// EntryOf returns what a hash annotation says of a set. It reads both forms: a map of entries, and the legacy map
+// of hashes. The annotation passed CheckObject.
+func EntryOf(annotation, set string) Entry {
 	entry, _ := Get(annotation, set)
 	if legacy, ok := Text(entry); ok {
-		return legacy, ""
+		return Entry{Hash: legacy}
 	}
-	sidecarList, _ = Get(entry, "sidecarList")
-	return GetText(entry, "hash"), sidecarList
+	list, _ := Get(entry, "sidecarList")
+	return Entry{Hash: GetText(entry, "hash"), Revision: GetText(entry, "controllerRevision"), SidecarList: list}
 }

@@ -78,8 +78,8 @@ func TestChange_annotations(t *testing.T) {
 			if name == "other sets stay, to the letter" && (got.Annotations[0].To != c.wantHash) {
 				t.Errorf("hash annotation is\n%s\nwant\n%s", got.Annotations[0].To, c.wantHash)
 			}
-			if hash, list := HashOf(got.Annotations[0].To, "logtail"); hash != "h2" || list != `["logtail","agent"]` {
-				t.Errorf("HashOf the result = %q, %q", hash, list)
+			if e := EntryOf(got.Annotations[0].To, "logtail"); e.Hash != "h2" || e.Revision == "" || e.SidecarList != `["logtail","agent"]` {
+				t.Errorf("EntryOf the result = %+v", e)
 			}
 		})
 	}
@@ -212,15 +212,15 @@ func TestHashOf_readsBothForms(t *testing.T) {
 		`{"x":{"logtail":"wrong"}}`: {"", ""},
 		`{}`:                        {"", ""},
 	} {
-		if hash, list := HashOf(annotation, "logtail"); hash != want[0] || list != want[1] {
-			t.Errorf("HashOf(%s) = %q, %q; want %q", annotation, hash, list, want)
+		if e := EntryOf(annotation, "logtail"); e.Hash != want[0] || e.SidecarList != want[1] {
+			t.Errorf("EntryOf(%s) = %+v; want %q", annotation, e, want)
 		}
 	}
 }
 
 func TestHashOf_allocatesNothing(t *testing.T) {
 	annotation := `{"a":{"hash":"x","sidecarList":["a"]},"logtail":{"hash":"h1","sidecarList":["logtail"]}}`
-	if n := testing.AllocsPerRun(100, func() { HashOf(annotation, "logtail") }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { EntryOf(annotation, "logtail") }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }

@@ -4,7 +4,11 @@
 // not make a new version. Hashes are made here and nowhere else; what else a revision keeps (volumes, init
 // containers …) is not part of them, because a change of it does not concern running Pods.
 //
-// Start at Of.
+// A revision is a ControllerRevision that keeps five fields of a spec (content.go). Its name is made of all
+// five, so a change of volumes makes a new revision and updates no Pod. Which revisions are written, numbered
+// anew and forgotten is in history.go.
+//
+// Start at Of and Decide.
 package revision
 
 import (
@@ -84,9 +88,6 @@ func normal(all []*v1beta1.SidecarContainer) []v1beta1.SidecarContainer {
 	return list
 }
 
-// Name returns the name of a SidecarSet's revision.
-func Name(set, hash string) string { return set + "-" + hash }
-
 // normalize brings to one form what says the same in several.
 func normalize(c *v1beta1.SidecarContainer) {
 	if p := c.ShareVolumeDevicePolicy; p != nil && p.Type != v1beta1.ShareVolumePolicyEnabled {
@@ -105,6 +106,11 @@ func (c content) hash() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("hash containers: %w", err)
 	}
+	return short(data), nil
+}
+
+// short is the hash of a text as it stands in names and annotations.
+func short(data []byte) string {
 	sum := sha256.Sum256(data)
-	return rand.SafeEncodeString(hex.EncodeToString(sum[:])[:hashLength]), nil
+	return rand.SafeEncodeString(hex.EncodeToString(sum[:])[:hashLength])
 }
