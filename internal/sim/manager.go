@@ -151,6 +151,10 @@ func (m *manager) wake(d time.Duration) {
 // observe gathers what the cache and the ledger say, and remembers for the properties which versions these were.
 func (m *manager) observe(history revision.History) (sidecarset.Observed, *snapshot, error) {
 	snap := &snapshot{m: m, set: m.set, rvs: make([]int, len(m.w.lives)), byTime: make([]bool, len(m.w.lives))}
+	snap.history = make(map[string]int, len(m.revisions))
+	for name, r := range m.revisions {
+		snap.history[name] = r.rv
+	}
 	marks, conditions := m.ledger.Marks(m.shown, m.w.clock()), m.conditions.Marks(m.shown, m.w.clock())
 	pods := m.observed[:0]
 	for _, name := range m.w.names {

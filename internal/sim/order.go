@@ -92,6 +92,9 @@ func progressOf(s *snapshot, obs sidecarset.Observed, p plan.Plan) map[string]pr
 	for _, step := range p.Of(plan.UpdateInPlace) {
 		taking[step.Unit.UID] = true
 	}
+	for _, step := range p.Of(plan.ResetContainer) {
+		blocked[step.Unit.UID] = true // something else comes first
+	}
 	for _, h := range p.Holds {
 		blocked[h.Unit.UID] = !waits(h) && h.Reason != sidecarset.WaitingForCache
 	}

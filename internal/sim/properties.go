@@ -33,7 +33,7 @@ import (
 //	            that got it after the version observed and not from this process.
 //	spec        Neither paused nor NotUpdate in the spec observed; the target is that spec's version; the selector
 //	            matches the Pod; the Pod differs in images only.
-//	named       A Pod is told of a revision that is there and has the content of the spec observed.
+//	named       A Pod is told of a revision that is there, or was when observed, and has the content of the spec observed.
 //	numbers     A revision gets a number above those of all revisions that the process can know.
 //	kept        The newest revision, and one that an observed Pod uses, is not deleted.
 //	once        No Pod is patched to the version it has.
@@ -69,6 +69,8 @@ type snapshot struct {
 	// byTime tells of these that only time tells what they run.
 	byTime             []bool
 	hash, withoutImage string
+	// history are the versions of the revisions.
+	history map[string]int
 }
 
 // known tells whether the process can know what has been so since a version: it observed that version, or wrote

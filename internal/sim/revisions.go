@@ -171,7 +171,7 @@ func (w *World) checkRevision(s *snapshot, step plan.Step, old keptRevision) {
 		w.violate("complete", "%s %s has no reason", step.Verb, step.Unit)
 	}
 	if step.Verb != plan.DeleteRevision {
-		w.checkNumber(s.m, step)
+		w.checkNumber(s, step)
 		return
 	}
 	if old.record.Hash == identityOf(&s.set.Spec) {
@@ -185,15 +185,15 @@ func (w *World) checkRevision(s *snapshot, step plan.Step, old keptRevision) {
 	}
 }
 
-// checkNumber checks that a number is above all of the revisions that the process can know: it has seen them, or
-// written them itself.
-func (w *World) checkNumber(m *manager, step plan.Step) {
+// checkNumber checks that a number is above all of the revisions that the process can know: it has observed them,
+// or written them itself.
+func (w *World) checkNumber(s *snapshot, step plan.Step) {
 	if step.Revision.Number == step.Revision.From {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.revisions)) {
 		r := w.revisions[name]
-		known := m.revisions[name].rv >= r.rv || m.revised[name] == r.rv
+		known := s.history[name] >= r.rv || s.m.revised[name] == r.rv
 		if !r.gone && known && r.record.Number >= step.Revision.Number {
 			w.violate("numbers", "%s gets number %d, and %s has %d", step.Unit, step.Revision.Number, name, r.record.Number)
 		}
@@ -205,6 +205,9 @@ func (w *World) checkNamed(s *snapshot, step plan.Step, next *corev1.Pod) {
 	r := w.revisions[step.Target]
 	if w.deleted[step.Target] {
 		return // by the user, and it may be again
+	}
+	if r.gone && s.history[step.Target] < r.rv && s.m.revised[step.Target] != r.rv {
+		return // by another leader, since it was observed
 	}
 	if r.rv == 0 || r.gone || r.record.Hash != identityOf(&s.set.Spec) {
 		w.violate("named", "%s is told of revision %s, which is not there or something else", step.Unit, step.Target)

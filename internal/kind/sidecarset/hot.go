@@ -17,7 +17,7 @@ func (p *Pod) hot(pair *Pair, now int64) inplace.Pair {
 	h := inplace.Pair{Name: pair.Name, Working: pair.Working}
 	for i, at := range pair.Halves {
 		s := &p.Sidecars[at]
-		h.Halves[i] = inplace.Half{Container: s.Name, Image: s.Image, Version: pair.Versions[i], Serves: s.serves(now), Might: s.Ready}
+		h.Halves[i] = inplace.Half{Container: s.Name, Image: s.Image, Version: pair.Versions[i], Serves: s.serves(now), Might: s.Ready && s.Settled}
 	}
 	return h
 }
@@ -83,8 +83,15 @@ func (p *Pod) mustFinish(s *Set, now int64) bool {
 	return false
 }
 
+// behind tells whether kubelet has not looked at the Pod's newest spec yet. Until then what it reports of a pair is of
+// containers before the last change, and which of them can go is not decided.
+func (p *Pod) behind() bool { return len(p.Sidecars) > 0 && p.Sidecars[0].Runs.Behind }
+
 // migration says what a hot upgrade waits for.
 func (p *Pod) migration(now int64) string {
+	if p.behind() {
+		return "kubelet has not looked at the last change yet"
+	}
 	for i := range p.Pairs {
 		pair := &p.Pairs[i]
 		work, other := &p.Sidecars[pair.Halves[pair.Working]], &p.Sidecars[pair.Halves[1-pair.Working]]

@@ -116,7 +116,7 @@ func judge(s *Set, p *Pod, now int64) verdict {
 			return refused
 		}
 		return migrating
-	case p.Migrating && p.mustFinish(s, now):
+	case p.Migrating && (p.behind() || p.mustFinish(s, now)):
 		return migrating
 	}
 	if v := obstacle(s, p); v != free {

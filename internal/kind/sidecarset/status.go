@@ -125,7 +125,7 @@ func recreate(t tally) string {
 
 // updates tells whether a plan updates a Pod.
 func updates(p plan.Plan) bool {
-	return slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Verb != plan.SetCondition })
+	return slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Verb == plan.UpdateInPlace || s.Verb == plan.ResetContainer })
 }
 
 // waits says why the Pods wait that do; of several reasons the one that tells most.

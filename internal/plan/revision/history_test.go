@@ -98,7 +98,7 @@ func TestName_isStableOverReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := []string{revision.Name("a", id.Hash, nil), revision.Name("a", id.Hash, ptr.To[int32](0)), revision.Name("a", id.Hash, ptr.To[int32](1))}
-	want := []string{"a-87vc52fwxfvbfb52", "a-87vc52fwxfvbfb52", "a-49v59v4bxzwz59c2"}
+	want := []string{"a-8d4f75bbw5dc47z4", "a-8d4f75bbw5dc47z4", "a-dd7fc5f47dwccd72"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}
