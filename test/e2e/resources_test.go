@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -47,7 +48,11 @@ spec:
 				"apply":             func() { kubectl(t, manifest, "apply", "-f", "-") },
 				"server-side apply": func() { kubectl(t, manifest, "apply", "--server-side", "--force-conflicts", "-f", "-") },
 				"replace": func() {
-					kubectl(t, strings.Replace(kubectl(t, "", "get", "--raw", path), `"cpu":"500m"`, `"cpu":0.5`, 1), "replace", "--raw", path, "-f", "-")
+					eventually(t, time.Minute, func(ctx context.Context) error { // the controller writes the status meanwhile
+						numbers := strings.Replace(kubectl(t, "", "get", "--raw", path), `"cpu":"500m"`, `"cpu":0.5`, 1)
+						_, err := cluster.KubectlIn(ctx, numbers, "replace", "--raw", path, "-f", "-")
+						return err
+					})
 				},
 			} {
 				for range 2 {
