@@ -90,7 +90,7 @@ type Hands struct {
 	slots  chan struct{}
 
 	mu sync.Mutex
-	// ledgers of each owner, one per verb: what becomes of one write to a unit says nothing of the other.
+	// ledgers of each owner, one per verb (see ledgerOf): what becomes of one write to a unit says nothing of the other.
 	ledgers   map[ownerKey]map[plan.Verb]*Ledger
 	revisions map[ownerKey]*RevisionLedger
 }
@@ -252,7 +252,17 @@ func (h *Hands) Marks(owner Owner, verb plan.Verb, shown func(plan.Unit) (string
 	return marks
 }
 
+// verbs are those that have a ledger.
 func verbs() []plan.Verb { return []plan.Verb{plan.UpdateInPlace, plan.SetCondition} }
+
+// ledgerOf returns the verb whose ledger a verb's writes are in. Updates and resets write the same part of a Pod, so
+// neither may be decided on before the other is seen.
+func ledgerOf(verb plan.Verb) plan.Verb {
+	if verb == plan.ResetContainer {
+		return plan.UpdateInPlace
+	}
+	return verb
+}
 
 // Awaits tells whether any new version of a unit matters, even if nothing that counts changed in it.
 func (h *Hands) Awaits(owner Owner, uid string) bool {
@@ -298,6 +308,7 @@ func (h *Hands) with(owner Owner, verb plan.Verb, f func(*Ledger)) {
 		own = map[plan.Verb]*Ledger{}
 		h.ledgers[owner.key()] = own
 	}
+	verb = ledgerOf(verb)
 	if own[verb] == nil {
 		own[verb] = &Ledger{}
 	}

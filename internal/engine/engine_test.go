@@ -199,3 +199,25 @@ func TestDo_aConditionIsAnotherMatter(t *testing.T) {
 		}
 	})
 }
+
+// TestDo_aResetIsAWriteToThePodAsAnUpdateIs: what becomes of the one decides about the other.
+func TestDo_aResetIsAWriteToThePodAsAnUpdateIs(t *testing.T) {
+	s := &script{answers: map[string]error{"p00": apierrors.NewForbidden(corev1.Resource("pods"), "p00", errors.New("a policy"))}}
+	h := NewHands(s, 1, testkit.Start)
+	p := plan.Plan{Steps: []plan.Step{
+		{Verb: plan.ResetContainer, Unit: unit("p00")}, {Verb: plan.ResetContainer, Unit: unit("p01")},
+	}}
+	if _, err := h.Do(t.Context(), owner(), p); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Next(owner()); got != time.Second {
+		t.Errorf("the refused reset is tried again after %s", got)
+	}
+	marks := h.Marks(owner(), plan.UpdateInPlace, at("6"))
+	if len(marks) != 2 || marks[0].Refused == "" || !marks[1].Unseen {
+		t.Errorf("marks %+v", marks)
+	}
+	if h.Marks(owner(), plan.UpdateInPlace, at("7")); h.Awaits(owner(), unit("p01").UID) {
+		t.Error("a reset that is seen is awaited still")
+	}
+}

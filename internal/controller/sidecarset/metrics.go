@@ -91,7 +91,7 @@ func (m *Metrics) looked(name string, status v1beta1.SidecarSetStatus, p plan.Pl
 	for i := range did.Refused {
 		refused[did.Refused[i].Step.Verb]++
 	}
-	if n := refused[plan.UpdateInPlace]; n > 0 { // they wait from now on, and perhaps nobody looks before the next try
+	if n := refused[plan.UpdateInPlace] + refused[plan.ResetContainer]; n > 0 { // they wait from now on, and perhaps nobody looks before the next try
 		if held == nil {
 			held = map[plan.Reason]int{}
 		}

@@ -111,12 +111,10 @@ func judge(s *Set, p *Pod, now int64) verdict {
 		return paused
 	case p.canReset(s, now):
 		return resets
-	case p.Hash == s.Hash && p.Unreadable == "":
+	case p.Unreadable == "" && (p.Hash == s.Hash || p.Migrating && (p.behind() || p.mustFinish(s, now))):
 		if p.Refused != "" {
 			return refused
 		}
-		return migrating
-	case p.Migrating && (p.behind() || p.mustFinish(s, now)):
 		return migrating
 	}
 	if v := obstacle(s, p); v != free {
