@@ -206,7 +206,7 @@ func (m *manager) reconcile() {
 		return
 	}
 	p := m.w.subject.Plan(obs)
-	snap.set, snap.hash, snap.withoutImage = m.set, obs.Set.Hash, obs.Set.HashWithoutImage
+	snap.set, snap.hash, snap.withoutImage, snap.decided = m.set, obs.Set.Hash, obs.Set.HashWithoutImage, obs.Set
 	m.w.checkPlan(snap, obs, p)
 	if p.WakeAfter > 0 {
 		m.wake(p.WakeAfter)

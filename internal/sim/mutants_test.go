@@ -109,7 +109,7 @@ func mutants() map[string]mutant {
 		"budget off by one":                             {planOf(func(o *sidecarset.Observed) { o.Set.MaxUnavailable++ }), "budget"},
 		"counts only updated pods as unavailable": {planOf(func(o *sidecarset.Observed) {
 			for i := range o.Pods {
-				if p := &o.Pods[i]; p.Hash != o.Set.Hash && !p.Available(o.Now.Unix()) {
+				if p := &o.Pods[i]; p.Hash != o.Set.Hash && !p.Available(&o.Set, o.Now.Unix()) {
 					o.Set.MaxUnavailable++
 				}
 			}

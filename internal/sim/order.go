@@ -47,7 +47,7 @@ func (w *World) checkOrder(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	groups := progressOf(s, obs, p)
 	for _, step := range p.Of(plan.UpdateInPlace) {
 		chosen := pods[step.Unit.UID]
-		if !chosen.Available(obs.Now.Unix()) || len(step.Change.Images) == 0 {
+		if !chosen.Available(&obs.Set, obs.Now.Unix()) || len(step.Change.Images) == 0 {
 			continue // costs nothing
 		}
 		for _, h := range p.Holds {

@@ -69,6 +69,8 @@ type snapshot struct {
 	// byTime tells of these that only time tells what they run.
 	byTime             []bool
 	hash, withoutImage string
+	// decided is the set as the decision saw it.
+	decided sidecarset.Set
 	// history are the versions of the revisions.
 	history map[string]int
 }
@@ -283,7 +285,7 @@ func (w *World) mistaken(s *snapshot) (names []string) {
 	for i := range s.m.observed {
 		p := &s.m.observed[i]
 		v, ok := w.lives[s.m.pods[p.Unit.Name].of].at(s.m.pods[p.Unit.Name].rv)
-		if p.Available(w.clock().Unix()) && (!ok || !v.available && !w.timeTells(s, w.lives[s.m.pods[p.Unit.Name].of])) {
+		if p.Available(&s.decided, w.clock().Unix()) && (!ok || !v.available && !w.timeTells(s, w.lives[s.m.pods[p.Unit.Name].of])) {
 			names = append(names, fmt.Sprintf("%s (%+v, %s)", p.Unit.Name, p.Sidecars, p.StateJSON))
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 )
 
 // TestWitness_seesWhatNoLookSees: the report that kubelet makes when it looks at a rollback is gone before the next
@@ -39,7 +41,7 @@ func TestWitness_seesWhatNoLookSees(t *testing.T) {
 	kubelet(starts("containerd://2"))
 	w.look(set.Name)
 	roster := w.r.records.inbox(set.Name).roster
-	if got := roster.pods[0]; !got.Available(w.now.Unix()) || got.Sidecars[0].Runs.MadeFrom != "logtail:1" {
+	if got := roster.pods[0]; !got.Available(&sidecarset.Set{}, w.now.Unix()) || got.Sidecars[0].Runs.MadeFrom != "logtail:1" {
 		t.Errorf("the pod is not available, or nobody knows why: %+v", got)
 	}
 	kubelet(func(pod *corev1.Pod) { pod.UID = "another" })

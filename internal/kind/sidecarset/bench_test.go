@@ -43,7 +43,7 @@ func rollout(tb testing.TB, n int, image string) sidecarset.Observed {
 			runs[j].Start(pod.Spec.Containers[j].Image, sim.Images{}, created)
 		}
 		record, ok := sidecarset.Project(sim.Report(pod, runs, true, 1, created), set.Name)
-		if !ok || !record.Available(now.Unix()) {
+		if !ok || !record.Available(&sidecarset.Set{}, now.Unix()) {
 			tb.Fatalf("record %+v, %v", record, ok)
 		}
 		pods = append(pods, record)

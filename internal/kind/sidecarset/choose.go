@@ -22,7 +22,7 @@ import (
 func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) (chosen []int32, costing int) {
 	candidates := among(verdicts, n[free]+n[costly], free, costly)
 	room := min(w.Room(), len(candidates))
-	before := func(a, b int32) int { return compareDefault(&obs.Pods[a], &obs.Pods[b], obs.Now.Unix()) }
+	before := func(a, b int32) int { return compareDefault(&obs.Set, &obs.Pods[a], &obs.Pods[b], obs.Now.Unix()) }
 	if room < len(candidates) || w.Budget() > 0 { // otherwise there is nothing to be first for
 		before = sequence(obs, verdicts, candidates)
 	}
@@ -61,7 +61,7 @@ func sequence(obs Observed, verdicts []verdict, candidates []int32) func(a, b in
 		if verdicts[a] != verdicts[b] {
 			return int(verdicts[a]) - int(verdicts[b])
 		}
-		return compareDefault(&obs.Pods[a], &obs.Pods[b], now)
+		return compareDefault(&obs.Set, &obs.Pods[a], &obs.Pods[b], now)
 	}
 	if !obs.Set.Priority.None() {
 		ranks := make([]order.Rank, len(obs.Pods))

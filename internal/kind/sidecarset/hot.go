@@ -2,6 +2,7 @@ package sidecarset
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
@@ -39,11 +40,37 @@ func (p *Pod) current(c *Wanted) *Sidecar {
 	return &p.Sidecars[pair.Halves[pair.Working]]
 }
 
+// migrates is Migrating for the hot upgrades that the set has still. One of a container that the set has no more stays
+// where it is, until the Pod is recreated: the image to make its old container idle is not known any more.
+func (p *Pod) migrates(s *Set) bool {
+	return p.Migrating && slices.ContainsFunc(p.Pairs, func(pair Pair) bool {
+		return s.empty(pair.Name) != "" && p.hot(&pair, 0).Migrating()
+	})
+}
+
+// whyUnreadable says which of the Pod's annotations cannot be read; it is empty when there is none.
+func whyUnreadable(s *Set, p *Pod) string {
+	if p.Unreadable != "" {
+		return p.Unreadable
+	}
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		if !c.Hot || p.pair(c.Name) != nil {
+			continue
+		}
+		if two := inplace.HotNames(c.Name); p.sidecar(two[0]) != nil && p.sidecar(two[1]) != nil {
+			return fmt.Sprintf("annotation %s does not say which of %s and %s works; mend it, as in {%q:%q}",
+				v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation, two[0], two[1], c.Name, two[0])
+		}
+	}
+	return ""
+}
+
 // canReset tells whether the old containers of the Pod's hot upgrades can be made idle: the new ones serve, nothing
 // else of the set is under way, and the Pod's other containers are ready. The others are not waited for when the spec
 // wants something that only comes after.
 func (p *Pod) canReset(s *Set, now int64) bool {
-	if !p.Migrating || p.Unreadable != "" || p.Refused != "" {
+	if !p.migrates(s) || p.Unreadable != "" || p.Refused != "" {
 		return false
 	}
 	if p.mustFinish(s, now) {
@@ -51,9 +78,9 @@ func (p *Pod) canReset(s *Set, now int64) bool {
 	}
 	old := make(map[int]bool, len(p.Pairs))
 	for i := range p.Pairs {
-		if pair := &p.Pairs[i]; p.hot(pair, now).Migrating() {
+		if pair := &p.Pairs[i]; p.hot(pair, now).Migrating() && s.empty(pair.Name) != "" {
 			old[pair.Halves[1-pair.Working]] = true
-			if !p.Sidecars[pair.Halves[pair.Working]].serves(now) || s.empty(pair.Name) == "" {
+			if !p.Sidecars[pair.Halves[pair.Working]].serves(now) {
 				return false
 			}
 		}

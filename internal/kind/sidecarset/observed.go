@@ -175,9 +175,10 @@ type Pair struct {
 }
 
 // Available tells whether the Pod serves, as far as is known at a time (seconds since 1970): ready, no image change
-// under way, no hot upgrade between its beginning and its end, and no write of ours whose effect is not seen yet.
-func (p *Pod) Available(now int64) bool {
-	return p.Ready && p.settled(now) && !p.Unseen && !p.Migrating
+// under way, no hot upgrade of the set between its beginning and its end, and no write of ours whose effect is not seen
+// yet.
+func (p *Pod) Available(s *Set, now int64) bool {
+	return p.Ready && p.settled(now) && !p.Unseen && !p.migrates(s)
 }
 
 // sureFrom returns when time ends a doubt that the Pod is in; 0: never.

@@ -11,8 +11,8 @@ import (
 //
 //	unscheduled before scheduled; Pending before Unknown before Running; unavailable before available;
 //	ready for less time first; more restarts first; newer first; then by namespace and name.
-func compareDefault(a, b *Pod, now int64) int {
-	aServes, bServes := a.Available(now), b.Available(now)
+func compareDefault(s *Set, a, b *Pod, now int64) int {
+	aServes, bServes := a.Available(s, now), b.Available(s, now)
 	switch {
 	case a.Scheduled != b.Scheduled:
 		return falseFirst(a.Scheduled)

@@ -41,7 +41,7 @@ func TestCompareDefault_scenario20(t *testing.T) {
 	want := inOrder()
 	for i := range want {
 		for j := range want {
-			got := compareDefault(&want[i], &want[j], 0)
+			got := compareDefault(&Set{}, &want[i], &want[j], 0)
 			if i < j && got >= 0 || i > j && got <= 0 || i == j && got != 0 {
 				t.Errorf("%s against %s is %d", want[i].Unit, want[j].Unit, got)
 			}
@@ -49,7 +49,7 @@ func TestCompareDefault_scenario20(t *testing.T) {
 	}
 	shuffled := slices.Clone(want)
 	rand.New(rand.NewSource(1)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	slices.SortFunc(shuffled, func(a, b Pod) int { return compareDefault(&a, &b, 0) })
+	slices.SortFunc(shuffled, func(a, b Pod) int { return compareDefault(&Set{}, &a, &b, 0) })
 	if diff := cmp.Diff(want, shuffled); diff != "" {
 		t.Error(diff)
 	}
@@ -68,10 +68,10 @@ func TestCompareDefault_isAnOrder(t *testing.T) {
 	}
 	for range 200_000 {
 		a, b, c := random(), random(), random()
-		if compareDefault(a, b, 0) != -compareDefault(b, a, 0) {
+		if compareDefault(&Set{}, a, b, 0) != -compareDefault(&Set{}, b, a, 0) {
 			t.Fatalf("not antisymmetric: %+v, %+v", a, b)
 		}
-		if compareDefault(a, b, 0) <= 0 && compareDefault(b, c, 0) <= 0 && compareDefault(a, c, 0) > 0 {
+		if compareDefault(&Set{}, a, b, 0) <= 0 && compareDefault(&Set{}, b, c, 0) <= 0 && compareDefault(&Set{}, a, c, 0) > 0 {
 			t.Fatalf("not transitive: %+v, %+v, %+v", a, b, c)
 		}
 	}

@@ -34,7 +34,7 @@ func Plan(obs Observed) plan.Plan {
 		p := &obs.Pods[i]
 		verdicts[i] = judge(&obs.Set, p, now)
 		counts[verdicts[i]]++
-		if !p.Available(now) {
+		if !p.Available(&obs.Set, now) {
 			window.Unavailable++
 		}
 		if p.Unseen || p.Hash == obs.Set.Hash {
@@ -103,7 +103,7 @@ func judge(s *Set, p *Pod, now int64) verdict {
 	switch {
 	case p.Unseen:
 		return waitsForCache
-	case p.Hash == s.Hash && p.Unreadable == "" && !p.Migrating:
+	case p.Hash == s.Hash && !p.Migrating && whyUnreadable(s, p) == "":
 		return isNewest
 	case s.NotUpdate:
 		return notUpdate
@@ -111,7 +111,7 @@ func judge(s *Set, p *Pod, now int64) verdict {
 		return paused
 	case p.canReset(s, now):
 		return resets
-	case p.Unreadable == "" && (p.Hash == s.Hash || p.Migrating && (p.behind() || p.mustFinish(s, now))):
+	case p.Migrating && p.Unreadable == "" && (p.Hash == s.Hash || p.behind() || p.mustFinish(s, now)):
 		if p.Refused != "" {
 			return refused
 		}
@@ -123,7 +123,7 @@ func judge(s *Set, p *Pod, now int64) verdict {
 	if p.Ready && p.SettledFrom > now {
 		return waitsForKubelet
 	}
-	if !p.Available(now) || !changesImage(s, p) {
+	if !p.Available(s, now) || !changesImage(s, p) {
 		return free
 	}
 	return costly
@@ -132,7 +132,7 @@ func judge(s *Set, p *Pod, now int64) verdict {
 // obstacle says what of the Pod itself keeps it from being updated; free if nothing does.
 func obstacle(s *Set, p *Pod) verdict {
 	switch {
-	case p.Unreadable != "":
+	case whyUnreadable(s, p) != "":
 		return unreadable
 	case needsNewPod(s, p):
 		return needsRecreation
@@ -216,7 +216,7 @@ func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step 
 	switch {
 	case len(u.Images) == 0:
 		text = why.bookkeeping
-	case !p.Available(now):
+	case !p.Available(&obs.Set, now):
 		text = why.unavailable
 	}
 	change := version.Change(u.Pod)
@@ -247,7 +247,7 @@ func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
 		case refused:
 			h.Why = fmt.Sprintf("the API server refused the update: %s", pods[i].Refused)
 		case unreadable:
-			h.Why = pods[i].Unreadable
+			h.Why = whyUnreadable(&obs.Set, &pods[i])
 		case unmergeable:
 			h.Why = whyUnmergeable(&obs.Set, &pods[i])
 		case needsRecreation:

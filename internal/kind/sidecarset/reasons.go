@@ -62,7 +62,10 @@ type reasons struct {
 	lacking []lacking
 }
 
-type lacking struct{ container, why string }
+type lacking struct {
+	container *Wanted
+	why       string
+}
 
 // explain words the reasons of a plan that takes that many Pods, costing of them at the cost of the budget.
 func explain(s *Set, w rollout.Window, taking, costing int, n counts) reasons {
@@ -77,8 +80,9 @@ func explain(s *Set, w rollout.Window, taking, costing int, n counts) reasons {
 	r.holds[notUpdate] = "updateStrategy.type is NotUpdate; only new pods get the new version"
 	r.holds[paused] = "updateStrategy.paused is true"
 	r.holds[needsRecreation] = "fields other than the image changed; recreate the pod to get them"
-	for _, c := range s.Containers {
-		r.lacking = append(r.lacking, lacking{c.Name, "the pod was created without container " + c.Name + "; recreate it to get it"})
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		r.lacking = append(r.lacking, lacking{c, "the pod was created without container " + c.Name + "; recreate it to get it"})
 	}
 	r.holds[notSelected] = "updateStrategy.selector does not match the pod"
 	r.holds[waitsForKubelet] = "the pod is ready, and it is not sure yet that kubelet has carried out the last change"
@@ -117,7 +121,7 @@ func budgetText(s *Set, w rollout.Window, taking int) string {
 // recreate says why a Pod must be recreated.
 func (r *reasons) recreate(p *Pod) string {
 	for _, l := range r.lacking {
-		if p.sidecar(l.container) == nil {
+		if !p.Has(l.container) {
 			return l.why
 		}
 	}

@@ -64,7 +64,7 @@ func tell(obs Observed, p plan.Plan) tally {
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]
 		updated := pod.Hash == s.Hash && !pod.Unseen && pod.Unreadable == ""
-		ready := pod.Available(obs.Now.Unix())
+		ready := pod.Available(s, obs.Now.Unix())
 		t.updated += one(updated)
 		t.ready += one(ready)
 		t.updatedReady += one(updated && ready)

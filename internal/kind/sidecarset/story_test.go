@@ -266,6 +266,9 @@ func (s *story) sets(t *testing.T, what, value string) {
 		s.set.Spec.PatchPodMetadata = []v1beta1.SidecarSetPatchPodMetadata{{
 			PatchPolicy: v1beta1.SidecarSetPatchPolicyType(policy), Annotations: map[string]string{key: text},
 		}}
+	case "only": // this container and no other
+		name, _, _ := strings.Cut(value, ":")
+		s.set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: name, Image: value}}}
 	case "container": // one more; "none": the first one alone
 		containers := s.set.Spec.Containers[:1]
 		if name, _, ok := strings.Cut(value, ":"); ok {

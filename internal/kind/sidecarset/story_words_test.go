@@ -17,7 +17,7 @@ import (
 
 // happens does what a section's name says:
 //
-//	user sets image|emptyImage|lifecycle|env|container|partition|maxUnavailable|paused|type|selector VALUE
+//	user sets image|emptyImage|lifecycle|env|container|only|partition|maxUnavailable|paused|type|selector VALUE
 //	user sets weights KEY=VALUE:WEIGHT,…|ordered KEY,…|scatter KEY=VALUE,…
 //	user sets annotation POLICY:KEY=VALUE (patchPodMetadata; without a policy: the default)
 //	user sets volume|customVersion|revisionHistoryLimit|injectionRevision VALUE

@@ -20,6 +20,9 @@ import (
 // Idle is the version of a container that runs the empty image.
 const Idle = "0"
 
+// firstVersion is the version of the container that works from the beginning.
+const firstVersion = "1"
+
 // Pair is the two containers of a hot upgrade in one Pod.
 type Pair struct {
 	// Name of the SidecarSet's container.
@@ -63,7 +66,8 @@ type Turn struct {
 // Migrating tells whether both halves have a version: an upgrade has begun, and the old half is not idle yet.
 func (p Pair) Migrating() bool { return active(p.Halves[0]) && active(p.Halves[1]) }
 
-func active(h Half) bool { return h.Version != "" && h.Version != Idle }
+// active takes a version that is lost for one: that the half is idle has to be said, or its image would stay for good.
+func active(h Half) bool { return h.Version != Idle }
 
 // Upgrade brings an image to a Pair, in one step. resourceVersion is the SidecarSet's.
 //
@@ -84,12 +88,18 @@ func (p Pair) Upgrade(image, empty, resourceVersion string) Turn {
 	}
 	to := p.spare(empty)
 	from := 1 - to
-	next := strconv.FormatUint(max(number(resourceVersion), number(p.Halves[from].Version)+1, number(p.Halves[to].Version)+1), 10)
-	t.Working, t.Images[to] = to, image
-	t.Versions[to], t.Alts[to], t.Alts[from] = next, p.Halves[from].Version, next
-	if !active(p.Halves[from]) { // its annotation is lost, or both are idle
-		t.Alts[to] = Idle
+	old := p.Halves[from].Version
+	switch {
+	case number(old) != 0:
+	case p.Halves[from].Image == empty: // both are idle
+		old = Idle
+	default: // its annotation is lost
+		old = firstVersion
+		t.Versions[from] = old
 	}
+	next := strconv.FormatUint(max(number(resourceVersion), number(old)+1, number(p.Halves[to].Version)+1), 10)
+	t.Working, t.Images[to] = to, image
+	t.Versions[to], t.Alts[to], t.Alts[from] = next, old, next
 	return t
 }
 
