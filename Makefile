@@ -43,7 +43,7 @@ test-product: binaries cluster-binary ## The built product on a real API server
 	OUTRIGGER_BIN=$(BIN) $(GO) test -count=1 -timeout 30m -v ./test/e2e/...
 
 .PHONY: bench
-bench: ## Measure the goals (docs/goals.md): a table on the screen, JSON in bench-results/
+bench: binaries cluster-binary ## Measure the goals (docs/goals.md): a table on the screen, JSON in bench-results/
 	$(GO) run ./test/bench
 
 .PHONY: binaries

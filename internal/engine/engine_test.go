@@ -169,6 +169,21 @@ func TestLook_failsWithoutAnAnswerAndKeepsTheDoubt(t *testing.T) {
 
 // TestDo_aConditionIsAnotherMatter: what becomes of a condition's write says nothing of an update of the same Pod, and
 // the other way round. Both are bounded together.
+// A reset that was sent is waited for like an update: otherwise it is planned again before the cache shows it, once for
+// every look in between.
+func TestDo_aResetIsWaitedForLikeAnUpdate(t *testing.T) {
+	h := NewHands(&script{answers: map[string]error{}}, 1, time.Now)
+	p := steps(1)
+	p.Steps[0].Verb = plan.ResetContainer
+	if _, err := h.Do(t.Context(), Owner{}, p); err != nil {
+		t.Fatal(err)
+	}
+	before := func(plan.Unit) (string, bool) { return "6", true }
+	if marks := h.Marks(Owner{}, plan.UpdateInPlace, before); len(marks) != 1 || !marks[0].Unseen {
+		t.Errorf("Marks() = %+v, want the pod unseen", marks)
+	}
+}
+
 func TestDo_aConditionIsAnotherMatter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{takes: 100 * time.Millisecond, answers: map[string]error{

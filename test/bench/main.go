@@ -1,11 +1,12 @@
 // Command bench measures what docs/goals.md promises (`make bench`) and says for each goal whether it holds.
 //
-// It runs the repository's Go benchmarks, takes the figures they report and judges counts, allocations and
-// growth, which do not depend on the machine. Times are printed and never judged. The same figures are written
+// It runs the repository's Go benchmarks and rolls Pods on a dev cluster, takes the figures and judges counts,
+// allocations and growth, which do not depend on the machine. Times are printed and never judged. The same figures are written
 // as JSON to bench-results/. Goals are listed in goals.go.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -22,8 +23,9 @@ import (
 
 func main() {
 	out := flag.String("out", "bench-results/bench.json", "where the JSON goes")
+	few, many := flag.Int("few", 1000, "Pods of the smaller rollouts"), flag.Int("many", 10000, "Pods of the larger ones")
 	flag.Parse()
-	if err := run(*out); err != nil {
+	if err := run(*out, *few, *many); err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
 		os.Exit(1)
 	}
@@ -32,12 +34,15 @@ func main() {
 // figures maps "Benchmark/sub unit" to a value.
 type figures map[string]float64
 
-func run(out string) error {
+func run(out string, few, many int) error {
 	measured, err := measure()
 	if err != nil {
 		return err
 	}
-	verdicts, failed := judge(goals(), measured)
+	if err := measureRollouts(context.Background(), measured, few, many); err != nil {
+		return err
+	}
+	verdicts, failed := judge(append(goals(), rolloutGoals(few, many)...), measured)
 	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "GOAL\tWHAT\tMEASURED\tLIMIT\tHOLDS")
 	for _, v := range verdicts {

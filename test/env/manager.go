@@ -136,6 +136,23 @@ func (e *Env) signalDetached(sig syscall.Signal) error {
 	})
 }
 
+// ManagerPeakMemory is the most memory, in bytes, that the manager that runs has had in use.
+func (e *Env) ManagerPeakMemory() (float64, error) {
+	if e.manager == nil {
+		return 0, errors.New("no manager runs")
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.manager.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the manager's memory: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib float64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return 0, fmt.Errorf("read the manager's memory: %w", err)
+	}
+	return kib * 1024, nil
+}
+
 func isManager(pid int) bool {
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	return err == nil && strings.TrimSuffix(filepath.Base(exe), " (deleted)") == "manager"
