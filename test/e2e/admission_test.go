@@ -15,44 +15,6 @@ import (
 	"github.com/outrigger-project/outrigger/test/env"
 )
 
-// TestInjection_ofTheFirstExample is scenario rows 1, 2, 7, 9, 23 and 25: one file with a SidecarSet and a Pod.
-func TestInjection_ofTheFirstExample(t *testing.T) {
-	t.Cleanup(func() {
-		_, _ = cluster.Kubectl(context.Background(), "delete", "-f", "examples/01-logtail-sidecarset.yaml", "--ignore-not-found", "--grace-period=0", "--force")
-	})
-	kubectl(t, "", "apply", "-f", "examples/01-logtail-sidecarset.yaml")
-	pod, err := cluster.Client.CoreV1().Pods("default").Get(t.Context(), "test-pod", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(pod.Spec.Containers) != 2 || pod.Spec.Containers[0].Name != "logtail" {
-		t.Fatalf("containers are %v, want logtail first", names(pod))
-	}
-	sidecar := pod.Spec.Containers[0]
-	want := map[string]string{"TZ": "Asia/Shanghai", "IS_INJECTED": "true"}
-	for _, e := range sidecar.Env {
-		if want[e.Name] == e.Value {
-			delete(want, e.Name)
-		}
-	}
-	if len(want) > 0 {
-		t.Errorf("environment is %v, missing %v", sidecar.Env, want)
-	}
-	if sidecar.LivenessProbe == nil || sidecar.Resources.Limits.Memory().String() != "512Mi" {
-		t.Errorf("probe or resources did not pass through: %+v", sidecar)
-	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
-		out, err := cluster.Kubectl(ctx, "get", "sidecarset", "logtail-sidecarset", "--no-headers")
-		if err != nil {
-			return err
-		}
-		if f := strings.Fields(out); len(f) < 4 || strings.Join(f[1:4], "/") != "1/1/1" {
-			return fmt.Errorf("kubectl get sidecarset prints %q", out)
-		}
-		return nil
-	})
-}
-
 // TestInjection_followsTheSetAtOnce: a Pod created right after its SidecarSet is admitted is never missed.
 func TestInjection_followsTheSetAtOnce(t *testing.T) {
 	namespace(t, "at-once")
@@ -172,8 +134,8 @@ func TestManagerDown_onlyPodsThatMayBeSelectedWait(t *testing.T) {
 	}
 }
 
-// TestConversion_losesNothing writes v1alpha1, reads both versions, and writes back.
-func TestConversion_losesNothing(t *testing.T) {
+// TestRow6_ConversionLosesNothing writes v1alpha1, reads both versions, and writes back.
+func TestRow6_ConversionLosesNothing(t *testing.T) {
 	const manifest = `apiVersion: apps.kruise.io/v1alpha1
 kind: SidecarSet
 metadata: {name: converted}

@@ -3,12 +3,11 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -16,20 +15,10 @@ import (
 	"github.com/outrigger-project/outrigger/test/env"
 )
 
-// example applies one of examples/ as it is, and deletes its SidecarSet in the end.
-func example(t *testing.T, file, set string) {
-	t.Helper()
-	manifest, err := os.ReadFile(filepath.Join("..", "..", "examples", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	applySet(t, set, string(manifest))
-}
-
 // createOne makes a Pod and waits until a check of it is content.
 func createOne(t *testing.T, namespace string, labels map[string]string, edit func(*corev1.Pod)) *corev1.Pod {
 	t.Helper()
-	pod := env.WebPod(namespace, "web", map[string]string{"ready-delay": "300ms"})
+	pod := env.WebPod(namespace, "web", map[string]string{"devcluster.outrigger.dev/ready-delay": "300ms"})
 	pod.Labels = labels
 	if edit != nil {
 		edit(pod)
@@ -100,32 +89,31 @@ func hotStateOf(pod *corev1.Pod) hotState {
 	}
 }
 
-// TestRow41to47_HotUpgrade applies example 09 and upgrades it twice.
-func TestRow41to47_HotUpgrade(t *testing.T) {
+// TestRow41to48_HotUpgrade applies example 09 as it is and upgrades it twice. The new container is ready some time after
+// it was started, as with a postStart; a watcher sees that all the time one of the two serves.
+func TestRow41to48_HotUpgrade(t *testing.T) {
 	const name, image = "hotupgrade-sidecarset", "openkruise/hotupgrade-sample:"
 	namespace(t, "hot")
 	example(t, "09-hot-upgrade.yaml", name)
+	w, err := cluster.WatchSidecar(t.Context(), "hot", "app=hotupgrade", env.Sidecar{Name: "sidecar", Empty: image + "empty"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	pod := createOne(t, "hot", map[string]string{"app": "hotupgrade"}, nil)
+	sameButImage(t, pod)
 	want := hotState{`{"sidecar":"sidecar-1"}`, image + "sidecarv1", image + "empty", "1", "0", "0", "1"}
 	if got := hotStateOf(pod); got != want {
 		t.Fatalf("after injection: %+v, want %+v", got, want)
 	}
-	set := func(to string) {
-		t.Helper()
-		kubectl(t, "", "patch", "sidecarset", name, "--type=json", "-p",
-			`[{"op":"replace","path":"/spec/containers/0/image","value":"`+image+to+`"}]`)
-	}
-
-	set("sidecarv2")
+	w.Expect(image+"sidecarv2", env.Limits{Unavailable: 1, Updated: 1})
+	newImage(t, name, image+"sidecarv2")
 	pod = podBecomes(t, pod, "upgraded and reset", func(p *corev1.Pod) bool {
 		s := hotStateOf(p)
 		return isReady(p) && s.working == `{"sidecar":"sidecar-2"}` && s.first == image+"empty" && s.second == image+"sidecarv2" &&
 			s.version1 == "0" && s.version2 > "1" && s.alt2 == "0" && s.alt1 == s.version2
 	})
 	readyMessage(t, name, 1)
-	if got := restarts(pod); got["app"] != 0 || got["web"] != 0 {
-		t.Errorf("restarts %v, the application's own container was restarted", got)
-	}
+	reach(t, w, 1)
 	eventually(t, time.Minute, func(ctx context.Context) error {
 		out, err := cluster.Kubectl(ctx, "get", "events", "-n", "hot", "--field-selector", "reason=ResetContainerSucceed,involvedObject.name="+pod.Name, "-o", "name")
 		if err == nil && strings.TrimSpace(out) == "" {
@@ -134,12 +122,49 @@ func TestRow41to47_HotUpgrade(t *testing.T) {
 		return err
 	})
 
-	set("sidecarv3")
+	w.Expect(image+"sidecarv3", env.Limits{Unavailable: 1, Updated: 1})
+	newImage(t, name, image+"sidecarv3")
 	podBecomes(t, pod, "upgraded and reset the other way round", func(p *corev1.Pod) bool {
 		s := hotStateOf(p)
 		return isReady(p) && s.working == `{"sidecar":"sidecar-1"}` && s.first == image+"sidecarv3" && s.second == image+"empty" && s.version2 == "0" && s.alt1 == "0"
 	})
 	readyMessage(t, name, 1)
+	reach(t, w, 1)
+	if least, most := w.Writes(); least != 2 || most != 2 {
+		t.Errorf("the second upgrade took %d to %d patches, want 2", least, most)
+	}
+}
+
+// sameButImage: the two containers differ in name and image and in nothing else, and each is told both versions.
+func sameButImage(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	pair := map[string]corev1.Container{}
+	for _, c := range pod.Spec.Containers {
+		pair[c.Name] = c
+	}
+	first, second := pair["sidecar-1"], pair["sidecar-2"]
+	if first.ImagePullPolicy != corev1.PullAlways || first.Lifecycle == nil || first.Lifecycle.PostStart == nil {
+		t.Errorf("sidecar-1 did not pass unchanged: %+v", first)
+	}
+	for _, c := range []corev1.Container{first, second} {
+		from := map[string]string{}
+		for _, e := range c.Env {
+			if e.ValueFrom != nil && e.ValueFrom.FieldRef != nil {
+				from[e.Name] = e.ValueFrom.FieldRef.FieldPath
+			}
+		}
+		want := map[string]string{
+			"SIDECARSET_VERSION":     "metadata.annotations['" + v1beta1.SidecarSetVersionAnnotationPrefix + c.Name + "']",
+			"SIDECARSET_VERSION_ALT": "metadata.annotations['" + v1beta1.SidecarSetVersionAltAnnotationPrefix + c.Name + "']",
+		}
+		if diff := cmp.Diff(want, from); diff != "" {
+			t.Errorf("environment of %s (-want +got):\n%s", c.Name, diff)
+		}
+	}
+	second.Name, second.Image, second.Env, first.Env = first.Name, first.Image, nil, nil
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Errorf("sidecar-1 and sidecar-2 (-1 +2):\n%s", diff)
+	}
 }
 
 // TestHotUpgrade_badImageLeavesTheOldServing: and the way back does not restart it.

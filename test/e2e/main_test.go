@@ -9,8 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/test/env"
 )
@@ -94,6 +98,22 @@ func applySet(t *testing.T, name, manifest string) {
 	observed(t, name)
 }
 
+// example applies one of examples/ as it is, and deletes its SidecarSet in the end.
+func example(t *testing.T, file, set string) {
+	t.Helper()
+	applySet(t, set, strings.Join(documents(t, file), "\n---\n"))
+}
+
+// documents are the parts of one of examples/, as they are.
+func documents(t *testing.T, file string) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(cluster.Root, "examples", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(string(data), "\n---\n")
+}
+
 // observed waits until the SidecarSet's status speaks of its newest generation.
 func observed(t *testing.T, name string) {
 	t.Helper()
@@ -108,6 +128,16 @@ func observed(t *testing.T, name string) {
 		}
 		return nil
 	})
+}
+
+// get returns a Pod.
+func get(t *testing.T, namespace, name string) *corev1.Pod {
+	t.Helper()
+	pod, err := cluster.Client.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pod
 }
 
 // namespace makes a namespace and removes its Pods after the test.

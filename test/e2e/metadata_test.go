@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,20 +13,6 @@ import (
 
 	"github.com/outrigger-project/outrigger/test/env"
 )
-
-// annotated is the second document of example 06, as it is.
-func annotated(t *testing.T) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(cluster.Root, "examples/06-sidecarset-versions.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	documents := strings.Split(string(data), "\n---\n")
-	if len(documents) != 2 {
-		t.Fatalf("example 06 has %d documents", len(documents))
-	}
-	return documents[1]
-}
 
 // whitelist writes the administrator's ConfigMap for the time of the test; empty: there is none.
 func whitelist(t *testing.T, text string) {
@@ -58,12 +42,12 @@ func refusedSet(t *testing.T, manifest string, want ...string) {
 
 const allOfTheExample = `{"rules":[{"allowedAnnotationKeyExprs":["^oom-score$","^custom\\.example\\.com/","^apps\\.kruise\\.io/container-launch-priority$"]}]}`
 
-// TestMetadata_rows33To36And39: example 06's second document, on Pods with and without annotations of their own; then a
+// TestRow33to36and39_PodMetadata: example 06's second document, on Pods with and without annotations of their own; then a
 // change of the annotations alone, and one of the image.
-func TestMetadata_rows33To36And39(t *testing.T) {
+func TestRow33to36and39_PodMetadata(t *testing.T) {
 	whitelist(t, allOfTheExample)
 	namespace(t, "metadata")
-	applySet(t, "annotated", annotated(t))
+	applySet(t, "annotated", documents(t, "06-sidecarset-versions.yaml")[1])
 	create := func(name string, annotations map[string]string) {
 		pod := env.WebPod("metadata", name, nil)
 		pod.Labels, pod.Annotations = map[string]string{"app": "annotated"}, annotations
@@ -126,10 +110,10 @@ func wantAnnotations(t *testing.T, name string, want map[string]string) {
 	}
 }
 
-// TestMetadata_rows37And38: the whitelist, and the gate where no rule of it counts.
-func TestMetadata_rows37And38(t *testing.T) {
+// TestRow37and38_Whitelist: the whitelist, and the gate where no rule of it counts.
+func TestRow37and38_Whitelist(t *testing.T) {
 	const where = "ConfigMap kruise-system/kruise-configuration, key SidecarSet_PatchPodMetadata_WhiteList"
-	set := annotated(t)
+	set := documents(t, "06-sidecarset-versions.yaml")[1]
 	whitelist(t, "")
 	refusedSet(t, set, "spec.patchPodMetadata: Forbidden: no rule of the whitelist of annotations ("+where+")", "SidecarSetPatchPodMetadataDefaultsAllowed is off")
 	whitelist(t, `{"rules":[{"selector":{"matchLabels":{"team":"other"}},"allowedAnnotationKeyExprs":[".*"]}]}`)

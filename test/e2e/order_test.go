@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/outrigger-project/outrigger/test/env"
 )
@@ -34,13 +37,8 @@ func TestRow22_scatterEveryValue(t *testing.T) {
 // its share. The Pods of one app are made one app after the other, so that without scattering they come in a bunch.
 func scattering(t *testing.T, name string, edit func(string) string) {
 	t.Helper()
-	data, err := os.ReadFile("../../examples/03-gray-release.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	documents := strings.Split(string(data), "\n---\n")
 	namespace(t, name)
-	applySet(t, "scattered", edit(documents[2]))
+	applySet(t, "scattered", edit(documents(t, grayRelease)[2]))
 	w, err := cluster.Watch(t.Context(), name, "inject/agent=true", "agent")
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +84,62 @@ func evenlySpread(t *testing.T, sequence []string, appOf map[string]string) {
 	if len(sequence) != len(appOf) {
 		t.Errorf("%d pods changed, want %d", len(sequence), len(appOf))
 	}
+}
+
+// TestRow20_defaultOrder: a Pod without a node, then one that is not ready, then the newest, then the oldest. The
+// partition lets them come one by one, so that nothing is left to the order of patches that are sent together.
+func TestRow20_defaultOrder(t *testing.T) {
+	const set = "order"
+	namespace(t, set)
+	applySet(t, set, fmt.Sprintf(setTemplate, set, "4"))
+	w, err := cluster.Watch(t.Context(), set, "app=web", "logtail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Expect("logtail:1.0.0", env.Limits{Unavailable: -1, Updated: -1})
+	pod := func(name string, edit func(*corev1.Pod)) {
+		p := env.WebPod(set, "web", nil)
+		p.Name = name
+		edit(p)
+		if err := cluster.CreatePods(t.Context(), 1, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pod("a-oldest", func(*corev1.Pod) {})
+	reach(t, w, 1)
+	nextSecond(t, set, "a-oldest-0")
+	pod("b-newest", func(*corev1.Pod) {})
+	reach(t, w, 2)
+	nextSecond(t, set, "b-newest-0")
+	pod("c-not-ready", func(p *corev1.Pod) {
+		p.Annotations = map[string]string{"devcluster.outrigger.dev/never-ready.web": "true"}
+	})
+	pod("d-no-node", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"there": "is-none"} })
+	podBecomes(t, get(t, set, "c-not-ready-0"), "running", func(p *corev1.Pod) bool { return p.Status.Phase == corev1.PodRunning })
+
+	w.Expect("logtail:2", env.Limits{Unavailable: 4, Updated: 0})
+	change(t, set, `{"spec":{"containers":[{"name":"logtail","image":"logtail:2"}],"updateStrategy":{"partition":4}}}`)
+	observed(t, set)
+	for i, want := range []string{"d-no-node-0", "c-not-ready-0", "b-newest-0", "a-oldest-0"} {
+		w.Expect("logtail:2", env.Limits{Unavailable: 4, Updated: i + 1})
+		change(t, set, fmt.Sprintf(`{"spec":{"updateStrategy":{"partition":%d}}}`, 3-i))
+		taken(t, w, i+1)
+		if got := strings.Join(w.Changed(), " "); got != want {
+			t.Fatalf("pod %d in sequence is %s, want %s", i+1, got, want)
+		}
+	}
+}
+
+// nextSecond waits until a Pod that is made now is newer than this one: times in Kubernetes are in whole seconds.
+func nextSecond(t *testing.T, namespace, name string) {
+	t.Helper()
+	made := get(t, namespace, name).CreationTimestamp.Time
+	eventually(t, time.Minute, func(context.Context) error {
+		if now := time.Now().Truncate(time.Second); !now.After(made) {
+			return fmt.Errorf("it is %s, the pod was made at %s", now, made)
+		}
+		return nil
+	})
 }
 
 // TestRow20_priorityWithPartition: the Pods with the largest weight get what the partition leaves, in order.

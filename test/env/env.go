@@ -92,6 +92,12 @@ func (e *Env) Stop(ctx context.Context) error {
 	return errors.Join(err, e.run(ctx, nil, "devcluster", "down", "--dir", e.clusterDir()))
 }
 
+// KillAndRestart ends one component of the cluster, such as kube-apiserver, as a crash would, starts it again and waits
+// until the cluster is usable.
+func (e *Env) KillAndRestart(ctx context.Context, component string) error {
+	return e.run(ctx, nil, "devcluster", "restart", "--dir", e.clusterDir(), "--kill", component)
+}
+
 // Kubectl runs kubectl as the administrator and returns what it printed.
 func (e *Env) Kubectl(ctx context.Context, args ...string) (string, error) {
 	return e.KubectlIn(ctx, "", args...)
