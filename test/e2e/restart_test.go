@@ -15,9 +15,9 @@ import (
 // once too often, and of every hot pair one container always serves.
 func TestRestarts_coldAndHotRollout(t *testing.T) {
 	const n, keep = 200, 20
-	slow := map[string]string{"devcluster.outrigger.dev/restart-gap": "300ms"}
-	cold := fleet(t, "restarts-cold", n, "5%", slow)
-	hot := hotFleet(t, "restarts-hot", n, slow)
+	const gap = "devcluster.outrigger.dev/restart-gap" // of a hot Pod two containers restart, one after the other
+	cold := fleet(t, "restarts-cold", n, "5%", map[string]string{gap: "900ms"})
+	hot := hotFleet(t, "restarts-hot", n, map[string]string{gap: "300ms"})
 
 	limits := env.Limits{Unavailable: n / 20, Updated: n - keep}
 	cold.Expect("logtail:2", limits)
