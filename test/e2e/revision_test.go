@@ -57,9 +57,9 @@ func newest(t *testing.T, set string, number int64) appsv1.ControllerRevision {
 	return found
 }
 
-// TestRevisions_historyAndRollback is scenario rows 26, 27 and 28: what is kept, where, under which names; 15 edits with
+// TestRow26to28_RevisionHistory is scenario rows 26, 27 and 28: what is kept, where, under which names; 15 edits with
 // limit 10 keep 6…15, and the content of 12 comes back as 16.
-func TestRevisions_historyAndRollback(t *testing.T) {
+func TestRow26to28_RevisionHistory(t *testing.T) {
 	const set = "history"
 	applySet(t, set, fmt.Sprintf(setTemplate, set, "1"))
 	image := func(i int) string {
@@ -90,9 +90,9 @@ func TestRevisions_historyAndRollback(t *testing.T) {
 	keeps(15, 16)
 }
 
-// TestRevisions_content is scenario row 26 and 30: exactly five fields, all of them always; the label of a custom
+// TestRow26and30_RevisionContent: exactly five fields, all of them always; the label of a custom
 // version; volumes alone make a revision and update no Pod; revisions go with their SidecarSet.
-func TestRevisions_content(t *testing.T) {
+func TestRow26and30_RevisionContent(t *testing.T) {
 	const set, n = "content", 3
 	w := fleet(t, set, n, "1", nil)
 	first := newest(t, set, 1)
@@ -134,8 +134,8 @@ func TestRevisions_content(t *testing.T) {
 	change(t, set, `{"spec":{"volumes":[{"name":"data","emptyDir":{}}]}}`)
 	second := newest(t, set, 2)
 	readyMessage(t, set, n)
-	if w.MostChanges() > 0 || second.Name == first.Name || second.Annotations["kruise.io/sidecarset-hash"] != hash {
-		t.Errorf("a volume changed %d times a pod; revision %s, hash %s", w.MostChanges(), second.Name, second.Annotations["kruise.io/sidecarset-hash"])
+	if _, most := w.Writes(); most > 0 || second.Name == first.Name || second.Annotations["kruise.io/sidecarset-hash"] != hash {
+		t.Errorf("a volume changed pods; revision %s, hash %s", second.Name, second.Annotations["kruise.io/sidecarset-hash"])
 	}
 
 	change(t, set, `{"spec":{"customVersion":"v2"}}`)
