@@ -32,7 +32,7 @@ test: test-fast test-devcluster test-product ## Run all tests
 
 .PHONY: test-fast
 test-fast: ## Law, decisions, stories, worlds, faults, goldens: no cluster needed
-	SIM_SEEDS=$(SIM_SEEDS) $(GO) test ./internal/... ./api/... ./cmd/... ./config/... ./test/invalid/... ./test/script/...
+	SIM_SEEDS=$(SIM_SEEDS) $(GO) test ./internal/... ./api/... ./cmd/... ./config/... ./test/env/... ./test/invalid/... ./test/script/...
 
 .PHONY: test-devcluster
 test-devcluster: cluster-binary ## The dev cluster's own tests, with a real control plane

@@ -88,7 +88,7 @@ func (e *Env) Watch(ctx context.Context, namespace, selector, container string) 
 // WatchSidecar is Watch for sidecars that may be pairs. Of a pair it also promises that from the first time on that
 // one of its containers serves there always is one, whatever happens.
 func (e *Env) WatchSidecar(ctx context.Context, namespace, selector string, sidecar Sidecar) (*Watcher, error) {
-	w := &Watcher{sidecar: sidecar, synced: make(chan struct{}), pods: map[string]seen{}, limits: Limits{-1, -1}}
+	w := newWatcher(sidecar)
 	lw := cache.NewFilteredListWatchFromClient(e.Client.CoreV1().RESTClient(), "pods", namespace,
 		func(o *metav1.ListOptions) { o.LabelSelector = selector })
 	go cache.NewReflector(lw, &corev1.Pod{}, (*store)(w), 0).RunWithContext(ctx)
@@ -98,6 +98,10 @@ func (e *Env) WatchSidecar(ctx context.Context, namespace, selector string, side
 	case <-ctx.Done():
 		return nil, fmt.Errorf("watch pods of %s: %w", namespace, ctx.Err())
 	}
+}
+
+func newWatcher(sidecar Sidecar) *Watcher {
+	return &Watcher{sidecar: sidecar, synced: make(chan struct{}), pods: map[string]seen{}, limits: Limits{-1, -1}}
 }
 
 // Expect sets the image that counts as updated and the promises from here on, and forgets the peak.
