@@ -178,26 +178,31 @@ func (w *Watcher) look(pod *corev1.Pod) seen {
 	for _, c := range pod.Status.Conditions {
 		p.ready = p.ready || c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	}
-	running := map[string]string{} // by container, the image of those that are ready
+	serving := map[string]string{} // by container, the image of those that are ready
 	for _, s := range pod.Status.ContainerStatuses {
 		if !w.sidecar.has(s.Name) {
 			p.otherStarts += s.RestartCount
 		} else if s.Ready {
-			running[s.Name] = s.Image
+			serving[s.Name] = s.Image
 		}
 	}
-	for _, c := range pod.Spec.Containers {
+	w.lookAtSidecar(&p, pod.Spec.Containers, serving)
+	return p
+}
+
+func (w *Watcher) lookAtSidecar(p *seen, containers []corev1.Container, serving map[string]string) {
+	for _, c := range containers {
 		if !w.sidecar.has(c.Name) {
 			continue
 		}
+		done := serving[c.Name] == c.Image
+		p.busy = p.busy || !done
 		if c.Image != w.sidecar.Empty {
 			p.images = append(p.images, c.Image)
-			p.serves = p.serves || running[c.Name] == c.Image
+			p.serves = p.serves || done
 		}
-		p.busy = p.busy || running[c.Name] != c.Image
 	}
-	p.busy = p.busy || len(p.images) != 1 // none is not injected, two are in the middle of a hot upgrade
-	return p
+	p.busy = p.busy || len(p.images) != 1 // none: not injected; two: in the middle of a hot upgrade
 }
 
 // store is the Watcher as its reflector sees it.
