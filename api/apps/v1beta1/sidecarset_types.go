@@ -161,6 +161,10 @@ const (
 	ConditionProgressing = "Progressing"
 	// ConditionPaused is True while updateStrategy.paused stops a rollout.
 	ConditionPaused = "Paused"
+	// ConditionConflicting is True while another SidecarSet that may select the same Pods claims the same, say a port
+	// (RiskyConflict), or something that no Pod can have twice (BreakingConflict, which new sets are refused for). Its
+	// message says what and whose: of at most five other sets. It is absent until there is a conflict, and False after.
+	ConditionConflicting = "Conflicting"
 )
 
 // SidecarSetStatus is what was last observed of a SidecarSet.
@@ -182,7 +186,7 @@ type SidecarSetStatus struct {
 	// Counts how often a new revision's name stood for something else already.
 	// +optional
 	CollisionCount *int32 `json:"collisionCount,omitempty"`
-	// Ready, Progressing and Paused.
+	// Ready, Progressing, Paused and, once there was a conflict with another SidecarSet, Conflicting.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -30,6 +30,8 @@ type Observed struct {
 	Revisions revision.Decision
 	// Pods that match the SidecarSet and carry its sidecars, in any order. They are read only.
 	Pods []Pod
+	// Rivals are what the other SidecarSets have in conflict with this one. Left to the caller.
+	Rivals Rivals
 	// Now is when this was observed.
 	Now time.Time
 }

@@ -29,7 +29,11 @@ func Status(obs Observed, p plan.Plan) v1beta1.SidecarSetStatus {
 	if obs.Set.Waiting { // it may not be there yet
 		status.LatestRevision = obs.Set.LastNamed
 	}
-	for _, c := range []metav1.Condition{readyCondition(&obs.Set, t), progressing(&obs.Set, t), pausedCondition(&obs.Set)} {
+	conditions := []metav1.Condition{readyCondition(&obs.Set, t), progressing(&obs.Set, t), pausedCondition(&obs.Set)}
+	if c := conflicting(&obs); c != nil {
+		conditions = append(conditions, *c)
+	}
+	for _, c := range conditions {
 		c.ObservedGeneration = obs.Set.Generation
 		c.LastTransitionTime = metav1.NewTime(obs.Now)
 		meta.SetStatusCondition(&status.Conditions, c)

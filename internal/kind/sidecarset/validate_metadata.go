@@ -3,6 +3,7 @@ package sidecarset
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -63,7 +64,7 @@ func annotationIsValid(at *field.Path, key, value string, policy v1beta1.Sidecar
 // shortened cuts a value that is too long for a message.
 func shortened(text string) string {
 	if len(text) > 100 {
-		return text[:100] + "…"
+		return strings.ToValidUTF8(text[:100], "") + "…"
 	}
 	return text
 }

@@ -93,3 +93,23 @@ func (d *demand) impossible() bool {
 	}
 	return d.bound && !slices.ContainsFunc(d.oneOf, func(v string) bool { return !slices.Contains(d.not, v) })
 }
+
+// maxDemanded bounds how many values a demand may have to be worth telling.
+const maxDemanded = 64
+
+// Demands returns what a Pod must have to be selected: labels, each with the values that it may have, and labels of its
+// namespace, with "namespace " before their keys. Two Scopes are Disjoint if they demand different values of one key; but
+// not all that are Disjoint do.
+func (s Scope) Demands() map[string][]string {
+	demands := map[string][]string{}
+	for prefix, selector := range map[string]labels.Selector{"": s.Pods, "namespace ": s.Namespaces} {
+		for _, r := range requirements(selector) {
+			values := valuesOf(&r)
+			before, demanded := demands[prefix+r.Key()]
+			if asksForValues(&r) && len(values) <= maxDemanded && (!demanded || len(values) < len(before)) {
+				demands[prefix+r.Key()] = values
+			}
+		}
+	}
+	return demands
+}
