@@ -8,6 +8,7 @@
 package why
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -106,14 +107,26 @@ type look struct {
 	status v1beta1.SidecarSetStatus
 }
 
-func lookAt(set *v1beta1.SidecarSet, members []sidecarset.Pod, now time.Time) (look, error) {
+func lookAt(set *v1beta1.SidecarSet, members []sidecarset.Pod, rivals sidecarset.Rivals, now time.Time) (look, error) {
 	// The history is not read: which revision Pods are told of does not depend on it.
 	obs, err := sidecarset.Observe(set, members, revision.History{}, now)
 	if err != nil {
 		return look{}, err
 	}
+	obs.Rivals = rivals
 	p := sidecarset.Plan(obs)
 	return look{obs, p, sidecarset.Status(obs, p)}, nil
+}
+
+// rivals are what the other sets have in conflict with one. Of more than can be told, a manager may tell of others.
+func (f Facts) rivals(set *v1beta1.SidecarSet) sidecarset.Rivals {
+	var others []sidecarset.Other
+	for _, name := range slices.Sorted(maps.Keys(f.Sets)) {
+		if s, err := scope.Of(&f.Sets[name].Spec); err == nil { // else it selects nothing
+			others = append(others, sidecarset.Other{Set: f.Sets[name], Scope: s})
+		}
+	}
+	return sidecarset.RivalsOf(set, others)
 }
 
 func (l look) rollout() *Rollout {

@@ -277,6 +277,16 @@ func rollouts() cases {
 			w.pods[5].Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation] = `{"logtail":{"hash":"other"}}`
 			return w.report(t)
 		},
+		"set-conflicting": func(t *testing.T) fmt.Stringer {
+			w := worldOf(2)
+			w.set.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 8080}}
+			for _, app := range []string{"web", "db"} {
+				proxy := w.other("proxy-"+app, map[string]string{"app": app}, nil)
+				proxy.Spec.Containers[0].Name = "proxy"
+				proxy.Spec.Containers[0].Ports = w.set.Spec.Containers[0].Ports
+			}
+			return w.report(t)
+		},
 		"set-reached": func(t *testing.T) fmt.Stringer { return worldOf(2).report(t) },
 		"set-pods-not-readable": func(t *testing.T) fmt.Stringer {
 			w := worldOf(1)

@@ -38,6 +38,7 @@ type sets interface {
 type Reconciler struct {
 	sets     sets
 	records  *records
+	rivals   *rivals
 	hands    *engine.Hands
 	reporter *engine.Reporter[v1beta1.SidecarSetStatus]
 	recorder engine.Recorder
@@ -66,6 +67,7 @@ func newReconciler(sets sets, server server, records *records, recorder engine.R
 	return &Reconciler{
 		sets:     sets,
 		records:  records,
+		rivals:   &rivals{},
 		hands:    engine.NewHands(server, o.WritesInFlight, now),
 		reporter: engine.NewReporter[v1beta1.SidecarSetStatus](server, now),
 		recorder: recorder,

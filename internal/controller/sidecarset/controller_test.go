@@ -193,8 +193,7 @@ func TestReconcile_setThatComesAfterItsPodsAndGoesAndComes(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"logtail:2": 5}, w.images()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	delete(w.sets, set.Name)
-	w.AddAfter(requestFor(set.Name), 0)
+	w.remove(set.Name)
 	w.run()
 	if len(w.r.records.sets) != 0 {
 		t.Errorf("the records remember sets that are gone: %v", w.r.records.sets)

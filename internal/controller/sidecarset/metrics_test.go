@@ -67,8 +67,7 @@ outrigger_sidecarset_upgraded_pods_total{sidecarset="logtail"} 5
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
-	delete(w.sets, "logtail")
-	w.AddAfter(requestFor("logtail"), 0)
+	w.remove("logtail")
 	w.run()
 	exposes(t, w, "")
 }

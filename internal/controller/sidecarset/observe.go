@@ -26,8 +26,8 @@ type observation struct {
 
 func (o observation) gone() bool { return o.set == nil }
 
-// observe looks at a SidecarSet: it reads the set and the records of its Pods, which it brings up to date, and
-// writes into them what the ledger knows of our own writes. It asks the API server only about Pods whose last
+// observe looks at a SidecarSet: it reads the set, what others have in conflict with it, and the records of its Pods,
+// which it brings up to date, and writes into them what the ledger knows of our own writes. It asks the API server only about Pods whose last
 // write has an unknown outcome.
 func (r *Reconciler) observe(ctx context.Context, name string) (observation, error) {
 	now := r.now()
@@ -60,6 +60,7 @@ func (r *Reconciler) observe(ctx context.Context, name string) (observation, err
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
 	}
+	observed.Rivals = r.rivals.of(name)
 	shareStrings(&observed.Set)
 	return observation{Observed: observed, Owner: owner, set: set}, nil
 }

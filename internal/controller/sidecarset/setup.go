@@ -15,15 +15,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
-	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 const (
@@ -63,6 +60,10 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
+	sets, err := informerOf(mgr, &v1beta1.SidecarSet{})
+	if err != nil {
+		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+	}
 	informers, err := newInformers(mgr)
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
@@ -74,10 +75,10 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("sidecarset").
-		For(&v1beta1.SidecarSet{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, madeAnew(), relabelled()))).
-		WatchesRawSource(handles(informers.pods, r.podHandler)).
-		WatchesRawSource(handles(informers.namespaces, r.namespaceHandler)).
-		WatchesRawSource(handles(informers.revisions.informer, r.revisionHandler)).
+		WatchesRawSource(&handled{informer: sets, handler: r.setHandler}).
+		WatchesRawSource(&handled{informer: informers.pods, handler: r.podHandler}).
+		WatchesRawSource(&handled{informer: informers.namespaces, handler: r.namespaceHandler}).
+		WatchesRawSource(&handled{informer: informers.revisions.informer, handler: r.revisionHandler}).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: o.Workers,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
@@ -89,35 +90,37 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	return nil
 }
 
-// madeAnew passes an update from one object to another of the same name: after a watch was down, a deletion and a
-// creation arrive as one update, from generation 1 to generation 1.
-func madeAnew() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
+// handled is a source of requests: what a handler makes of an informer's events. Nothing is reconciled before it has
+// handled what there was at the start, so that no look takes what it has not heard of for gone.
+type handled struct {
+	informer toolscache.SharedIndexInformer
+	handler  func(queue) toolscache.ResourceEventHandler
+
+	registration toolscache.ResourceEventHandlerRegistration
 }
 
-// relabelled passes a new custom version. Who writes v1alpha1 changes a label, and labels make no new generation, even
-// if the object that is stored has another spec then.
-func relabelled() predicate.Predicate {
-	return predicate.TypedFuncs[client.Object]{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, ok := e.ObjectOld.(*v1beta1.SidecarSet)
-		after, same := e.ObjectNew.(*v1beta1.SidecarSet)
-		return ok && same && revision.CustomVersion(before) != revision.CustomVersion(after)
-	}}
-}
+var _ source.SyncingSource = (*handled)(nil)
 
-// handles is a source of requests: what a handler makes of an informer's events.
-func handles(informer toolscache.SharedIndexInformer, handler func(queue) toolscache.ResourceEventHandler) source.Source {
-	return source.Func(func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		registration, err := informer.AddEventHandler(handler(q))
-		if err != nil {
-			return fmt.Errorf("watch for the SidecarSet controller: %w", err)
-		}
-		context.AfterFunc(ctx, func() {
-			// A handler that cannot be removed belongs to an informer that has stopped too.
-			_ = informer.RemoveEventHandler(registration)
-		})
-		return nil
+// Start implements source.Source.
+func (h *handled) Start(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	registration, err := h.informer.AddEventHandler(h.handler(q))
+	if err != nil {
+		return fmt.Errorf("watch for the SidecarSet controller: %w", err)
+	}
+	h.registration = registration
+	context.AfterFunc(ctx, func() {
+		// A handler that cannot be removed belongs to an informer that has stopped too.
+		_ = h.informer.RemoveEventHandler(registration)
 	})
+	return nil
+}
+
+// WaitForSync implements source.SyncingSource.
+func (h *handled) WaitForSync(ctx context.Context) error {
+	if !toolscache.WaitForCacheSync(ctx.Done(), h.registration.HasSynced) {
+		return fmt.Errorf("wait for the watch of the SidecarSet controller: %w", context.Cause(ctx))
+	}
+	return nil
 }
 
 // informers are the cache of the records.

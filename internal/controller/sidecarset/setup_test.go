@@ -9,13 +9,10 @@ import (
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	fakesource "k8s.io/client-go/tools/cache/testing"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -88,39 +85,5 @@ func TestInformers_followTheWatch(t *testing.T) {
 	}
 	if got := i.NamespaceLabels("default"); got == nil || len(got) != 0 {
 		t.Errorf("labels %#v of a namespace without any", got)
-	}
-}
-
-// TestMadeAnew_isSeenBehindAnUpdate: an informer that was cut off tells of a deletion and a creation as one update.
-func TestMadeAnew_isSeenBehindAnUpdate(t *testing.T) {
-	set := func(uid string) *v1beta1.SidecarSet {
-		return &v1beta1.SidecarSet{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: types.UID(uid), Generation: 1}}
-	}
-	for _, now := range []string{"1", "2"} {
-		e := event.UpdateEvent{ObjectOld: set("1"), ObjectNew: set(now)}
-		if got, want := madeAnew().Update(e), now == "2"; got != want {
-			t.Errorf("an update from UID 1 to UID %s passes: %t, want %t", now, got, want)
-		}
-	}
-}
-
-func TestRelabelled_passesANewCustomVersion(t *testing.T) {
-	set := func(field, label string) *v1beta1.SidecarSet {
-		s := &v1beta1.SidecarSet{Spec: v1beta1.SidecarSetSpec{CustomVersion: field}}
-		s.Labels = map[string]string{v1beta1.SidecarSetCustomVersionLabel: label, "team": field + label}
-		return s
-	}
-	for name, tc := range map[string]struct {
-		old, now *v1beta1.SidecarSet
-		want     bool
-	}{
-		"field":               {set("v1", ""), set("v2", ""), true},
-		"label":               {set("", "v1"), set("", "v2"), true},
-		"label becomes field": {set("", "v1"), set("v1", ""), false},
-		"nothing":             {set("v1", ""), set("v1", ""), false},
-	} {
-		if got := relabelled().Update(event.UpdateEvent{ObjectOld: tc.old, ObjectNew: tc.now}); got != tc.want {
-			t.Errorf("%s: passes %t, want %t", name, got, tc.want)
-		}
 	}
 }

@@ -118,6 +118,19 @@ func (r *Reconciler) namespaceHandler(q queue) toolscache.ResourceEventHandler {
 	}
 }
 
+// setHandler tells a Reconciler of SidecarSets.
+func (r *Reconciler) setHandler(q queue) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { r.setChanged(q, nil, last[v1beta1.SidecarSet](object)) },
+		UpdateFunc: func(old, now any) { r.setChanged(q, last[v1beta1.SidecarSet](old), last[v1beta1.SidecarSet](now)) },
+		DeleteFunc: func(object any) {
+			if set := last[v1beta1.SidecarSet](object); set != nil {
+				r.setChanged(q, set, nil)
+			}
+		},
+	}
+}
+
 // last returns the last known state of an object that an informer handed over, nil if there is none.
 func last[T any](object any) *T {
 	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {

@@ -95,8 +95,8 @@ func (w *world) start() {
 	for _, pod := range w.api.Pods() {
 		w.api.Change(testkit.Key(pod), func(*corev1.Pod) {})
 	}
-	for name := range w.sets {
-		w.AddAfter(requestFor(name), 0)
+	for _, set := range w.sets {
+		w.r.setChanged(w, nil, set)
 	}
 }
 
@@ -106,8 +106,16 @@ func (w *world) apply(set *v1beta1.SidecarSet) {
 	if have := w.sets[set.Name]; have != nil && have.UID == set.UID {
 		set.Generation, set.Status = have.Generation+1, have.Status
 	}
+	old := w.sets[set.Name]
 	w.sets[set.Name] = set
-	w.AddAfter(requestFor(set.Name), 0)
+	w.r.setChanged(w, old, set)
+}
+
+// remove deletes a SidecarSet.
+func (w *world) remove(name string) {
+	set := w.sets[name]
+	delete(w.sets, name)
+	w.r.setChanged(w, set, nil)
 }
 
 // Get implements sets.

@@ -27,7 +27,9 @@ type Rivals struct {
 }
 
 // RivalsOf returns what the condition of a set is to tell of its conflicts with others.
-func RivalsOf(set *v1beta1.SidecarSet, others []Other) Rivals { return rivalsOf(Conflicts(set, others)) }
+func RivalsOf(set *v1beta1.SidecarSet, others []Other) Rivals {
+	return rivalsOf(Conflicts(set, others))
+}
 
 func rivalsOf(all []Conflict) Rivals {
 	slices.SortStableFunc(all, inOrderOfConflict)

@@ -1,8 +1,10 @@
 package sidecarset_test
 
 import (
+	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +70,71 @@ func TestStatus_changesNothingItIsGiven(t *testing.T) {
 	if diff := cmp.Diff(conditions, obs.Set.Conditions); diff != "" {
 		t.Errorf("conditions: %s", diff)
 	}
+}
+
+// TestStatus_conflicting: the condition comes with the first conflict, stays, and is bounded.
+func TestStatus_conflicting(t *testing.T) {
+	long := strings.Repeat("x", 250)
+	agents := "containers:\n"
+	for i := range 60 {
+		agents += fmt.Sprintf("- {name: %s%d, image: i, ports: [{containerPort: 80}, {containerPort: %d}, {containerPort: %d}, {containerPort: 83}]}\n", long[:58], i, 100+i, 200+i)
+	}
+	port := func(name string) string {
+		return conflictSet(name, fmt.Sprintf("containers: [{name: %s, image: i, ports: [{containerPort: 80}]}]", name))
+	}
+	const is = "spec.containers[0].ports[0].containerPort 80 is a port of SidecarSet %s as well: only one container of a Pod can listen on it"
+	tests := map[string]struct {
+		others []string
+		before []metav1.Condition
+		want   string
+	}{
+		"never":   {want: "absent"},
+		"no more": {before: []metav1.Condition{{Type: v1beta1.ConditionConflicting, Status: metav1.ConditionTrue}}, want: "False NoConflict: no other SidecarSet that may select the same Pods claims the same"},
+		"one":     {others: []string{port("b")}, want: "True RiskyConflict: " + fmt.Sprintf(is, "b")},
+		"two":     {others: []string{port("c"), port("b")}, want: "True RiskyConflict: " + fmt.Sprintf(is+"; "+is, "b", "c")},
+		"breaking": {
+			others: []string{port("b"), conflictSet("c", "containers: [{name: a, image: i}]")},
+			want:   "True BreakingConflict: spec.containers[0].name a is used by SidecarSet c as well; " + fmt.Sprintf(is, "b"),
+		},
+		"five": {
+			others: []string{port("f"), port("e"), port("d"), port("c"), port("b")},
+			want:   "True RiskyConflict: " + fmt.Sprintf(strings.Repeat("; "+is, 5)[2:], "b", "c", "d", "e", "f"),
+		},
+		"six": {
+			others: []string{port("g"), port("f"), port("e"), port("d"), port("c"), port("b")},
+			want:   "True RiskyConflict: " + fmt.Sprintf(strings.Repeat("; "+is, 5)[2:], "b", "c", "d", "e", "f") + "; and more",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			obs := rollout(t, 1, "logtail:1")
+			obs.Set.Conditions = tc.before
+			obs.Rivals = sidecarset.RivalsOf(among(t, port("a"))[0].Set, among(t, tc.others...))
+			if diff := cmp.Diff(tc.want, conflicting(obs)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	t.Run("many with long names", func(t *testing.T) {
+		obs := rollout(t, 1, "logtail:1")
+		var others []string
+		for i := range 30 {
+			others = append(others, conflictSet(long+fmt.Sprint(100+i), agents))
+		}
+		obs.Rivals = sidecarset.RivalsOf(among(t, conflictSet("a", agents))[0].Set, among(t, others...))
+		if got := conflicting(obs); len(got) > 10<<10 || !strings.HasSuffix(got, "; and more") {
+			t.Errorf("%d bytes: %s", len(got), got)
+		}
+	})
+}
+
+// conflicting is the condition Conflicting.
+func conflicting(obs sidecarset.Observed) string {
+	c := meta.FindStatusCondition(sidecarset.Status(obs, sidecarset.Plan(obs)).Conditions, v1beta1.ConditionConflicting)
+	if c == nil {
+		return "absent"
+	}
+	return fmt.Sprintf("%s %s: %s", c.Status, c.Reason, c.Message)
 }
 
 func TestNotUpgradable_counts(t *testing.T) {
