@@ -42,7 +42,7 @@ type contestant struct {
 
 func contestantOf(o Other) *contestant {
 	h := fnv.New32a()
-	h.Write([]byte(o.Set.Name)) //nolint:errcheck // a hash does not fail
+	h.Write([]byte(o.Set.Name))
 	return &contestant{
 		claimant: claimantOf(o), demands: o.Scope.Demands(), start: int(h.Sum32()),
 		found: map[string][]Conflict{}, finders: map[string]struct{}{},
@@ -69,6 +69,7 @@ func (x *Claims) Put(o Other) []string {
 	}
 	old := x.sets[o.Set.Name]
 	if old != nil && old.sameAs(o) {
+		old.Other = o // so that the earlier version can go
 		return nil
 	}
 	c := contestantOf(o)

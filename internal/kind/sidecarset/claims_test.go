@@ -21,7 +21,7 @@ const knows = 5
 // TestClaims_agreeWithConflicts lets sets come, change and go, few and many, and compares with a look at all of them; and
 // exactly the sets whose conflicts changed must be named.
 func TestClaims_agreeWithConflicts(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(21) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		many := []int{5, 10, 60}[seed%3]
 		var claims sidecarset.Claims
@@ -224,6 +224,29 @@ func fleets() map[string]func(i int) sidecarset.Other {
 			}
 			return madeOf(fmt.Sprint("set-", i), fmt.Sprint("app-", i), "", 80)
 		},
+	}
+}
+
+// TestClaims_lookAtFewOfMany: a change among 3,000 sets looks at some dozens of them at most. A look allocates, so
+// allocations tell.
+func TestClaims_lookAtFewOfMany(t *testing.T) {
+	const n = 3000
+	for name, made := range fleets() {
+		t.Run(name, func(t *testing.T) {
+			var claims sidecarset.Claims
+			for i := range n {
+				claims.Put(made(i))
+			}
+			one, other := made(n/2), made(n/2)
+			other.Set.Spec.Containers[0].Ports[0].ContainerPort = 81
+			got := testing.AllocsPerRun(5, func() {
+				claims.Put(other)
+				claims.Put(one)
+			})
+			if got > 2*n {
+				t.Errorf("%.0f allocations for two changes among %d sets: it looks at all of them", got, n)
+			}
+		})
 	}
 }
 

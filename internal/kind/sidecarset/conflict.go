@@ -86,10 +86,11 @@ func (c *claimant) contests(theirs *claim) bool {
 // another set once, however much speaks against it.
 func (c *claimant) against(o *claimant) []Conflict {
 	var all []Conflict
+	told := map[string]bool{}
 	for i := range c.claims {
 		mine := &c.claims[i]
-		told := func(k Conflict) bool { return k.At.String() == mine.at.String() }
-		if o.contests(mine) && !slices.ContainsFunc(all, told) {
+		if o.contests(mine) && !told[mine.at.String()] {
+			told[mine.at.String()] = true
 			all = append(all, Conflict{mine.at, mine.value, o.Set.Name, mine.breaks, fmt.Sprintf(mine.why, o.Set.Name)})
 		}
 	}
