@@ -3,6 +3,7 @@ package scope_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"pgregory.net/rapid"
@@ -77,6 +78,20 @@ func TestDisjoint_isDisprovedByNoWitness(t *testing.T) {
 			t.Fatalf("Disjoint(%v, %v) = %t, but a Pod that both select exists: %t", a, b, got, witness)
 		}
 	})
+}
+
+func TestDemands(t *testing.T) {
+	s := scope.Scope{
+		Pods:       parse(t, "app=web,tier in (a,b),tier in (b,c,d),zone!=z,debug,!old"),
+		Namespaces: parse(t, "kubernetes.io/metadata.name in (n1,n2),app=shop"),
+	}
+	want := map[string][]string{
+		"app": {"web"}, "tier": {"a", "b"},
+		"namespace app": {"shop"}, "namespace kubernetes.io/metadata.name": {"n1", "n2"},
+	}
+	if diff := cmp.Diff(want, s.Demands()); diff != "" {
+		t.Errorf("Demands() (-want +got):\n%s", diff)
+	}
 }
 
 func everyLabels(keys, values []string) []labels.Set {
