@@ -160,19 +160,19 @@ func (h *Hands) send(ctx context.Context, owner Owner, s *plan.Step, patch []byt
 	return o
 }
 
-func (did *Did) tell(steps []plan.Step, outcomes []Outcome) {
+func (d *Did) tell(steps []plan.Step, outcomes []Outcome) {
 	for i := range steps {
 		o := outcomes[i]
 		switch o.Fate {
 		case Done:
-			did.Done = append(did.Done, steps[i])
+			d.Done = append(d.Done, steps[i])
 		case Refused, Broken:
-			did.Refused = append(did.Refused, Refusal{Step: steps[i], Message: o.Message})
+			d.Refused = append(d.Refused, Refusal{Step: steps[i], Message: o.Message})
 		case Stale, Unknown:
-			did.LookAgain = true
+			d.LookAgain = true
 		case Gone, Busy:
 		}
-		did.RetryAfter = max(did.RetryAfter, o.RetryAfter)
+		d.RetryAfter = max(d.RetryAfter, o.RetryAfter)
 	}
 }
 

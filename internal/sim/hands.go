@@ -26,11 +26,7 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 		ledger = &m.conditions
 	}
 	ledger.Sent(s.Unit)
-	delay := w.between(time.Millisecond, 80*time.Millisecond)
-	if w.fault(4) { // much happens while the request is under way
-		delay = w.between(time.Second, 4*time.Second)
-	}
-	w.after(delay, func() {
+	w.after(w.request(), func() {
 		if m.dead {
 			return
 		}
@@ -51,6 +47,14 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 			m.do(snap, steps[1:])
 		})
 	})
+}
+
+// request is how long a request is under way.
+func (w *World) request() time.Duration {
+	if w.fault(4) { // much happens meanwhile
+		return w.between(time.Second, 4*time.Second)
+	}
+	return w.between(time.Millisecond, 80*time.Millisecond)
 }
 
 // settle tells the ledger how a write went.

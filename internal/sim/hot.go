@@ -15,6 +15,11 @@ import (
 // EmptyImage is what the idle one of the two runs.
 const EmptyImage = "empty:1"
 
+// hot tells whether an annotation is about hot upgrades.
+func hot(key string) bool {
+	return strings.Contains(key, ".sidecarset.kruise.io/") || key == v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation
+}
+
 // migrating tells whether both containers of a hot upgrade have a version.
 func migrating(pod *corev1.Pod) bool {
 	versions := map[string]int{}
@@ -61,15 +66,13 @@ func (w *World) checkServing(s *snapshot, l *life, next *corev1.Pod) {
 	}
 	before, after := Beside(l.pod), Beside(next)
 	now := l.serving()
+	stays := func(i int) bool { return before[i].Image == after[i].Image && before[i].Image != EmptyImage }
 	for i := range before {
-		other := partner(before, i)
-		served := now>>i&1 == 1 && then.serving>>i&1 == 1
-		if other < 0 || before[i].Image == after[i].Image || !served || before[i].Image == EmptyImage {
+		other, served := partner(before, i), (now&then.serving)>>i&1 == 1
+		if other < 0 || !served || stays(i) || before[i].Image == EmptyImage {
 			continue
 		}
-		idle := before[other].Image == EmptyImage
-		stays := before[other].Image == after[other].Image && !idle
-		if !stays || now>>other&1 == 0 && then.serving>>other&1 == 0 {
+		if !stays(other) || (now|then.serving)>>other&1 == 0 {
 			w.violate("serving", "%s: %s serves and is replaced, and %s does not serve", l.pod.Name, before[i].Name, before[other].Name)
 		}
 	}

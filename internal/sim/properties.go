@@ -174,14 +174,16 @@ func (w *World) checkInnocent(s *snapshot, before, after *corev1.Pod) {
 		}
 	}
 	for key, value := range before.Annotations {
-		ours := key == v1beta1.SidecarSetHashAnnotation || key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation
-		if strings.Contains(key, ".sidecarset.kruise.io/") || key == v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation {
-			continue
-		}
-		if now := after.Annotations[key]; ours && !strings.Contains(now, otherSet) || !ours && !given[key] && now != value {
+		now := after.Annotations[key]
+		if shared(key) && !strings.Contains(now, otherSet) || !shared(key) && !hot(key) && !given[key] && now != value {
 			w.violate("innocent", "%s: annotation %s is %s", before.Name, key, now)
 		}
 	}
+}
+
+// shared tells whether an annotation that a patch may change speaks of other sets, too.
+func shared(key string) bool {
+	return key == v1beta1.SidecarSetHashAnnotation || key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation
 }
 
 func (w *World) checkBudget(s *snapshot, l *life, next *corev1.Pod) {
@@ -221,9 +223,9 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 		if step.Why == "" {
 			w.violate("complete", "%s has a step without a reason", step.Unit)
 		}
-		if step.Verb == plan.UpdateInPlace || step.Verb == plan.ResetContainer {
-			told[step.Unit.UID]++
-		}
+	}
+	for _, step := range slices.Concat(p.Of(plan.UpdateInPlace), p.Of(plan.ResetContainer)) {
+		told[step.Unit.UID]++
 	}
 	for _, h := range p.Holds {
 		told[h.Unit.UID]++
@@ -233,10 +235,7 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	}
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]
-		want := 0
-		if pod.Unseen || pod.Hash != s.hash || pod.Migrating {
-			want = 1
-		}
+		want := int(one(pod.Unseen || pod.Hash != s.hash || pod.Migrating))
 		if told[pod.Unit.UID] != want {
 			w.violate("complete", "%s has %d steps and holds, want %d", pod.Unit, told[pod.Unit.UID], want)
 		}

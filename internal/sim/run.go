@@ -65,6 +65,31 @@ func Run(seed uint64, subject Subject, trace bool) Result {
 // begin makes the cluster and what will happen to it.
 func (w *World) begin() {
 	w.rv = 1
+	w.commitSet(w.made())
+	n := 2 + w.rng.IntN(9)
+	if w.percent(10) {
+		n += 25
+	}
+	for i := range n {
+		w.create(fmt.Sprintf("web-%d", i), w.labels())
+	}
+	w.startManager()
+	for range 4 + w.rng.IntN(12) {
+		w.after(w.between(5*time.Second, troubled), w.userActs)
+	}
+	for range w.rng.IntN(n + 6) {
+		w.after(w.between(5*time.Second, troubled), w.podActs)
+	}
+	if w.percent(30) {
+		w.after(w.between(10*time.Second, troubled), w.anotherLeader)
+	}
+	if w.dice.IntN(5) == 0 {
+		w.after(w.between(5*time.Second, troubled), w.userDeletesRevision)
+	}
+}
+
+// made is the SidecarSet as the user first wrote it.
+func (w *World) made() *v1beta1.SidecarSet {
 	set := &v1beta1.SidecarSet{ObjectMeta: metav1.ObjectMeta{Name: "logtail", Generation: 1}}
 	set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
@@ -87,27 +112,7 @@ func (w *World) begin() {
 	}
 	limit := int32(w.dice.IntN(4))
 	set.Spec.RevisionHistoryLimit = &limit
-	w.commitSet(set)
-	n := 2 + w.rng.IntN(9)
-	if w.percent(10) {
-		n += 25
-	}
-	for i := range n {
-		w.create(fmt.Sprintf("web-%d", i), w.labels())
-	}
-	w.startManager()
-	for range 4 + w.rng.IntN(12) {
-		w.after(w.between(5*time.Second, troubled), w.userActs)
-	}
-	for range w.rng.IntN(n + 6) {
-		w.after(w.between(5*time.Second, troubled), w.podActs)
-	}
-	if w.percent(30) {
-		w.after(w.between(10*time.Second, troubled), w.anotherLeader)
-	}
-	if w.dice.IntN(5) == 0 {
-		w.after(w.between(5*time.Second, troubled), w.userDeletesRevision)
-	}
+	return set
 }
 
 func (w *World) labels() map[string]string {
@@ -170,13 +175,7 @@ func (w *World) userActs() {
 	case 0, 11:
 		w.userReplaces()
 	case 1:
-		if w.percent(30) {
-			w.edit("changes the environment", func(s *v1beta1.SidecarSetSpec) {
-				s.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: fmt.Sprint(w.rng.IntN(2))}}
-			})
-			return
-		}
-		fallthrough
+		w.edit("changes the environment", w.leveled)
 	case 2, 3, 4:
 		i := w.rng.IntN(len(w.set.Spec.Containers))
 		image := w.image(w.set.Spec.Containers[i].Name)
@@ -192,12 +191,22 @@ func (w *World) userActs() {
 	case 10:
 		w.edit("says who goes first", func(s *v1beta1.SidecarSetSpec) { w.ordered(&s.UpdateStrategy) })
 	case 9:
-		w.edit("sets the selector", func(s *v1beta1.SidecarSetSpec) {
-			s.UpdateStrategy.Partition, s.UpdateStrategy.Selector = nil, nil
-			if w.percent(60) {
-				s.UpdateStrategy.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}
-			}
-		})
+		w.edit("sets the selector", w.selected)
+	}
+}
+
+// leveled changes more than an image, now and then.
+func (w *World) leveled(s *v1beta1.SidecarSetSpec) {
+	if w.percent(30) {
+		s.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: fmt.Sprint(w.rng.IntN(2))}}
+	}
+}
+
+// selected has only some of the Pods updated, or all.
+func (w *World) selected(s *v1beta1.SidecarSetSpec) {
+	s.UpdateStrategy.Partition, s.UpdateStrategy.Selector = nil, nil
+	if w.percent(60) {
+		s.UpdateStrategy.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}
 	}
 }
 
@@ -301,11 +310,7 @@ func (w *World) checkReached() {
 	if moving := strategy.Type != v1beta1.NotUpdate && !strategy.Paused; moving && n.updated < min(asked, n.updated+could) {
 		w.violate("reached", "%d of %d pods are updated, %d could be", n.updated, n.matched, min(asked, n.updated+could))
 	}
-	halfway := int32(0) // of a hot upgrade, where the user has stopped it
-	for _, l := range w.alive() {
-		stopped := strategy.Paused || strategy.Type == v1beta1.NotUpdate
-		halfway += one(stopped && l.last().migrating && w.hashOf(l.pod) == hash(w.set))
-	}
+	halfway := w.halfway()
 	if n.both+halfway < n.updated {
 		w.violate("reached", "%d updated pods are not ready", n.updated-n.both)
 	}
@@ -316,6 +321,17 @@ func (w *World) checkReached() {
 	w.checkTold()
 	w.checkHistory()
 	w.checkConditions(halfway == 0 && (strategy.Type == v1beta1.NotUpdate || n.updated >= min(asked, n.updated+could+must)))
+}
+
+// halfway counts the Pods of the newest version that are in the middle of a hot upgrade, where the user has stopped it.
+func (w *World) halfway() (n int32) {
+	if strategy := w.set.Spec.UpdateStrategy; !strategy.Paused && strategy.Type != v1beta1.NotUpdate {
+		return 0
+	}
+	for _, l := range w.alive() {
+		n += one(l.last().migrating && w.hashOf(l.pod) == hash(w.set))
+	}
+	return n
 }
 
 // present counts the Pods as they are, those that could be updated, and those that must be recreated for it.

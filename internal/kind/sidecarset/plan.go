@@ -1,7 +1,6 @@
 package sidecarset
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -109,21 +108,35 @@ func judge(s *Set, p *Pod, now int64) verdict {
 		return notUpdate
 	case s.Paused:
 		return paused
-	case p.canReset(s, now):
-		return resets
-	case p.Migrating && p.Unreadable == "" && (p.Hash == s.Hash || p.behind() || p.mustFinish(s, now)):
-		if p.Refused != "" {
-			return refused
-		}
-		return migrating
+	}
+	if v := midway(s, p, now); v != free {
+		return v
 	}
 	if v := obstacle(s, p); v != free {
 		return v
 	}
-	if p.Ready && p.SettledFrom > now {
-		return waitsForKubelet
+	return cost(s, p, now)
+}
+
+// midway says what becomes of a Pod in the middle of a hot upgrade; free: whatever would become of any other.
+func midway(s *Set, p *Pod, now int64) verdict {
+	switch {
+	case p.canReset(s, now):
+		return resets
+	case !p.Migrating || p.Unreadable != "" || p.Hash != s.Hash && !p.behind() && !p.mustFinish(s, now):
+		return free
+	case p.Refused != "":
+		return refused
 	}
-	if !p.Available(s, now) || !changesImage(s, p) {
+	return migrating
+}
+
+// cost says whether to update a Pod makes an available one unavailable.
+func cost(s *Set, p *Pod, now int64) verdict {
+	switch {
+	case p.Ready && p.SettledFrom > now:
+		return waitsForKubelet
+	case !p.Available(s, now) || !changesImage(s, p):
 		return free
 	}
 	return costly
@@ -228,9 +241,9 @@ func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step 
 
 // holds returns a hold for every Pod that is held.
 func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
-	pods, n, now := obs.Pods, 0, obs.Now.Unix()
+	n := 0
 	for _, v := range verdicts {
-		if v != isNewest && v != taken && v != resets {
+		if v.holds() {
 			n++
 		}
 	}
@@ -239,27 +252,33 @@ func holds(obs Observed, verdicts []verdict, why reasons) []plan.Hold {
 	}
 	list := make([]plan.Hold, 0, n)
 	for i, v := range verdicts {
-		if v == isNewest || v == taken || v == resets {
-			continue
+		if p := &obs.Pods[i]; v.holds() {
+			list = append(list, plan.Hold{Unit: p.Unit, Reason: reasonOf(v), Why: why.of(v, &obs.Set, p, obs.Now.Unix())})
 		}
-		h := plan.Hold{Unit: pods[i].Unit, Reason: reasonOf(v), Why: why.holds[v]}
-		switch v {
-		case refused:
-			h.Why = fmt.Sprintf("the API server refused the update: %s", pods[i].Refused)
-		case unreadable:
-			h.Why = whyUnreadable(&obs.Set, &pods[i])
-		case unmergeable:
-			h.Why = whyUnmergeable(&obs.Set, &pods[i])
-		case needsRecreation:
-			h.Why = why.recreate(&pods[i])
-		case migrating:
-			h.Why = pods[i].migration(now)
-		case paused, notUpdate:
-			if pods[i].Migrating {
-				h.Why += "; its hot upgrade stays where it is"
-			}
-		}
-		list = append(list, h)
 	}
 	return list
+}
+
+// holds tells whether a Pod with this verdict wants a step and does not get one.
+func (v verdict) holds() bool { return v != isNewest && v != taken && v != resets }
+
+// of words why one Pod is held.
+func (r *reasons) of(v verdict, s *Set, p *Pod, now int64) string {
+	switch v {
+	case refused:
+		return "the API server refused the update: " + p.Refused
+	case unreadable:
+		return whyUnreadable(s, p)
+	case unmergeable:
+		return whyUnmergeable(s, p)
+	case needsRecreation:
+		return r.recreate(p)
+	case migrating:
+		return p.migration(now)
+	case paused, notUpdate:
+		if p.Migrating {
+			return r.holds[v] + "; its hot upgrade stays where it is"
+		}
+	}
+	return r.holds[v]
 }

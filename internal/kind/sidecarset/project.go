@@ -155,18 +155,15 @@ func (p *Pod) readPairs(pod *corev1.Pod) {
 	p.WorkingJSON = working
 	for i := range p.Sidecars {
 		name, first := strings.CutSuffix(p.Sidecars[i].Name, "-1")
-		if !first || inplace.GetText(working, name) == "" {
-			continue
-		}
-		names := inplace.HotNames(name)
-		second := slices.IndexFunc(p.Sidecars, func(s Sidecar) bool { return s.Name == names[1] })
-		if second < 0 {
+		works := inplace.GetText(working, name)
+		second := slices.IndexFunc(p.Sidecars, func(s Sidecar) bool { return s.Name == inplace.HotNames(name)[1] })
+		if !first || works == "" || second < 0 {
 			continue
 		}
 		pair := Pair{Name: name, Halves: [2]int{i, second}}
-		for half, container := range names {
+		for half, container := range inplace.HotNames(name) {
 			pair.Versions[half] = pod.Annotations[v1beta1.SidecarSetVersionAnnotationPrefix+container]
-			if inplace.GetText(working, name) == container {
+			if works == container {
 				pair.Working = half
 			}
 		}

@@ -105,6 +105,12 @@ func (s *Set) prepareContainers(set *v1beta1.SidecarSet) error {
 // add prepares one of the set's containers, which is one in the Pod, or two for a hot upgrade.
 func (s *Set) add(sidecar *v1beta1.SidecarContainer, init bool) error {
 	for _, own := range s.variants(sidecar) {
+		if hooks := sidecar.Lifecycle; hooks != nil && hooks.Lifecycle != (corev1.Lifecycle{}) {
+			own.Lifecycle = hooks.Lifecycle.DeepCopy()
+		}
+		if sidecar.Native() {
+			own.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
+		}
 		c, err := prepareContainer(sidecar, own)
 		if err != nil {
 			return err
@@ -122,12 +128,6 @@ func (s *Set) add(sidecar *v1beta1.SidecarContainer, init bool) error {
 
 // prepareContainer prepares own, which is the sidecar's core container or a variant of it.
 func prepareContainer(sidecar *v1beta1.SidecarContainer, own *corev1.Container) (container, error) {
-	if hooks := sidecar.Lifecycle; hooks != nil && hooks.Lifecycle != (corev1.Lifecycle{}) {
-		own.Lifecycle = hooks.Lifecycle.DeepCopy()
-	}
-	if sidecar.Native() {
-		own.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
-	}
 	c := container{name: own.Name, shareMounts: shares(&sidecar.ShareVolumePolicy), shareDevices: shares(sidecar.ShareVolumeDevicePolicy)}
 	env := slices.DeleteFunc(own.Env, func(e corev1.EnvVar) bool { return e.Name == v1beta1.InjectedEnv })
 	env = append(env, corev1.EnvVar{Name: v1beta1.InjectedEnv, Value: "true"})
@@ -156,17 +156,22 @@ func prepareContainer(sidecar *v1beta1.SidecarContainer, own *corev1.Container) 
 	if c.devices, err = joined(own.VolumeDevices); err != nil {
 		return c, fmt.Errorf("volumeDevices: %w", err)
 	}
+	c.head, err = head(own, c.policy != nil)
+	return c, err
+}
+
+// head returns a container's JSON without what is written apart, and without the closing brace.
+func head(own *corev1.Container, computed bool) ([]byte, error) {
 	own.Env, own.VolumeMounts, own.VolumeDevices = nil, nil, nil
 	var rest any = own
-	if c.policy != nil {
+	if computed {
 		rest = withoutResources{Container: own}
 	}
 	whole, err := json.Marshal(rest)
 	if err != nil {
-		return c, fmt.Errorf("%s: %w", own.Name, err)
+		return nil, fmt.Errorf("%s: %w", own.Name, err)
 	}
-	c.head = whole[:len(whole)-1]
-	return c, nil
+	return whole[:len(whole)-1], nil
 }
 
 func prepareTransfer(wanted []v1beta1.TransferEnvVar) ([]transfer, error) {
