@@ -73,16 +73,20 @@ func (p *Pod) canReset(s *Set, now int64) bool {
 	if !p.migrates(s) || p.Unreadable != "" || p.Refused != "" {
 		return false
 	}
-	if p.mustFinish(s, now) {
-		return true
-	}
+	return p.mustFinish(s, now) || p.OthersReady && p.tookOver(s, now)
+}
+
+// tookOver tells whether all new containers of hot upgrades serve, and nothing else of the set is under way.
+func (p *Pod) tookOver(s *Set, now int64) bool {
 	old := make(map[int]bool, len(p.Pairs))
 	for i := range p.Pairs {
-		if pair := &p.Pairs[i]; p.hot(pair, now).Migrating() && s.empty(pair.Name) != "" {
-			old[pair.Halves[1-pair.Working]] = true
-			if !p.Sidecars[pair.Halves[pair.Working]].serves(now) {
-				return false
-			}
+		pair := &p.Pairs[i]
+		if !p.hot(pair, now).Migrating() || s.empty(pair.Name) == "" {
+			continue
+		}
+		old[pair.Halves[1-pair.Working]] = true
+		if !p.Sidecars[pair.Halves[pair.Working]].serves(now) {
+			return false
 		}
 	}
 	for i := range p.Sidecars {
@@ -90,7 +94,7 @@ func (p *Pod) canReset(s *Set, now int64) bool {
 			return false
 		}
 	}
-	return p.OthersReady
+	return true
 }
 
 // mustFinish tells that an image is wanted back which the old container still has, although it has handed over to the

@@ -163,10 +163,8 @@ func (p *Pod) readPairs(pod *corev1.Pod) {
 		pair := Pair{Name: name, Halves: [2]int{i, second}}
 		for half, container := range inplace.HotNames(name) {
 			pair.Versions[half] = pod.Annotations[v1beta1.SidecarSetVersionAnnotationPrefix+container]
-			if works == container {
-				pair.Working = half
-			}
 		}
+		pair.Working = max(0, slices.Index([]string{p.Sidecars[i].Name, p.Sidecars[second].Name}, works))
 		p.Pairs = append(p.Pairs, pair)
 		p.Migrating = p.Migrating || p.hot(&pair, 0).Migrating()
 	}

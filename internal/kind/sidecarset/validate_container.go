@@ -180,21 +180,24 @@ func restartPolicyIsAlways(c container) field.ErrorList {
 // hotUpgradeIsPossible: the two containers of a hot upgrade are told apart by their images and by -1 and -2.
 func hotUpgradeIsPossible(c container) field.ErrorList {
 	at, empty := c.at.Child("upgradeStrategy", "hotUpgradeEmptyImage"), c.UpgradeStrategy.HotUpgradeEmptyImage
-	hot := upgradeType(c.SidecarContainer) == v1beta1.HotUpgrade
 	var errs field.ErrorList
+	if upgradeType(c.SidecarContainer) != v1beta1.HotUpgrade {
+		if empty != "" {
+			errs = append(errs, field.Invalid(at, empty, "upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"))
+		}
+		return errs
+	}
 	switch {
-	case !hot && empty != "":
-		errs = append(errs, field.Invalid(at, empty, "upgradeStrategy.hotUpgradeEmptyImage is only for upgradeType HotUpgrade"))
-	case hot && (empty == "" || empty == c.Image):
+	case empty == "" || empty == c.Image:
 		errs = append(errs, field.Invalid(at, empty, "upgradeType HotUpgrade needs hotUpgradeEmptyImage, another one than image"))
 	case strings.ContainsFunc(empty, unicode.IsSpace):
 		errs = append(errs, field.Invalid(at, empty, "must not contain white space"))
 	}
-	if hot && c.init && !c.Native() {
+	if c.init && !c.Native() {
 		errs = append(errs, field.Invalid(c.at.Child("upgradeStrategy", "upgradeType"), v1beta1.HotUpgrade,
 			"an init container ends before the others begin, and is never upgraded: only those with restartPolicy Always can have HotUpgrade"))
 	}
-	if hot && len(c.Name) > 61 {
+	if len(c.Name) > 61 {
 		errs = append(errs, field.Invalid(c.at.Child("name"), c.Name, "must be at most 61 characters with upgradeType HotUpgrade, which appends -1 and -2"))
 	}
 	return errs
