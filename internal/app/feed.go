@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -14,13 +15,24 @@ import (
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
 
-// feed tells the Pod webhook what SidecarSets and namespaces there are. It returns a function that tells whether
+// feed tells the Pod webhook what SidecarSets, revisions of them and namespaces there are. It returns a function that tells whether
 // everything that existed at the start has arrived: until then Pods must not be answered.
 func feed(ctx context.Context, c cache.Cache, pods *webhook.PodHandler, admitted *webhook.Admitted, log logr.Logger) (synced func() bool, err error) {
-	sets, err := follow(ctx, c, &v1beta1.SidecarSet{}, func(s *v1beta1.SidecarSet) {
-		if err := pods.Put(s); err != nil {
-			log.Error(err, "this SidecarSet is not injected", "sidecarset", s.Name)
+	told := func(set string, err error) {
+		if err != nil {
+			log.Error(err, "this SidecarSet is not injected", "sidecarset", set)
 		}
+	}
+	revisions, err := follow(ctx, c, &appsv1.ControllerRevision{},
+		func(r *appsv1.ControllerRevision) { told(r.Labels[v1beta1.SidecarSetNameLabel], pods.PutRevision(r)) },
+		func(r *appsv1.ControllerRevision) {
+			told(r.Labels[v1beta1.SidecarSetNameLabel], pods.DeleteRevision(r))
+		})
+	if err != nil {
+		return nil, err
+	}
+	sets, err := follow(ctx, c, &v1beta1.SidecarSet{}, func(s *v1beta1.SidecarSet) {
+		told(s.Name, pods.Put(s))
 		admitted.Seen(s)
 	}, func(s *v1beta1.SidecarSet) { pods.Delete(s.Name) })
 	if err != nil {
@@ -32,7 +44,7 @@ func feed(ctx context.Context, c cache.Cache, pods *webhook.PodHandler, admitted
 	if err != nil {
 		return nil, err
 	}
-	return func() bool { return sets.HasSynced() && namespaces.HasSynced() }, nil
+	return func() bool { return sets.HasSynced() && revisions.HasSynced() && namespaces.HasSynced() }, nil
 }
 
 // follow calls put for every object that is or changes, and gone for every one that is deleted.

@@ -55,9 +55,10 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 		return nil, err
 	}
 	whitelist := webhook.WhitelistFrom(mgr.GetAPIReader(), c.Namespace, c.Features.Enabled(features.SidecarSetPatchPodMetadataDefaultsAllowed))
+	revisions := webhook.RevisionsFrom(mgr.GetAPIReader(), c.Namespace)
 	server.Register(webhook.PodPath, pods)
 	server.Register(webhook.MutateSidecarSetPath, webhook.StampSidecarSets())
-	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, whitelist, registration, admitted))
+	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, revisions, whitelist, registration, admitted))
 	server.Register(webhook.ConvertPath, convert)
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add the webhook server: %w", err)

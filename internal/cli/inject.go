@@ -3,20 +3,24 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/spf13/cobra"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
+	"github.com/outrigger-project/outrigger/internal/plan/share"
 )
 
 const injectHelp = `Print Pods as they become when they are created on a cluster that has these SidecarSets.
 
 The answer is made offline, by the function that the manager's webhook calls. Files hold Pods,
 SidecarSets (v1beta1 or v1alpha1) and, for SidecarSets with a namespaceSelector that asks for more
-than a name, Namespaces; one file may hold several documents, or a List. Pods that no SidecarSet
+than a name, Namespaces, and, for those with injectionStrategy.revision, their ControllerRevisions; one file may hold several documents, or a List. Pods that no SidecarSet
 selects are printed as they are.`
 
 type injectOptions struct {
@@ -80,10 +84,12 @@ func (o injectOptions) inject(streams Streams, given *input, pod document) ([]by
 	}
 	labels := textMap(metadata.Get("labels"))
 	sets := given.index.Find(labels, namespace, given.namespaces[namespace])
-	result, err := inject.Pod(pod.value, inject.Facts{Sets: sets, SortByName: o.sorted})
+	facts := inject.Facts{Sets: sets, SortByName: o.sorted, Balances: given.balancesOf(inject.Owner(metadata, namespace), sets)}
+	result, err := inject.Pod(pod.value, facts)
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(facts.Balances, result.Balances)
 	if o.explain {
 		explain(streams, given, result, labels, namespace, metadata)
 	}
@@ -103,6 +109,9 @@ func explain(streams Streams, given *input, result inject.Result, labels map[str
 	_, _ = fmt.Fprintf(streams.Err, "pod %s/%s:\n", namespace, name)
 	for _, set := range given.sets {
 		verdict := "injected"
+		if older := result.Older[set.Name]; older != "" {
+			verdict = "injected: revision " + older + ", as injectionStrategy.revision asks"
+		}
 		if !injected[set.Name] {
 			verdict = "not injected: " + whyNot(set, result, labels, namespace, given.namespaces[namespace])
 		}
@@ -147,7 +156,32 @@ type input struct {
 	sets       []*inject.Set // in the order of the files
 	index      scope.Index[*inject.Set]
 	namespaces map[string]map[string]string
+	// revisions are by the name of their SidecarSet.
+	revisions map[string][]revision.Kept
+	// balances are by owner and SidecarSet. Pods share revisions in the order of the files.
+	balances map[string]map[string]share.Balance
 
 	decode Decode
 	seen   map[string]string // where each SidecarSet stands
+	given  []given           // the SidecarSets themselves
+}
+
+type given struct {
+	at  string
+	set *v1beta1.SidecarSet
+}
+
+// balancesOf returns an owner's balances; what is written into them is kept.
+func (g *input) balancesOf(owner string, sets []*inject.Set) map[string]share.Balance {
+	all := g.balances[owner]
+	if all == nil {
+		all = map[string]share.Balance{}
+		g.balances[owner] = all
+	}
+	for _, set := range sets {
+		if _, known := all[set.Name]; !known && set.Shared() {
+			all[set.Name] = share.Start(set.Name, owner)
+		}
+	}
+	return all
 }

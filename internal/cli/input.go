@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	kjson "sigs.k8s.io/json"
@@ -18,6 +20,8 @@ import (
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/plan/share"
 )
 
 // document is one object of a file.
@@ -101,9 +105,12 @@ func flatten(d document) []document {
 	return all
 }
 
-// sort tells Pods, SidecarSets and Namespaces apart and refuses the rest.
+// sort tells Pods, SidecarSets, their revisions and Namespaces apart and refuses the rest.
 func sort(documents []document, decode Decode) (*input, error) {
-	given := &input{namespaces: map[string]map[string]string{}, decode: decode, seen: map[string]string{}}
+	given := &input{
+		namespaces: map[string]map[string]string{}, revisions: map[string][]revision.Kept{},
+		balances: map[string]map[string]share.Balance{}, decode: decode, seen: map[string]string{},
+	}
 	for _, d := range documents {
 		if err := given.add(d); err != nil {
 			return nil, fmt.Errorf("%s: %w", d.at, err)
@@ -112,7 +119,7 @@ func sort(documents []document, decode Decode) (*input, error) {
 	if len(given.pods) == 0 {
 		return nil, errors.New("the files hold no Pod")
 	}
-	return given, nil
+	return given, given.prepare()
 }
 
 func (g *input) add(d document) error {
@@ -123,6 +130,8 @@ func (g *input) add(d document) error {
 		return g.addNamespace(d)
 	case v1beta1.GroupName + "/SidecarSet":
 		return g.addSet(d)
+	case "apps/ControllerRevision":
+		return g.addRevision(d)
 	}
 	if d.kind() == "" {
 		return errors.New("kind: required")
@@ -162,12 +171,38 @@ func (g *input) addSet(d document) error {
 	if errs := sidecarset.ValidateAlone(set); len(errs) > 0 {
 		return fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
 	}
-	prepared, err := inject.Prepare(set)
-	if err != nil {
-		return err
+	g.given = append(g.given, given{d.at, set})
+	return nil
+}
+
+// addRevision leaves ControllerRevisions of others than SidecarSets alone.
+func (g *input) addRevision(d document) error {
+	var r appsv1.ControllerRevision
+	if err := json.Unmarshal(d.value, &r); err != nil {
+		return fmt.Errorf("controllerRevision: %w", err)
 	}
-	g.sets = append(g.sets, prepared)
-	g.index.Put(set.Name, prepared.Scope, prepared)
+	if set := r.Labels[v1beta1.SidecarSetNameLabel]; set != "" {
+		g.revisions[set] = append(g.revisions[set], revision.KeptOf(&r))
+	}
+	return nil
+}
+
+// prepare prepares the sets when everything is read.
+func (g *input) prepare() error {
+	for _, given := range g.given {
+		set, kept := given.set, g.revisions[given.set.Name]
+		for i := range kept {
+			if set.UID == "" { // it does not come from the cluster: the name alone decides
+				kept[i].Owner = ""
+			}
+		}
+		prepared, err := inject.Prepare(set, kept...)
+		if err != nil {
+			return fmt.Errorf("%s: %w", given.at, err)
+		}
+		g.sets = append(g.sets, prepared)
+		g.index.Put(set.Name, prepared.Scope, prepared)
+	}
 	return nil
 }
 

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
@@ -138,7 +137,7 @@ func (a *Admitted) idle() bool {
 }
 
 // wait returns when no set that is waited for selects the labels, or with what the API server has of those that do.
-func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) ([]*inject.Set, error) {
+func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) ([]*v1beta1.SidecarSet, error) {
 	timer := time.NewTimer(watchDelay)
 	defer timer.Stop()
 	for {
@@ -157,8 +156,8 @@ func (a *Admitted) wait(ctx context.Context, podLabels map[string]string) ([]*in
 }
 
 // look reads sets from the API server. One that is not there now was not there when the Pod came.
-func (a *Admitted) look(ctx context.Context, names []string) ([]*inject.Set, error) {
-	var fresh []*inject.Set
+func (a *Admitted) look(ctx context.Context, names []string) ([]*v1beta1.SidecarSet, error) {
+	var fresh []*v1beta1.SidecarSet
 	for _, name := range names {
 		set, err := a.live(ctx, name)
 		if apierrors.IsNotFound(err) {
@@ -167,9 +166,7 @@ func (a *Admitted) look(ctx context.Context, names []string) ([]*inject.Set, err
 		if err != nil {
 			return nil, fmt.Errorf("read SidecarSet %s, which was admitted a moment ago: %w", name, err)
 		}
-		if prepared, err := inject.Prepare(set); err == nil { // else it injects nothing, as PodHandler explains
-			fresh = append(fresh, prepared)
-		}
+		fresh = append(fresh, set)
 	}
 	return fresh, nil
 }

@@ -42,7 +42,7 @@ func TestValidateSidecarSets_asksForTheBase(t *testing.T) {
 				}
 				return test.base, test.err
 			})
-			h := ValidateSidecarSets(others{}, &administrator{}, &coverer{}, admitted)
+			h := ValidateSidecarSets(others{}, nil, &administrator{}, &coverer{}, admitted)
 			answer := ask(t, h, admissionv1.AdmissionRequest{Operation: "CREATE", Object: object(canary)})
 			if answer.Result.Code != test.wantCode || !strings.Contains(answer.Result.Message, test.wantMessage) {
 				t.Errorf("answered %d %s", answer.Result.Code, answer.Result.Message)
@@ -59,7 +59,7 @@ func TestValidateSidecarSets_knowsWhatWasAdmittedAMomentAgo(t *testing.T) {
 		t.Fatal(err)
 	}
 	there := true
-	h := ValidateSidecarSets(others{}, &administrator{}, &coverer{}, NewAdmitted(func(context.Context, string) (*v1beta1.SidecarSet, error) {
+	h := ValidateSidecarSets(others{}, nil, &administrator{}, &coverer{}, NewAdmitted(func(context.Context, string) (*v1beta1.SidecarSet, error) {
 		if !there {
 			return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "sidecarsets"}, "a")
 		}

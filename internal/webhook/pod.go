@@ -21,8 +21,8 @@ import (
 const maxReview = 8 << 20
 
 // PodHandler answers the admission reviews of Pods at their creation with the patch that injects the
-// SidecarSets which match. It reads and writes nothing through the API: Put and PutNamespace tell it what
-// there is. It reads the review in place instead of decoding it, because it stands before every Pod.
+// SidecarSets which match. It reads and writes nothing through the API: Put, PutRevision and PutNamespace tell it
+// what there is. It reads the review in place instead of decoding it, because it stands before every Pod.
 //
 // A SidecarSet that cannot be prepared for injection (one that another version of this program has stored,
 // and that asks for something this one does not know) injects nothing and blocks nothing: whoever creates a
@@ -38,15 +38,27 @@ type PodHandler struct {
 	// Metrics count what is injected; nil: nobody does. They are set before the first request.
 	Metrics *PodMetrics
 
+	feeding sync.Mutex // one change of the sets at a time
+	fed     fed
+	shares  shares
+
 	mu         sync.RWMutex
 	sets       scope.Index[*inject.Set]
 	namespaces map[string]map[string]string
 	unusable   map[string]error
 }
 
-// Put makes a SidecarSet, new or changed, known. On an error the set injects nothing until it is put again.
+// Put makes a SidecarSet, new or changed, known. It is not to be changed afterwards. On an error the set injects nothing
+// until it is put again.
 func (h *PodHandler) Put(set *v1beta1.SidecarSet) error {
-	prepared, err := inject.Prepare(set)
+	h.feeding.Lock()
+	defer h.feeding.Unlock()
+	return h.put(set)
+}
+
+func (h *PodHandler) put(set *v1beta1.SidecarSet) error {
+	prepared, err := h.fed.prepare(set)
+	h.fed.put(set, prepared)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	defer func() { h.Metrics.cannotUse(len(h.unusable)) }()
@@ -66,6 +78,9 @@ func (h *PodHandler) Put(set *v1beta1.SidecarSet) error {
 
 // Delete forgets a SidecarSet.
 func (h *PodHandler) Delete(name string) {
+	h.feeding.Lock()
+	defer h.feeding.Unlock()
+	h.fed.delete(name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sets.Delete(name)
@@ -118,8 +133,8 @@ func (h *PodHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer answers a review. fresh are sets that are newer than what Put has told, or not known from it yet.
-func (h *PodHandler) answer(w http.ResponseWriter, body []byte, fresh []*inject.Set) {
-	answer, err := h.review(body, fresh)
+func (h *PodHandler) answer(w http.ResponseWriter, body []byte, fresh []*v1beta1.SidecarSet) {
+	answer, err := h.review(body, h.prepared(fresh))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -127,6 +142,17 @@ func (h *PodHandler) answer(w http.ResponseWriter, body []byte, fresh []*inject.
 	w.Header().Set("Content-Type", "application/json")
 	// A failure to write means that the caller has gone; there is nobody to tell.
 	_, _ = w.Write(answer)
+}
+
+// prepared prepares sets. What cannot be prepared injects nothing.
+func (h *PodHandler) prepared(sets []*v1beta1.SidecarSet) []*inject.Set {
+	var all []*inject.Set
+	for _, set := range sets {
+		if prepared, err := h.fed.prepare(set); err == nil {
+			all = append(all, prepared)
+		}
+	}
+	return all
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -166,12 +192,20 @@ func (h *PodHandler) review(body []byte, fresh []*inject.Set) ([]byte, error) {
 		namespace = "default"
 	}
 	sets := h.matching(metadata.Get("labels"), namespace, fresh)
-	result, err := inject.Pod(object, inject.Facts{Sets: sets, SortByName: h.SortContainers})
+	result, err := h.inject(request, object, namespace, sets)
 	h.Metrics.count(sets, result, err)
 	if err != nil {
 		return refused(uid, fmt.Sprintf("sidecars cannot be injected: %v", err)), nil
 	}
 	return allowed(uid, result.Patch), nil
+}
+
+func (h *PodHandler) inject(request, object jsonview.Value, namespace string, sets []*inject.Set) (inject.Result, error) {
+	facts := inject.Facts{Sets: sets, SortByName: h.SortContainers}
+	if slices.ContainsFunc(sets, (*inject.Set).Shared) {
+		return h.shares.inject(request, object, namespace, facts)
+	}
+	return inject.Pod(object, facts)
 }
 
 func wellFormed(review, request jsonview.Value) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	jsonpatch "gomodules.xyz/jsonpatch/v2"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,11 +39,16 @@ type Whitelister interface {
 	Whitelist(ctx context.Context) (sidecarset.Whitelist, error)
 }
 
+// Revisions reads the ControllerRevisions that carry a SidecarSet's name, as they are now.
+type Revisions interface {
+	Revisions(ctx context.Context, set string) ([]revision.Kept, error)
+}
+
 // ValidateSidecarSets refuses SidecarSets that are wrong. Before it admits one, it has the Pod webhook
 // widened, so that a Pod created right after the SidecarSet is injected.
 //
 // admitted is told of it, for the Pods that come before our own watch shows the set.
-func ValidateSidecarSets(sets Sets, whitelist Whitelister, pods Coverer, admitted *Admitted) http.Handler {
+func ValidateSidecarSets(sets Sets, revisions Revisions, whitelist Whitelister, pods Coverer, admitted *Admitted) http.Handler {
 	return For(Rules[*v1beta1.SidecarSet]{
 		Kind:   sidecarSetKind(),
 		Decode: decodeSidecarSet,
@@ -55,8 +61,11 @@ func ValidateSidecarSets(sets Sets, whitelist Whitelister, pods Coverer, admitte
 				return nil, err
 			}
 			errs := sidecarset.Validate(set, old, others)
-			if len(errs) > 0 || !sidecarset.NeedsWhitelist(set, old) {
-				return errs, nil
+			if len(errs) == 0 {
+				errs, err = chosenRevision(ctx, set, old, others, revisions)
+			}
+			if err != nil || len(errs) > 0 || !sidecarset.NeedsWhitelist(set, old) {
+				return errs, err
 			}
 			allowed, err := whitelist.Whitelist(ctx)
 			if err != nil {
@@ -78,6 +87,43 @@ func ValidateSidecarSets(sets Sets, whitelist Whitelister, pods Coverer, admitte
 			return nil
 		},
 	})
+}
+
+// chosenRevision refuses a revision that is not there.
+func chosenRevision(ctx context.Context, set, old *v1beta1.SidecarSet, others []sidecarset.Other, revisions Revisions) (field.ErrorList, error) {
+	if !sidecarset.NeedsRevisions(set, old) {
+		return nil, nil
+	}
+	kept, err := revisions.Revisions(ctx, set.Name)
+	if err != nil {
+		return nil, err
+	}
+	return sidecarset.ValidateRevision(set, old, others, kept), nil
+}
+
+// RevisionsFrom reads ControllerRevisions of a namespace from the API server itself: few SidecarSets ask for it, and one
+// that was deleted a moment ago does not count.
+func RevisionsFrom(live client.Reader, namespace string) Revisions {
+	return liveRevisions{live, namespace}
+}
+
+type liveRevisions struct {
+	live      client.Reader
+	namespace string
+}
+
+// Revisions implements Revisions.
+func (l liveRevisions) Revisions(ctx context.Context, set string) ([]revision.Kept, error) {
+	var list appsv1.ControllerRevisionList
+	named := client.MatchingLabels{v1beta1.SidecarSetNameLabel: set}
+	if err := l.live.List(ctx, &list, client.InNamespace(l.namespace), named); err != nil {
+		return nil, fmt.Errorf("list the revisions of SidecarSet %s: %w", set, err)
+	}
+	all := make([]revision.Kept, len(list.Items))
+	for i := range list.Items {
+		all[i] = revision.KeptOf(&list.Items[i])
+	}
+	return all, nil
 }
 
 // withUnseen adds what the cache does not show yet, as the API server has it: sets that were admitted here a moment ago,

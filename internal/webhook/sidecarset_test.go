@@ -113,7 +113,7 @@ func TestValidateSidecarSets_answers(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			pods, admitted := &coverer{err: test.cover}, NewAdmitted(nil)
-			got := ask(t, ValidateSidecarSets(test.sets, &administrator{}, pods, admitted), test.request)
+			got := ask(t, ValidateSidecarSets(test.sets, nil, &administrator{}, pods, admitted), test.request)
 			if got.Result.Code != test.wantCode || got.Allowed != (test.wantCode == 200) || !strings.Contains(got.Result.Message, test.wantMessage) {
 				t.Errorf("allowed %t with code %d: %s", got.Allowed, got.Result.Code, got.Result.Message)
 			}
@@ -159,7 +159,7 @@ func TestValidateSidecarSets_whitelist(t *testing.T) {
 			if test.old != "" {
 				request.Operation, request.OldObject = "UPDATE", object(test.old)
 			}
-			got := ask(t, ValidateSidecarSets(others{}, &test.whitelist, &coverer{}, NewAdmitted(nil)), request)
+			got := ask(t, ValidateSidecarSets(others{}, nil, &test.whitelist, &coverer{}, NewAdmitted(nil)), request)
 			if got.Result.Code != test.wantCode || !strings.Contains(got.Result.Message, test.wantMessage) || test.whitelist.asks != test.wantAsks {
 				t.Errorf("code %d after %d questions: %s", got.Result.Code, test.whitelist.asks, got.Result.Message)
 			}

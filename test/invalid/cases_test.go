@@ -223,7 +223,12 @@ func validate(t *testing.T, c invalid.Case) []string {
 		}
 		others = append(others, sidecarset.Other{Set: set, Scope: s})
 	}
-	return texts(sidecarset.Validate(hub(t, c.Version, c.Manifest), old, others))
+	set := hub(t, c.Version, c.Manifest)
+	errs := sidecarset.Validate(set, old, others)
+	if len(errs) == 0 && sidecarset.NeedsRevisions(set, old) {
+		errs = sidecarset.ValidateRevision(set, old, others, nil)
+	}
+	return texts(errs)
 }
 
 func hub(t *testing.T, version string, manifest []byte) *v1beta1.SidecarSet {

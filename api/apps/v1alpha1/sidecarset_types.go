@@ -182,7 +182,7 @@ type SidecarSetInjectionStrategy struct {
 	// true injects nothing into new Pods; running Pods are still upgraded. Default false.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
-	// Inject an older revision. Not supported yet: refused when set.
+	// Give new Pods an older revision, which must exist.
 	// +optional
 	Revision *v1beta1.SidecarSetInjectRevision `json:"revision,omitempty"`
 	// Short form of revision.revisionName.

@@ -122,7 +122,7 @@ type SidecarSetInjectionStrategy struct {
 	// true injects nothing into new Pods; running Pods are still upgraded. Default false.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
-	// Inject an older revision. Not supported yet: refused when set.
+	// Give new Pods an older revision, which must exist.
 	// +optional
 	Revision *SidecarSetInjectRevision `json:"revision,omitempty"`
 }
@@ -130,6 +130,14 @@ type SidecarSetInjectionStrategy struct {
 // SidecarSetInjectRevisionPolicy says which new Pods get the chosen revision.
 // +kubebuilder:validation:Enum=Always;Partial
 type SidecarSetInjectRevisionPolicy string
+
+const (
+	// AlwaysRevisionPolicy gives the chosen revision to every new Pod.
+	AlwaysRevisionPolicy SidecarSetInjectRevisionPolicy = "Always"
+	// PartialRevisionPolicy gives it to the Pods that updateStrategy.selector does not select and, of the others, to
+	// the share that partition asks for as a percentage. While updateStrategy.paused is true, every Pod gets it.
+	PartialRevisionPolicy SidecarSetInjectRevisionPolicy = "Partial"
+)
 
 // SidecarSetInjectRevision chooses a revision to inject.
 //
@@ -144,7 +152,7 @@ type SidecarSetInjectRevision struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	RevisionName *string `json:"revisionName,omitempty"`
-	// Always (default): every new Pod; Partial: the share of them that partition asks for.
+	// Always (default): every new Pod; Partial: the share of them that partition asks for in percent.
 	// +optional
 	Policy SidecarSetInjectRevisionPolicy `json:"policy,omitempty"`
 }

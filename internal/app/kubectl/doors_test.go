@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/outrigger-project/outrigger/internal/app/kubectl"
@@ -209,13 +210,21 @@ func throughWebhook(t *testing.T, in string, sorted bool) (pods, refusal string)
 				t.Fatal(err)
 			}
 			handler.PutNamespace(namespace.Metadata.Name, namespace.Metadata.Labels)
+		case "ControllerRevision":
+			var r appsv1.ControllerRevision
+			if err := json.Unmarshal(d, &r); err != nil {
+				t.Fatal(err)
+			}
+			if err := handler.PutRevision(&r); err != nil {
+				t.Fatal(err)
+			}
 		case "Pod":
 			given = append(given, d)
 		}
 	}
 	var out []string
-	for _, pod := range given {
-		patch, message := admit(t, server.URL, pod)
+	for i, pod := range given {
+		patch, message := admit(t, server.URL, fmt.Sprint("u-", i), pod)
 		if message != "" {
 			return "", message
 		}
@@ -228,15 +237,15 @@ func throughWebhook(t *testing.T, in string, sorted bool) (pods, refusal string)
 	return strings.Join(out, "---\n"), ""
 }
 
-func admit(t *testing.T, url string, pod []byte) (patch []byte, refusal string) {
+func admit(t *testing.T, url, uid string, pod []byte) (patch []byte, refusal string) {
 	t.Helper()
 	namespace := "default"
 	var meta struct{ Metadata struct{ Namespace string } }
 	if err := json.Unmarshal(pod, &meta); err == nil && meta.Metadata.Namespace != "" {
 		namespace = meta.Metadata.Namespace
 	}
-	review := fmt.Sprintf(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-1","operation":"CREATE",
-		"namespace":%q,"resource":{"group":"","version":"v1","resource":"pods"},"object":%s}}`, namespace, pod)
+	review := fmt.Sprintf(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":%q,"operation":"CREATE",
+		"namespace":%q,"resource":{"group":"","version":"v1","resource":"pods"},"object":%s}}`, uid, namespace, pod)
 	response, err := http.Post(url, "application/json", strings.NewReader(review))
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +271,7 @@ func admit(t *testing.T, url string, pod []byte) (patch []byte, refusal string) 
 		t.Fatal(err)
 	}
 	r := answer.Response
-	if r.UID != "u-1" || (r.Patch != nil) != (r.PatchType == "JSONPatch") || r.Allowed == (r.Status.Code == http.StatusUnprocessableEntity) {
+	if r.UID != uid || (r.Patch != nil) != (r.PatchType == "JSONPatch") || r.Allowed == (r.Status.Code == http.StatusUnprocessableEntity) {
 		t.Errorf("malformed answer: %s", body)
 	}
 	return r.Patch, r.Status.Message

@@ -82,6 +82,7 @@ func checks() []func(subject) field.ErrorList {
 		numbersAreValid,
 		historyLimitIsValid,
 		customVersionIsValid,
+		revisionIsNamed,
 		partitionOrSelector,
 		priorityIsValid,
 		scatterIsValid,

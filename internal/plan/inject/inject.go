@@ -20,6 +20,7 @@ import (
 	"slices"
 
 	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
+	"github.com/outrigger-project/outrigger/internal/plan/share"
 )
 
 // Facts is what a decision knows beside the Pod.
@@ -29,6 +30,8 @@ type Facts struct {
 	// SortByName orders the injected containers by name and not as their SidecarSets list them (gate
 	// EnableSortSidecarContainerByName). Init containers always are.
 	SortByName bool
+	// Balances say, by set, where the Pod's owner stands (Set.Shared). Where nothing is said it is 0.
+	Balances map[string]share.Balance
 }
 
 // Result is what to do to the Pod.
@@ -39,6 +42,10 @@ type Result struct {
 	Sets []string
 	// Replaced names the sets that match and whose canary the Pod gets instead.
 	Replaced []Replacement
+	// Older names, by set, the revisions that are injected in place of the newest.
+	Older map[string]string
+	// Balances are those that this Pod has changed, as they are after it.
+	Balances map[string]share.Balance
 }
 
 // Pod decides the injection into a Pod at its creation. Sets whose injection is paused are passed over, and so are
@@ -60,6 +67,10 @@ func Pod(raw []byte, facts Facts) (Result, error) {
 	if len(p.containers) == 0 {
 		return Result{}, errors.New("spec.containers: the pod has none")
 	}
+	balances, older, err := chosen(p, sets, facts.Balances)
+	if err != nil {
+		return Result{}, err
+	}
 	if err := clash(p, sets); err != nil {
 		return Result{}, err
 	}
@@ -78,7 +89,7 @@ func Pod(raw []byte, facts Facts) (Result, error) {
 	if err := annotate(&ops, p, sets); err != nil {
 		return Result{}, err
 	}
-	result := Result{Patch: ops.done(), Replaced: replaced}
+	result := Result{Patch: ops.done(), Replaced: replaced, Older: older, Balances: balances}
 	for _, s := range sets {
 		result.Sets = append(result.Sets, s.Name)
 	}

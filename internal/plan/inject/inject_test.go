@@ -2,6 +2,7 @@ package inject_test
 
 import (
 	"encoding/json"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,12 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
+	"github.com/outrigger-project/outrigger/internal/plan/inject/jsonview"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
+	"github.com/outrigger-project/outrigger/internal/plan/share"
 )
 
 // tb is what helpers need of a test, a fuzz test and a property.
@@ -29,6 +34,7 @@ type world struct {
 	index      scope.Index[*inject.Set]
 	namespaces map[string]map[string]string
 	pods       [][]byte
+	balances   map[string]map[string]share.Balance // by owner and set
 }
 
 // TestPod_goldens runs the cases of testdata that are written in v1beta1. All of them go through both doors
@@ -39,7 +45,10 @@ func TestPod_goldens(t *testing.T) {
 			w := read(t, archive["in.yaml"])
 			var got []string
 			for _, pod := range w.pods {
-				result, err := inject.Pod(pod, inject.Facts{Sets: w.matching(t, pod), SortByName: archive["gates"] != ""})
+				facts := inject.Facts{Sets: w.matching(t, pod), SortByName: archive["gates"] != ""}
+				facts.Balances = w.balancesOf(t, pod, facts.Sets)
+				result, err := inject.Pod(pod, facts)
+				maps.Copy(facts.Balances, result.Balances)
 				if want := strings.TrimSpace(archive["error.txt"]); err != nil || want != "" {
 					if err == nil || err.Error() != want {
 						t.Fatalf("Pod() = %v, want %s", err, want)
@@ -102,7 +111,6 @@ func TestPod_notJSON(t *testing.T) {
 
 func TestPrepare_refusesWhatIsNotSupported(t *testing.T) {
 	for want, spec := range map[string]string{
-		"spec.injectionStrategy.revision: Forbidden: not supported yet: injecting an older revision":          "injectionStrategy: {revision: {revisionName: x}}",
 		`spec.containers[0].transferEnv[1].sourceContainerNameFrom.fieldRef.fieldPath: "spec.nodeName"`:       "containers: [{name: a, image: a:1, transferEnv: [{sourceContainerName: x, envName: E}, {sourceContainerNameFrom: {fieldRef: {fieldPath: spec.nodeName}}, envName: E}]}]",
 		`transferEnv[0].sourceContainerNameFrom.fieldRef.fieldPath: "metadata.labels['a"`:                     `containers: [{name: a, image: a:1, transferEnv: [{sourceContainerNameFrom: {fieldRef: {fieldPath: "metadata.labels['a"}}, envName: E}]}]`,
 		`transferEnv[0].sourceContainerNameFrom.fieldRef.fieldPath: "metadata.labels['']"`:                    `containers: [{name: a, image: a:1, transferEnv: [{sourceContainerNameFrom: {fieldRef: {fieldPath: "metadata.labels['']"}}, envName: E}]}]`,
@@ -151,7 +159,9 @@ func goldens(t testing.TB) map[string]map[string]string {
 
 func read(t testing.TB, in string) *world {
 	t.Helper()
-	w := &world{namespaces: map[string]map[string]string{}}
+	w := &world{namespaces: map[string]map[string]string{}, balances: map[string]map[string]share.Balance{}}
+	var sets []*v1beta1.SidecarSet
+	var kept []revision.Kept
 	for text := range strings.SplitSeq(in, "\n---\n") {
 		data, err := yaml.YAMLToJSON([]byte(text))
 		if err != nil {
@@ -174,16 +184,42 @@ func read(t testing.TB, in string) *world {
 			if err := yaml.UnmarshalStrict([]byte(text), &set); err != nil {
 				t.Fatal(err)
 			}
-			prepared, err := inject.Prepare(&set)
-			if err != nil {
+			sets = append(sets, &set)
+		case "ControllerRevision":
+			var r appsv1.ControllerRevision
+			if err := json.Unmarshal(data, &r); err != nil {
 				t.Fatal(err)
 			}
-			w.index.Put(set.Name, prepared.Scope, prepared)
+			kept = append(kept, revision.KeptOf(&r))
 		default:
 			t.Fatalf("kind %q in a golden", meta.Kind)
 		}
 	}
+	for _, set := range sets {
+		prepared, err := inject.Prepare(set, kept...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.index.Put(set.Name, prepared.Scope, prepared)
+	}
 	return w
+}
+
+// balancesOf returns the balances of a Pod's owner, to be changed.
+func (w *world) balancesOf(t testing.TB, pod []byte, sets []*inject.Set) map[string]share.Balance {
+	t.Helper()
+	doc, err := jsonview.Parse(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := inject.Owner(doc.Get("metadata"), "default")
+	if w.balances[owner] == nil {
+		w.balances[owner] = map[string]share.Balance{}
+		for _, s := range sets {
+			w.balances[owner][s.Name] = share.Start(s.Name, owner)
+		}
+	}
+	return w.balances[owner]
 }
 
 func (w *world) matching(t testing.TB, pod []byte) []*inject.Set {

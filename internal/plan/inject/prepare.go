@@ -25,6 +25,8 @@ type Set struct {
 	Paused bool
 	// Base is the set whose canary this is; empty if it is none.
 	Base string
+	// Revision names the revision that it is, and Hash is that of the revision's identity.
+	Revision, Hash string
 
 	containers, initContainers []container
 	// volumes that a sidecar uses, and imagePullSecrets.
@@ -35,6 +37,8 @@ type Set struct {
 	annotations []annotation.Patch
 	// hot are its containers of hot upgrades.
 	hot []hot
+	// older is the revision that injectionStrategy asks for; nil: none.
+	older *older
 }
 
 // container is a sidecar made ready: everything that is the same in every Pod is JSON already.
@@ -68,13 +72,31 @@ type element struct {
 	raw  []byte
 }
 
-// Prepare makes a SidecarSet ready for injection. It fails, naming the fields, for what is not supported yet
-// and for selectors that are malformed.
-func Prepare(set *v1beta1.SidecarSet) (*Set, error) {
+// Prepare makes a SidecarSet ready for injection. kept are the ControllerRevisions that carry its name. It fails, naming
+// the fields, for what is not supported yet and for selectors that are malformed. It does not fail where the revision
+// that injectionStrategy asks for is not there: that is said of the Pods that would get it.
+func Prepare(set *v1beta1.SidecarSet, kept ...revision.Kept) (*Set, error) {
+	identity, err := revision.IdentityOf(&set.Spec)
+	if err != nil {
+		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
+	}
+	s, err := prepareVersion(set, revision.NameOf(set, identity, revision.HistoryOf(kept)))
+	if err != nil {
+		return nil, err
+	}
+	s.Hash = identity.Hash
+	if err := s.prepareOlder(set, kept); err != nil {
+		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
+	}
+	return s, nil
+}
+
+// prepareVersion prepares one version of a SidecarSet: the revision of this name.
+func prepareVersion(set *v1beta1.SidecarSet, name string) (*Set, error) {
 	if errs := Unsupported(set); len(errs) > 0 {
 		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, errs.ToAggregate())
 	}
-	s := &Set{Name: set.Name, Paused: set.Spec.InjectionStrategy.Paused, Base: BaseOf(set)}
+	s := &Set{Name: set.Name, Paused: set.Spec.InjectionStrategy.Paused, Base: BaseOf(set), Revision: name}
 	for _, step := range []func(*v1beta1.SidecarSet) error{s.prepareScope, s.prepareContainers, s.prepareLists, s.prepareVersions, s.prepareAnnotations} {
 		if err := step(set); err != nil {
 			return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
@@ -262,12 +284,7 @@ func (s *Set) prepareVersions(set *v1beta1.SidecarSet) error {
 	if s.hashWithoutImage, err = json.Marshal(version); err != nil {
 		return fmt.Errorf("write its version: %w", err)
 	}
-	identity, err := revision.IdentityOf(&set.Spec)
-	if err != nil {
-		return err
-	}
-	version.SidecarSetHash = hashes.Full
-	version.SidecarSetControllerRevision = revision.Name(set.Name, identity.Hash, set.Status.CollisionCount)
+	version.SidecarSetHash, version.SidecarSetControllerRevision = hashes.Full, s.Revision
 	if s.hash, err = json.Marshal(version); err != nil {
 		return fmt.Errorf("write its version: %w", err)
 	}

@@ -11,7 +11,6 @@ import (
 func Unsupported(set *v1beta1.SidecarSet) field.ErrorList {
 	r := Refusals{}
 	spec := field.NewPath("spec")
-	r.Add(set.Spec.InjectionStrategy.Revision != nil, spec.Child("injectionStrategy", "revision"), "injecting an older revision")
 	for i := range set.Spec.InitContainers {
 		c, at := &set.Spec.InitContainers[i], spec.Child("initContainers").Index(i)
 		r.container(c, at)

@@ -47,6 +47,30 @@ func RecordOf(r *appsv1.ControllerRevision) Record {
 	return record
 }
 
+// Kept is a ControllerRevision as injection needs it: its record, and the data of its content (see Read).
+type Kept struct {
+	Record
+	Data []byte
+}
+
+// KeptOf makes it. It shares the data with the ControllerRevision. One that is being deleted is none of the history.
+func KeptOf(r *appsv1.ControllerRevision) Kept {
+	kept := Kept{Record: RecordOf(r), Data: r.Data.Raw}
+	if r.DeletionTimestamp == nil {
+		kept.Hash = HashOf(r)
+	}
+	return kept
+}
+
+// HistoryOf returns what is known of a SidecarSet's revisions from those that carry its name.
+func HistoryOf(kept []Kept) History {
+	h := History{Records: make([]Record, len(kept))}
+	for i := range kept {
+		h.Records[i] = kept[i].Record
+	}
+	return h
+}
+
 // HashOf returns the hash of a ControllerRevision's content; empty if its data cannot be read. The data of a
 // ControllerRevision never changes.
 func HashOf(r *appsv1.ControllerRevision) string {
@@ -129,11 +153,7 @@ func Decide(set *v1beta1.SidecarSet, hashes Hashes, h History) (Decision, error)
 		newest = d.History[n-1]
 	}
 	same, found := Equal(d.History, identity.Hash)
-	if found {
-		d.Name = same.Name
-	} else {
-		d.Name, d.Collisions = freeName(set, identity.Hash, h)
-	}
+	d.Name, d.Collisions = nameOf(set, identity.Hash, h)
 	current := found && same.Name == newest.Name
 	if h.Unseen {
 		d.Unseen, d.Waiting = true, !current
@@ -173,6 +193,20 @@ func Chosen(history []Record, asked v1beta1.SidecarSetInjectRevision) (Record, b
 		}
 	}
 	return Record{}, false
+}
+
+// NameOf returns the name of the revision that has a content, or will have it when it is written.
+func NameOf(set *v1beta1.SidecarSet, identity Identity, h History) string {
+	name, _ := nameOf(set, identity.Hash, h)
+	return name
+}
+
+// nameOf also returns the new status.collisionCount.
+func nameOf(set *v1beta1.SidecarSet, hash string, h History) (string, *int32) {
+	if same, found := Equal(h.Of(string(set.UID)), hash); found {
+		return same.Name, set.Status.CollisionCount
+	}
+	return freeName(set, hash, h)
 }
 
 // freeName returns the name of a new revision, and how many clashes there were until it was found.
