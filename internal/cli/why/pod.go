@@ -217,9 +217,7 @@ func (c *Carried) decide(f Facts, set *v1beta1.SidecarSet, record sidecarset.Pod
 	}
 	c.NewestRevision, c.Newest = l.Set.Revision, record.Hash == l.Set.Hash && record.Unreadable == ""
 	c.Upgrade = upgrade(l, record)
-	if note := behind(set); note != "" {
-		c.Notes = append(c.Notes, note)
-	}
+	c.Notes = append(c.Notes, notesOn(set)...)
 	if fleet.Unknown != "" {
 		c.Notes = append(c.Notes, "what partition and maxUnavailable allow is not known: "+fleet.Unknown)
 		return

@@ -54,9 +54,7 @@ type Condition struct {
 // OfSet reports on a SidecarSet.
 func OfSet(f Facts, set *v1beta1.SidecarSet) (Set, error) {
 	r := Set{Name: set.Name, Notes: slices.Clone(f.Notes)}
-	if note := behind(set); note != "" {
-		r.Notes = append(r.Notes, note)
-	}
+	r.Notes = append(r.Notes, notesOn(set)...)
 	if set.Spec.InjectionStrategy.Paused {
 		r.Notes = append(r.Notes, "injectionStrategy.paused is true: new pods do not get it")
 	}

@@ -8,6 +8,7 @@
 package why
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -137,6 +138,23 @@ func (l look) rollout() *Rollout {
 		Partition: l.Set.Partition, Keeps: l.Set.Keep,
 		MaxUnavailable: l.Set.MaxUnavailableText, MayBeUnavailable: l.Set.MaxUnavailable,
 	}
+}
+
+// notesOn says what is to be known of a set whatever is asked.
+func notesOn(set *v1beta1.SidecarSet) []string {
+	var notes []string
+	if note := behind(set); note != "" {
+		notes = append(notes, note)
+	}
+	r := set.Spec.InjectionStrategy.Revision
+	switch {
+	case r == nil || inject.Asked(*r) == "":
+	case r.Policy == v1beta1.PartialRevisionPolicy && !set.Spec.UpdateStrategy.Paused:
+		notes = append(notes, fmt.Sprintf("injectionStrategy.revision (Partial): of new pods, the share that updateStrategy asks for gets the %s", inject.Asked(*r)))
+	default:
+		notes = append(notes, fmt.Sprintf("injectionStrategy.revision: new pods get the %s", inject.Asked(*r)))
+	}
+	return notes
 }
 
 // behind says that no manager has looked at a set's newest generation; empty if one has.

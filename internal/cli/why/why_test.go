@@ -151,6 +151,13 @@ func upgrades() cases {
 			restart(w.pods[1], "sha256:new")
 			return w.pod(t, 3)
 		},
+		"older-revision": func(t *testing.T) fmt.Stringer {
+			w := worldOf(1)
+			w.image("logtail:2")
+			version := "v1"
+			w.set.Spec.InjectionStrategy.Revision = &v1beta1.SidecarSetInjectRevision{CustomVersion: &version}
+			return w.pod(t, 0)
+		},
 		"held-by-budget": func(t *testing.T) fmt.Stringer {
 			w := worldOf(3)
 			w.image("logtail:2")
@@ -268,6 +275,12 @@ func rollouts() cases {
 			canary.Annotations = map[string]string{v1beta1.SidecarSetCanaryAnnotation: "true", v1beta1.SidecarSetBaseAnnotation: "logtail"}
 			w.pods = append(w.pods, testkit.Carrier("bare"), testkit.Carrier("has-the-canary", canary))
 			unready(w.pods[4])
+			return w.report(t)
+		},
+		"set-older-revision": func(t *testing.T) fmt.Stringer {
+			w := worldOf(2)
+			name := "logtail-x"
+			w.set.Spec.InjectionStrategy.Revision = &v1beta1.SidecarSetInjectRevision{RevisionName: &name, Policy: v1beta1.PartialRevisionPolicy}
 			return w.report(t)
 		},
 		"set-next": func(t *testing.T) fmt.Stringer {
