@@ -124,7 +124,7 @@ const manyOwners = 10_000
 // decided one after the other, so that no two are decided on the same balance. A dry run counts nothing, nor does a Pod
 // that is refused here, and a request that is sent again gets the answer of the first time.
 //
-// An owner is forgotten when manyOwners others have created Pods since. ADR 5 says what that, a restart and several
+// An owner is forgotten when manyOwners others have created Pods since. ADR 4 says what that, a restart and several
 // replicas mean for the share. The zero value is ready to use.
 type shares struct {
 	mu     sync.Mutex
