@@ -64,14 +64,10 @@ func ValidateSidecarSets(sets Sets, revisions Revisions, whitelist Whitelister, 
 			if len(errs) == 0 {
 				errs, err = chosenRevision(ctx, set, old, others, revisions)
 			}
-			if err != nil || len(errs) > 0 || !sidecarset.NeedsWhitelist(set, old) {
+			if err != nil || len(errs) > 0 {
 				return errs, err
 			}
-			allowed, err := whitelist.Whitelist(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return allowed.Allows(set), nil
+			return annotationsAllowed(ctx, set, old, whitelist)
 		},
 		Prepare: func(ctx context.Context, set, old *v1beta1.SidecarSet) error {
 			s, err := scope.Of(&set.Spec)
@@ -87,6 +83,18 @@ func ValidateSidecarSets(sets Sets, revisions Revisions, whitelist Whitelister, 
 			return nil
 		},
 	})
+}
+
+// annotationsAllowed refuses annotations for Pods that the whitelist does not allow.
+func annotationsAllowed(ctx context.Context, set, old *v1beta1.SidecarSet, whitelist Whitelister) (field.ErrorList, error) {
+	if !sidecarset.NeedsWhitelist(set, old) {
+		return nil, nil
+	}
+	allowed, err := whitelist.Whitelist(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return allowed.Allows(set), nil
 }
 
 // chosenRevision refuses a revision that is not there.

@@ -50,9 +50,9 @@ func refusedApply(t *testing.T, manifest string, want ...string) {
 	}
 }
 
-// TestRow29_injectByRevisionName: new Pods get the revision of the name, running ones stay with the newest. A revision
+// TestRow29_InjectByRevisionName: new Pods get the revision of the name, running ones stay with the newest. A revision
 // that is not there is refused; one that is deleted later refuses Pods, and no other change of the SidecarSet.
-func TestRow29_injectByRevisionName(t *testing.T) {
+func TestRow29_InjectByRevisionName(t *testing.T) {
 	const set, n = "row29", 2
 	w := fleet(t, set, n, "1", nil)
 	first := newest(t, set, 1)
@@ -84,8 +84,8 @@ func TestRow29_injectByRevisionName(t *testing.T) {
 	}
 }
 
-// TestRow29_revisionIsGone: Pods are refused with the reason, and the SidecarSet can be changed.
-func TestRow29_revisionIsGone(t *testing.T) {
+// TestRow29_RevisionIsGone: Pods are refused with the reason, and the SidecarSet can be changed.
+func TestRow29_RevisionIsGone(t *testing.T) {
 	const set = "row29-gone"
 	namespace(t, set)
 	applySet(t, set, fmt.Sprintf(setTemplate, set, "1"))
@@ -105,9 +105,9 @@ func TestRow29_revisionIsGone(t *testing.T) {
 	change(t, set, `{"spec":{"revisionHistoryLimit":5}}`)
 }
 
-// TestRow31_injectByCustomVersion is the first document of example 06: a tenth of the running Pods goes to version-2,
+// TestRow31_InjectByCustomVersion is the first document of example 06: a tenth of the running Pods goes to version-2,
 // new Pods get version-1.
-func TestRow31_injectByCustomVersion(t *testing.T) {
+func TestRow31_InjectByCustomVersion(t *testing.T) {
 	const set, n = "versioned", 10
 	example, err := os.ReadFile("../../examples/06-sidecarset-versions.yaml")
 	if err != nil {
@@ -151,9 +151,9 @@ func TestRow31_injectByCustomVersion(t *testing.T) {
 	}
 }
 
-// TestRow31_partial: of new Pods the share that partition asks for gets the older revision, exactly; dry runs in between
+// TestRow31_Partial: of new Pods the share that partition asks for gets the older revision, exactly; dry runs in between
 // do not count.
-func TestRow31_partial(t *testing.T) {
+func TestRow31_Partial(t *testing.T) {
 	const set, n = "row31-partial", 40
 	namespace(t, set)
 	applySet(t, set, fmt.Sprintf(setTemplate, set, "1")+"  customVersion: v1\n")
@@ -181,8 +181,8 @@ func TestRow31_partial(t *testing.T) {
 	}
 }
 
-// TestRow32_withoutRevisionNewPodsGetTheNewest, also while a partition keeps the running ones.
-func TestRow32_withoutRevisionNewPodsGetTheNewest(t *testing.T) {
+// TestRow32_WithoutRevisionNewPodsGetTheNewest, also while a partition keeps the running ones.
+func TestRow32_WithoutRevisionNewPodsGetTheNewest(t *testing.T) {
 	const set, n = "row32", 4
 	w := fleet(t, set, n, "1", nil)
 	w.Expect("logtail:2", env.Limits{Unavailable: 1, Updated: 2}) // 1 of 4; then the new Pod

@@ -61,9 +61,8 @@ func (c *SidecarContainer) Native() bool {
 type SidecarLifecycle struct {
 	corev1.Lifecycle `json:",inline"`
 
-	// Sidecar injects the container as a native sidecar: it becomes one of the Pod's initContainers, with
-	// restartPolicy Always, starts before the application's containers and is stopped after them. The same can be
-	// said with initContainers and restartPolicy Always. Standard (default) means nothing.
+	// Sidecar injects the container as a native sidecar: one of the Pod's initContainers with restartPolicy Always,
+	// which starts before the application's containers and is stopped after them. Standard (default) means nothing.
 	// +optional
 	Type LifecycleType `json:"type,omitempty"`
 }
