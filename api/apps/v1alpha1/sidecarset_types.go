@@ -156,8 +156,7 @@ type SidecarContainer struct {
 	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitzero"`
 
 	// The same for volumeDevices: enabled adds every device of every container of the Pod that was not injected
-	// at the same path, unless the path is already used by a mount or device of this one, or the volume is: a
-	// container can have a volume as one device only. Default: disabled.
+	// at the same path, unless a mount or device of this one uses the path, or a device the volume. Default: disabled.
 	// +optional
 	ShareVolumeDevicePolicy *v1beta1.ShareVolumePolicy `json:"shareVolumeDevicePolicy,omitempty"`
 

@@ -32,8 +32,7 @@ type SidecarContainer struct {
 	ShareVolumePolicy ShareVolumePolicy `json:"shareVolumePolicy,omitzero"`
 
 	// The same for volumeDevices: enabled adds every device of every container of the Pod that was not injected
-	// at the same path, unless the path is already used by a mount or device of this one, or the volume is: a
-	// container can have a volume as one device only. Default: disabled.
+	// at the same path, unless a mount or device of this one uses the path, or a device the volume. Default: disabled.
 	// +optional
 	ShareVolumeDevicePolicy *ShareVolumePolicy `json:"shareVolumeDevicePolicy,omitempty"`
 
@@ -61,8 +60,9 @@ func (c *SidecarContainer) Native() bool {
 type SidecarLifecycle struct {
 	corev1.Lifecycle `json:",inline"`
 
-	// Sidecar injects the container as a native sidecar: one of the Pod's initContainers with restartPolicy Always,
-	// which starts before the application's containers and is stopped after them. Standard (default) means nothing.
+	// Sidecar injects the container as a native sidecar: it becomes one of the Pod's initContainers, with
+	// restartPolicy Always, starts before the application's containers and is stopped after them. The same can be
+	// said with initContainers and restartPolicy Always. Standard (default) means nothing.
 	// +optional
 	Type LifecycleType `json:"type,omitempty"`
 }
