@@ -79,6 +79,9 @@ func conditions(obs Observed, verdicts []verdict) []plan.Step {
 		if !differs(v, p.Upgradable.Says) || p.ConditionHeld || !p.Scheduled {
 			continue // an unscheduled Pod has no conditions to add one to
 		}
+		if v == refused && p.migrates(&obs.Set) {
+			continue // its hot upgrade is, whatever can become of it afterwards
+		}
 		list = append(list, condition(obs, p, v != needsRecreation))
 		if len(list) == conditionsPerPlan {
 			break
