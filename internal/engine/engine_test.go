@@ -192,7 +192,7 @@ func TestDo_aConditionIsAnotherMatter(t *testing.T) {
 		h := NewHands(s, 2, time.Now)
 		p := steps(2)
 		for _, name := range []string{"p00", "p01", "p02"} {
-			change := plan.Change{Condition: &plan.ConditionChange{Type: "T"}}
+			change := plan.Change{Conditions: []plan.ConditionChange{{Type: "T"}}}
 			p.Steps = append(p.Steps, plan.Step{Verb: plan.SetCondition, Unit: unit(name), Change: change})
 		}
 		did, err := h.Do(t.Context(), owner(), p)

@@ -35,8 +35,8 @@ func Patch(step plan.Step) ([]byte, error) {
 	switch {
 	case step.Verb == plan.UpdateInPlace, step.Verb == plan.ResetContainer:
 		operations = updateInPlace(step)
-	case step.Verb == plan.SetCondition && step.Change.Condition != nil:
-		operations = setCondition(step.Unit, step.Change.Condition)
+	case step.Verb == plan.SetCondition && len(step.Change.Conditions) == 1:
+		operations = setCondition(step.Unit, &step.Change.Conditions[0])
 	default:
 		return nil, fmt.Errorf("write the patch of %s: verb %q is not known", step.Unit, step.Verb)
 	}

@@ -77,7 +77,7 @@ func TestPatch_conditionIsWrittenWhereItWasSeen(t *testing.T) {
 ]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Patch(plan.Step{Verb: plan.SetCondition, Unit: plan.Unit{UID: "u-1"}, Change: plan.Change{Condition: &tc.change}})
+			got, err := Patch(plan.Step{Verb: plan.SetCondition, Unit: plan.Unit{UID: "u-1"}, Change: plan.Change{Conditions: []plan.ConditionChange{tc.change}}})
 			if err != nil {
 				t.Fatal(err)
 			}

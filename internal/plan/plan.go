@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Unit names one thing that is acted on: a Pod or a revision.
+// Unit names one thing that is acted on: a Pod, a claim, a revision, or the owner.
 type Unit struct {
 	// Namespace is empty for revisions: they are in the product's own.
 	Namespace string
@@ -45,6 +45,20 @@ const (
 	UpdateRevision Verb = "UpdateRevision"
 	// DeleteRevision forgets a version.
 	DeleteRevision Verb = "DeleteRevision"
+	// CreatePod makes a Pod, and before it the claims that it mounts.
+	CreatePod Verb = "CreatePod"
+	// DeletePod deletes a Pod, and after it the claims that were made for it.
+	DeletePod Verb = "DeletePod"
+	// SetState says by one write where a Pod stands: conditions of its status, and labels. Its containers run as before.
+	SetState Verb = "SetState"
+	// AdoptPod makes the owner a Pod's controller; ReleasePod ends that.
+	AdoptPod   Verb = "AdoptPod"
+	ReleasePod Verb = "ReleasePod"
+	// KeepClaim has a claim be deleted with its Pod; DeleteClaim deletes it.
+	KeepClaim   Verb = "KeepClaim"
+	DeleteClaim Verb = "DeleteClaim"
+	// UpdateOwner changes the spec of the owner itself.
+	UpdateOwner Verb = "UpdateOwner"
 )
 
 // Step is one effect on one unit.
@@ -53,20 +67,68 @@ type Step struct {
 	Unit Unit
 	// Target is the revision the unit has after the step.
 	Target string
-	// Change is the content of the one write to a Pod.
+	// Change is what is written to something that is there.
 	Change Change
+	// Create is the content of what is made anew; nil for other verbs.
+	Create *Creation
+	// Claims that are deleted after a Pod.
+	Claims []Unit
 	// Revision is the content of the one write to a revision; nil for a Pod.
 	Revision *Revision
 	// Why is for the user who asks "why did it do that".
 	Why string
 }
 
-// Change is everything one patch writes to a Pod. It is applied only if all that it was made from still holds, so a decision on an outdated observation cannot be applied, and none can be applied twice.
+// Creation is a Pod to be made, as JSON, and the claims that are made before it, in order.
+type Creation struct {
+	Pod    []byte
+	Claims []NewClaim
+}
+
+// NewClaim is a PersistentVolumeClaim to be made, as JSON.
+type NewClaim struct {
+	Name   string
+	Object []byte
+}
+
+// Change is everything a step writes to something that is there. It is applied only if all that it was made from still
+// holds, so a decision on an outdated observation cannot be applied, and none can be applied twice.
+//
+// SetCondition and SetState write all of it to the Pod's status: the API server takes labels and annotations there, too.
+// UpdateInPlace writes Conditions first, so that a Pod is drained before it changes, and then the rest.
 type Change struct {
 	Images      []ImageChange
+	Labels      []LabelChange
 	Annotations []AnnotationChange
-	// Condition is what SetCondition writes; nil for other verbs.
-	Condition *ConditionChange
+	Conditions  []ConditionChange
+	// Finalizers and Owners are nil when they stay as they are.
+	Finalizers *FinalizerChange
+	Owners     *OwnerChange
+	// Spec changes the owner's spec: UpdateOwner only.
+	Spec []SpecChange
+}
+
+// LabelChange sets or removes one label. From and Absent are as in AnnotationChange.
+type LabelChange struct {
+	Key    string
+	From   string
+	Absent bool
+	To     string
+	// Remove it; To is empty then.
+	Remove bool
+}
+
+// FinalizerChange replaces the list of finalizers.
+type FinalizerChange struct{ From, To []string }
+
+// OwnerChange replaces the list of owner references, JSON.
+type OwnerChange struct{ From, To []byte }
+
+// SpecChange replaces a member of the owner's spec.
+type SpecChange struct {
+	// Path is a JSON pointer below /spec; From and To are JSON.
+	Path     string
+	From, To []byte
 }
 
 // ConditionChange sets one condition of a Pod's status.
@@ -101,6 +163,8 @@ type AnnotationChange struct {
 	// Unchecked: it may be anything now.
 	Unchecked bool
 	To        string
+	// Remove it; To is empty then.
+	Remove bool
 }
 
 // Revision is the content of a write to a revision, which is applied only to the observation it was decided on.
@@ -129,6 +193,7 @@ type Hold struct {
 // Plan is the complete answer to one observation. The zero Plan means there is nothing to do.
 type Plan struct {
 	// Steps in the order they are carried out: revisions before the Pods that are told of them, what is forgotten last.
+	// Of creations, only a few are under way until the first has succeeded.
 	Steps []Step
 	// Holds in a fixed order that each kind documents.
 	Holds []Hold

@@ -22,7 +22,7 @@ func conditionMutants() map[string]mutant {
 			s.Plan = func(obs sidecarset.Observed) plan.Plan {
 				p := sidecarset.Plan(obs)
 				p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool {
-					return s.Verb == plan.SetCondition && strings.Contains(s.Change.Condition.Message, "true")
+					return s.Verb == plan.SetCondition && strings.Contains(s.Change.Conditions[0].Message, "true")
 				})
 				return p
 			}
@@ -33,10 +33,10 @@ func conditionMutants() map[string]mutant {
 		})), "condition"},
 		"writes the condition whatever became of the pod": {patchOf(func(s plan.Step) (string, plan.Change) {
 			c := s.Change
-			if c.Condition != nil {
-				blind := *c.Condition
+			if len(c.Conditions) > 0 {
+				blind := c.Conditions[0]
 				blind.From, blind.Version = "", ""
-				c.Condition = &blind
+				c.Conditions = []plan.ConditionChange{blind}
 			}
 			return s.Unit.UID, c
 		}), "condition"},

@@ -119,8 +119,8 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 			return nil, err
 		}
 	}
-	if change.Condition != nil {
-		if err := applyCondition(next, change.Condition); err != nil {
+	if len(change.Conditions) > 0 {
+		if err := applyCondition(next, &change.Conditions[0]); err != nil {
 			return nil, err
 		}
 	}

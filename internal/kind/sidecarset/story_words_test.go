@@ -157,8 +157,9 @@ func (s *story) tellPlan(p plan.Plan) string {
 		pods[key] = append(pods[key], name)
 	}
 	for _, step := range p.Steps {
-		switch c := step.Change.Condition; {
-		case c != nil:
+		switch {
+		case step.Verb == plan.SetCondition:
+			c := step.Change.Conditions[0]
 			add("tell", fmt.Sprintf("%s: %s %s %s %s", step.Why, c.Type, c.Status, c.Reason, c.Message), step.Unit.Name)
 		case step.Revision == nil:
 			add("take", step.Why+tellAnnotations(step.Change), step.Unit.Name)

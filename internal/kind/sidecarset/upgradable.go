@@ -113,7 +113,7 @@ func condition(obs Observed, p *Pod, can bool) plan.Step {
 	if err != nil {
 		panic("marshal names and truth values: " + err.Error())
 	}
-	c := &plan.ConditionChange{
+	c := plan.ConditionChange{
 		Type: v1beta1.PodUpgradable, Status: string(corev1.ConditionFalse), Reason: UpdateImmutableField, Message: string(message),
 		Index: p.Upgradable.Index, From: p.Upgradable.Message, Absent: !p.Upgradable.There, Version: p.ResourceVersion,
 	}
@@ -127,5 +127,5 @@ func condition(obs Observed, p *Pod, can bool) plan.Step {
 	if can {
 		why = "the pod can be updated in place"
 	}
-	return plan.Step{Verb: plan.SetCondition, Unit: p.Unit, Target: obs.Set.Revision, Change: plan.Change{Condition: c}, Why: why}
+	return plan.Step{Verb: plan.SetCondition, Unit: p.Unit, Target: obs.Set.Revision, Change: plan.Change{Conditions: []plan.ConditionChange{c}}, Why: why}
 }

@@ -78,7 +78,7 @@ func TestPlan_condition(t *testing.T) {
 			}
 			var changes []*plan.ConditionChange
 			for _, step := range got.Steps {
-				changes = append(changes, step.Change.Condition)
+				changes = append(changes, &step.Change.Conditions[0])
 			}
 			if diff := cmp.Diff(want, changes); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
