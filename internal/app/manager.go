@@ -27,6 +27,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
 
@@ -94,7 +95,7 @@ func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, er
 		}
 	}
 	objects := webhook.RegistrationCache()
-	objects[&corev1.Pod{}] = cache.ByObject{Transform: sidecarset.TrimPod}
+	objects[&corev1.Pod{}] = cache.ByObject{Transform: kept.Trim}
 	revisions, err := sidecarset.RevisionCache(c.Namespace)
 	if err != nil {
 		return nil, err

@@ -57,6 +57,14 @@ func law() []rule {
 		{from: []string{"internal/controller"}, ban: []string{"internal/webhook", "internal/cli"}, why: "no sideways edges"},
 		{from: []string{"internal/webhook"}, ban: []string{"internal/controller", "internal/engine", "internal/cli"}, why: "admission never reaches into reconcilers"},
 		{from: []string{"internal/cli"}, ban: []string{"internal/controller", "internal/webhook", "internal/engine"}, why: "previews with the same functions, acts through the API only"},
+		{
+			from: []string{"internal/kept"}, ban: []string{"internal/kind", "internal/engine", "internal/controller", "internal/webhook", "internal/app", "internal/cli", "internal/features"},
+			why: "what the cache keeps is shared by all controllers and knows no kind: what it reads for one is a mechanism in internal/plan",
+		},
+		{
+			from: []string{"internal", "cmd", "api"}, except: []string{"internal/kept", "internal/controller", "internal/app", "internal/testkit", "cmd"},
+			ban: []string{"internal/kept"}, why: "what the cache keeps is for those who read the cache",
+		},
 		{from: []string{""}, ban: []string{"k8s.io/kubernetes"}, why: "no pin to one Kubernetes minor; only the devcluster module may"},
 		{from: []string{"internal", "cmd", "api"}, except: []string{"internal/sim", "internal/testkit"}, ban: []string{"internal/sim", "internal/testkit"}, why: "test worlds stay out of the product"},
 	}

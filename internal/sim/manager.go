@@ -11,6 +11,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
@@ -22,7 +23,7 @@ type Subject struct {
 	// Patch prepares the UID and the change that are sent to the API server.
 	Patch func(s plan.Step) (uid string, change plan.Change)
 	// Watch learns from two versions of a Pod.
-	Watch func(known sidecarset.Origins, before, now *corev1.Pod) sidecarset.Origins
+	Watch func(known inplace.Origins, before, now *corev1.Pod) inplace.Origins
 	// AssumeLost takes a write whose outcome is unknown for one that did not happen.
 	AssumeLost bool
 	// Forget has the ledger forget every write as soon as it is answered.
@@ -36,7 +37,7 @@ func Product() Subject {
 	return Subject{
 		Plan: sidecarset.Plan, Status: sidecarset.Status,
 		Patch: func(s plan.Step) (string, plan.Change) { return s.Unit.UID, s.Change },
-		Watch: sidecarset.Origins.Watch,
+		Watch: inplace.Origins.Watch,
 	}
 }
 
@@ -72,7 +73,7 @@ type cached struct {
 	matches bool
 	// seen is the Pod as it is in the cache, nil if it is gone, and origins what was learned by watching it.
 	seen    *corev1.Pod
-	origins sidecarset.Origins
+	origins inplace.Origins
 }
 
 // startManager starts a process whose cache lists the truth as it is.

@@ -14,6 +14,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/order"
 )
 
@@ -49,7 +50,7 @@ func patchOf(patch func(plan.Step) (string, plan.Change)) Subject {
 // watchOf is a Subject that learns from other versions of a Pod than there were.
 func watchOf(tamper func(before, now *corev1.Pod) (*corev1.Pod, *corev1.Pod)) Subject {
 	s := Product()
-	s.Watch = func(known sidecarset.Origins, before, now *corev1.Pod) sidecarset.Origins {
+	s.Watch = func(known inplace.Origins, before, now *corev1.Pod) inplace.Origins {
 		return known.Watch(tamper(before, now))
 	}
 	return s

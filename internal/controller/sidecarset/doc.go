@@ -3,6 +3,6 @@
 //
 // It decides nothing: what a SidecarSet means is in internal/kind/sidecarset, how a plan is carried out in
 // internal/engine. Start at Reconcile (controller.go). observe.go says what is read for one look, records.go how
-// the records of the Pods follow the watch, rivals.go whom a changed SidecarSet concerns, trim.go what the cache keeps of
-// a Pod, setup.go how all of it is tied to a manager.
+// the records of the Pods follow the watch, rivals.go whom a changed SidecarSet concerns, setup.go how all of
+// it is tied to a manager. What the cache keeps of a Pod is in internal/kept.
 package sidecarset

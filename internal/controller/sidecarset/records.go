@@ -8,11 +8,10 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
-	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
@@ -32,7 +31,7 @@ const (
 // cache is what the records need of the informers.
 type cache interface {
 	// Pod returns a Pod by namespace/name, nil if there is none. It is not to be changed.
-	Pod(key string) *keptPod
+	Pod(key string) *kept.Pod
 	// Carrying returns the keys of the Pods whose list of injected SidecarSets has the name.
 	Carrying(set string) []string
 	// Revisions returns the records of the revisions that carry the set's name.
@@ -48,7 +47,7 @@ type cache interface {
 // event never waits for a look, and a Pod that changed five times in between is read once, at its newest.
 type records struct {
 	cache   cache
-	witness *witness
+	witness *kept.Witness
 
 	mu   sync.Mutex
 	sets map[string]*inbox
@@ -72,9 +71,7 @@ type inbox struct {
 }
 
 func newRecords(c cache) *records {
-	return &records{
-		cache: c, sets: map[string]*inbox{}, witness: &witness{origins: map[types.UID]sidecarset.Origins{}},
-	}
+	return &records{cache: c, sets: map[string]*inbox{}, witness: kept.NewWitness()}
 }
 
 // note leaves a Pod's key for a set's next look. It returns how long that is to wait, false if it is on its way
@@ -182,16 +179,16 @@ func annotationsOf(spec *v1beta1.SidecarSetSpec) []string {
 
 // annotated tells whether two versions of a Pod differ in an annotation that a set gives. The other annotations, which
 // come and go with every heartbeat, do not matter to it.
-func (r *records) annotated(set string, old, now *keptPod) bool {
-	if old.carrier == nil || now.carrier == nil || slices.Equal(old.annotations, now.annotations) {
+func (r *records) annotated(set string, old, now *kept.Pod) bool {
+	if old.Injected() == "" || now.Injected() == "" || slices.Equal(old.AnnotationList(), now.AnnotationList()) {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	in := r.sets[set]
 	return in != nil && slices.ContainsFunc(in.annotations, func(key string) bool {
-		before, had := old.annotations.Get(key)
-		after, has := now.annotations.Get(key)
+		before, had := old.AnnotationList().Get(key)
+		after, has := now.AnnotationList().Get(key)
 		return before != after || had != has
 	})
 }

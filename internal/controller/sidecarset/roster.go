@@ -9,6 +9,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
@@ -18,7 +19,7 @@ import (
 type roster struct {
 	set     string
 	cache   cache
-	witness *witness
+	witness *kept.Witness
 
 	// selector and namespaceSelector are what scope was made of.
 	selector, namespaceSelector *metav1.LabelSelector
@@ -83,13 +84,22 @@ func (r *roster) read(key string) (sidecarset.Pod, bool) {
 	if r.scope.Namespaces != nil {
 		namespaceLabels = r.cache.NamespaceLabels(pod.Namespace)
 	}
-	record, member := pod.record(r.set, r.scope, namespaceLabels)
+	record, member := recordOf(pod, r.set, r.scope, namespaceLabels)
 	if member {
-		record.Know(r.set, r.witness.of(pod.UID))
+		record.Know(r.set, r.witness.Of(pod.UID))
 	}
-	record.Hash, record.HashWithoutImage = one(record.Hash), one(record.HashWithoutImage)
-	record.Revision = one(record.Revision)
+	record.Hash, record.HashWithoutImage = kept.One(record.Hash), kept.One(record.HashWithoutImage)
+	record.Revision = kept.One(record.Revision)
 	return record, member
+}
+
+// recordOf returns a Pod's record, if it belongs to a set. Annotations are shared with the kept Pod, not copied.
+func recordOf(pod *kept.Pod, set string, s scope.Scope, namespaceLabels labels.Set) (sidecarset.Pod, bool) {
+	r, member := sidecarset.Member(pod.Pod(), set, s, namespaceLabels)
+	if member {
+		r.Annotations = pod.AnnotationList()
+	}
+	return r, member
 }
 
 // remove takes a record out; the last one takes its place.

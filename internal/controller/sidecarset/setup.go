@@ -21,6 +21,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kept"
 )
 
 const (
@@ -46,7 +47,7 @@ type Options struct {
 	Namespace string
 }
 
-// SetupWithManager adds the SidecarSet controller to a manager, whose cache is to transform Pods with TrimPod and to
+// SetupWithManager adds the SidecarSet controller to a manager, whose cache is to transform Pods with kept.Trim and to
 // have the ControllerRevisions of one namespace (see RevisionCache).
 func SetupWithManager(mgr manager.Manager, o Options) error {
 	if o.Workers <= 0 {
@@ -141,11 +142,11 @@ func newInformers(mgr manager.Manager) (*informers, error) {
 	if err := pods.AddIndexers(toolscache.Indexers{bySidecarSet: bySets}); err != nil {
 		return nil, fmt.Errorf("index pods by SidecarSet: %w", err)
 	}
-	kept, err := informerOf(mgr, &appsv1.ControllerRevision{})
+	revisions, err := informerOf(mgr, &appsv1.ControllerRevision{})
 	if err != nil {
 		return nil, err
 	}
-	followed, err := newRevisions(kept)
+	followed, err := newRevisions(revisions)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +154,7 @@ func newInformers(mgr manager.Manager) (*informers, error) {
 }
 
 // bySets is the index function of bySidecarSet.
-func bySets(object any) ([]string, error) { return last[keptPod](object).sets(), nil }
+func bySets(object any) ([]string, error) { return setsOf(last[kept.Pod](object)), nil }
 
 // informerOf returns the informer behind the manager's cache: records read its store directly, because a cache
 // read through the client copies every Pod.
@@ -170,12 +171,12 @@ func informerOf(mgr manager.Manager, object client.Object) (toolscache.SharedInd
 }
 
 // Pod implements cache.
-func (i *informers) Pod(key string) *keptPod {
+func (i *informers) Pod(key string) *kept.Pod {
 	object, _, err := i.pods.GetStore().GetByKey(key)
 	if err != nil {
 		return nil
 	}
-	return last[keptPod](object)
+	return last[kept.Pod](object)
 }
 
 // Carrying implements cache.

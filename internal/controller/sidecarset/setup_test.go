@@ -13,6 +13,8 @@ import (
 	fakesource "k8s.io/client-go/tools/cache/testing"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -31,7 +33,7 @@ func TestInformers_followTheWatch(t *testing.T) {
 		pods:       toolscache.NewSharedIndexInformer(pods, &corev1.Pod{}, 0, toolscache.Indexers{bySidecarSet: bySets}),
 		namespaces: toolscache.NewSharedIndexInformer(namespaces, &corev1.Namespace{}, 0, toolscache.Indexers{}),
 	}
-	if err := i.pods.SetTransform(TrimPod); err != nil {
+	if err := i.pods.SetTransform(kept.Trim); err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(t)
@@ -68,8 +70,8 @@ func TestInformers_followTheWatch(t *testing.T) {
 	if diff := cmp.Diff([]string{"default/web-1"}, i.Carrying("logtail")); diff != "" {
 		t.Errorf("carrying (-want +got):\n%s", diff)
 	}
-	if kept := i.Pod("default/web-1"); kept == nil || kept.UID != pod.UID || kept.hash == "" {
-		t.Errorf("kept %+v", kept)
+	if got := i.Pod("default/web-1"); got == nil || got.UID != pod.UID || got.Pod().Annotations[v1beta1.SidecarSetHashAnnotation] == "" {
+		t.Errorf("kept %+v", got)
 	}
 	pod = pod.DeepCopy()
 	pod.Status.Phase = corev1.PodFailed

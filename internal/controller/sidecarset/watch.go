@@ -3,6 +3,7 @@ package sidecarset
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kept"
 )
 
 // queue is what the watch needs of the work queue.
@@ -22,17 +24,17 @@ type queue interface {
 // podChanged leaves a changed Pod for the next look at each SidecarSet that it carries or carried, and schedules
 // that look. now is nil when the Pod was deleted, old when it is new. Heartbeats and other changes that make no
 // difference to a record schedule nothing, unless a write of ours to this Pod is still to be seen.
-func (r *Reconciler) podChanged(q queue, old, now *keptPod) {
-	r.records.witness.see(old, now)
+func (r *Reconciler) podChanged(q queue, old, now *kept.Pod) {
+	r.records.witness.See(old, now)
 	pod, same := now, false
 	switch {
 	case now == nil:
 		pod = old
 	case old != nil:
-		same = sameFacts(old, now)
+		same = kept.Same(old, now)
 	}
 	prompt := letsGoOn(old, now)
-	for _, set := range union(now.sets(), old.sets()) {
+	for _, set := range union(setsOf(now), setsOf(old)) {
 		if same && !r.records.annotated(set, old, now) && !r.hands.Awaits(ownerNamed(set), string(pod.UID)) {
 			continue
 		}
@@ -40,6 +42,14 @@ func (r *Reconciler) podChanged(q queue, old, now *keptPod) {
 			q.AddAfter(requestFor(set), wait)
 		}
 	}
+}
+
+// setsOf returns the SidecarSets that a Pod carries, none if there is no Pod.
+func setsOf(pod *kept.Pod) []string {
+	if pod.Injected() == "" {
+		return nil
+	}
+	return strings.Split(pod.Injected(), ",")
 }
 
 // union adds to a list what it lacks of another.
@@ -54,14 +64,14 @@ func union(list, other []string) []string {
 
 // letsGoOn tells whether a change may let a plan go on: a Pod went away, or kubelet reports something new of one
 // that is ready.
-func letsGoOn(old, now *keptPod) bool {
+func letsGoOn(old, now *kept.Pod) bool {
 	switch {
 	case now == nil || now.DeletionTimestamp != nil:
 		return true
-	case old == nil || old.carrier == nil || now.carrier == nil:
+	case old == nil || old.Injected() == "" || now.Injected() == "":
 		return false
 	}
-	return now.ready == corev1.ConditionTrue && (!sameStatus(old, now) || old.UID != now.UID)
+	return now.Ready() && (!kept.SameStatus(old, now) || old.UID != now.UID)
 }
 
 // namespaceChanged has the sets that select namespaces by label look again at the Pods of one.
@@ -81,10 +91,10 @@ func requestFor(set string) reconcile.Request {
 // podHandler tells a Reconciler of Pod events.
 func (r *Reconciler) podHandler(q queue) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { r.podChanged(q, nil, last[keptPod](object)) },
-		UpdateFunc: func(old, now any) { r.podChanged(q, last[keptPod](old), last[keptPod](now)) },
+		AddFunc:    func(object any) { r.podChanged(q, nil, last[kept.Pod](object)) },
+		UpdateFunc: func(old, now any) { r.podChanged(q, last[kept.Pod](old), last[kept.Pod](now)) },
 		DeleteFunc: func(object any) {
-			if pod := last[keptPod](object); pod != nil {
+			if pod := last[kept.Pod](object); pod != nil {
 				r.podChanged(q, pod, nil)
 			}
 		},

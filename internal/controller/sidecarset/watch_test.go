@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -16,19 +17,20 @@ func TestLetsGoOn(t *testing.T) {
 		pod.Status.Conditions[1].Status = corev1.ConditionFalse
 		return pod
 	}
+	carrier := func() *corev1.Pod { return testkit.Carrier("web-1", logtail(1)) }
 	tests := map[string]struct {
 		old, now *corev1.Pod
 		want     bool
 	}{
-		"a new pod":         {nil, updatedCarrier(), false},
-		"a pod is gone":     {updatedCarrier(), nil, true},
-		"became ready":      {notReady(updatedCarrier()), updatedCarrier(), true},
-		"became not ready":  {updatedCarrier(), notReady(updatedCarrier()), false},
-		"was only patched":  {updatedCarrier(), after(updatedCarrier(), "image"), false},
-		"runs a new image":  {updatedCarrier(), after(updatedCarrier(), "container id"), true},
-		"is being deleted":  {updatedCarrier(), after(updatedCarrier(), "deleting"), true},
-		"label changed":     {updatedCarrier(), after(updatedCarrier(), "label"), false},
-		"carries no longer": {updatedCarrier(), testkit.Carrier("web-1"), false},
+		"a new pod":         {nil, carrier(), false},
+		"a pod is gone":     {carrier(), nil, true},
+		"became ready":      {notReady(carrier()), carrier(), true},
+		"became not ready":  {carrier(), notReady(carrier()), false},
+		"was only patched":  {carrier(), after(carrier(), func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "logtail:9" }), false},
+		"runs a new image":  {carrier(), after(carrier(), func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].ContainerID = "containerd://9" }), true},
+		"is being deleted":  {carrier(), after(carrier(), func(pod *corev1.Pod) { pod.DeletionTimestamp = &metav1.Time{Time: testkit.Start()} }), true},
+		"label changed":     {carrier(), after(carrier(), func(pod *corev1.Pod) { pod.Labels["app"] = "other" }), false},
+		"carries no longer": {carrier(), testkit.Carrier("web-1"), false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -39,17 +41,21 @@ func TestLetsGoOn(t *testing.T) {
 	}
 }
 
-func after(pod *corev1.Pod, change string) *corev1.Pod {
-	changes()[change](pod)
+func after(pod *corev1.Pod, change func(*corev1.Pod)) *corev1.Pod {
+	change(pod)
 	return pod
 }
 
-func trimmedOrNil(t *testing.T, pod *corev1.Pod) *keptPod {
+func trimmedOrNil(t *testing.T, pod *corev1.Pod) *kept.Pod {
 	t.Helper()
 	if pod == nil {
 		return nil
 	}
-	return trimmed(t, pod)
+	trimmed, err := kept.Trim(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trimmed.(*kept.Pod)
 }
 
 func TestPodChanged_promptnessFollowsFromTheChange(t *testing.T) {

@@ -44,8 +44,9 @@ func TestWitness_seesWhatNoLookSees(t *testing.T) {
 	if got := roster.pods[0]; !got.Available(&sidecarset.Set{}, w.now.Unix()) || got.Sidecars[0].Runs.MadeFrom != "logtail:1" {
 		t.Errorf("the pod is not available, or nobody knows why: %+v", got)
 	}
+	gone := w.cache.Pod(key).UID
 	kubelet(func(pod *corev1.Pod) { pod.UID = "another" })
-	if n := len(w.r.records.witness.origins); n != 0 {
-		t.Errorf("%d pods that are gone are remembered", n)
+	if got := w.r.records.witness.Of(gone); got != nil {
+		t.Errorf("%v is remembered of a pod that is gone", got)
 	}
 }

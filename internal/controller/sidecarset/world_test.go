@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
@@ -29,7 +30,7 @@ type world struct {
 	api     *testkit.API
 	server  *testkit.Failing
 	kubelet *testkit.Kubelet
-	cache   *testkit.Cache[keptPod]
+	cache   *testkit.Cache[kept.Pod]
 	// namespaces holds labels by name.
 	namespaces map[string]labels.Set
 	sets       map[string]*v1beta1.SidecarSet
@@ -86,9 +87,9 @@ func newWorld(t testing.TB, pods ...*corev1.Pod) *world {
 // start starts the manager, with an empty cache and no memory.
 func (w *world) start() {
 	w.due = map[string]time.Time{}
-	w.cache = testkit.NewCache[keptPod](w.api)
-	w.cache.Trim, w.cache.Lists = TrimPod, (*keptPod).sets
-	w.cache.Handle = func(old, now *keptPod) { w.r.podChanged(w, old, now) }
+	w.cache = testkit.NewCache[kept.Pod](w.api)
+	w.cache.Trim, w.cache.Lists = kept.Trim, setsOf
+	w.cache.Handle = func(old, now *kept.Pod) { w.r.podChanged(w, old, now) }
 	w.r = newReconciler(w, w.server, newRecords(w), w, Options{WritesInFlight: 4, Namespace: "kruise-system"}, func() time.Time { return w.now })
 	w.revisions = w.api.Revisions()
 	w.api.Events()
@@ -129,7 +130,7 @@ func (w *world) Get(_ context.Context, key client.ObjectKey, object client.Objec
 }
 
 // Pod, Carrying and NamespaceLabels implement cache.
-func (w *world) Pod(key string) *keptPod                { return w.cache.Pod(key) }
+func (w *world) Pod(key string) *kept.Pod               { return w.cache.Pod(key) }
 func (w *world) Carrying(set string) []string           { return w.cache.Carrying(set) }
 func (w *world) NamespaceLabels(name string) labels.Set { return w.namespaces[name] }
 

@@ -129,10 +129,26 @@ func (p *Pod) settle(set string) {
 	}
 }
 
+// Know completes the record of a Pod that carries the set by what was watched.
+func (p *Pod) Know(set string, o inplace.Origins) {
+	known := false
+	for i := range p.Sidecars {
+		s := &p.Sidecars[i]
+		for _, origin := range o {
+			if origin.Container == s.Name && origin.ContainerID == s.Runs.ContainerID {
+				s.Runs.MadeFrom, known = origin.Image, true
+			}
+		}
+	}
+	if known {
+		p.settle(set)
+	}
+}
+
 // sidecarOf records one container.
 func sidecarOf(pod *corev1.Pod, c *corev1.Container, statuses []corev1.ContainerStatus) Sidecar {
 	s := Sidecar{Container: Container{Name: c.Name, Image: c.Image}}
-	if status := statusOf(statuses, c.Name); status != nil {
+	if status := inplace.StatusOf(statuses, c.Name); status != nil {
 		s.Runs = inplace.Report{
 			Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID,
 			Started: started(pod, status), Grace: grace(pod), Behind: behind(pod),
@@ -208,15 +224,6 @@ func injected(c *corev1.Container) bool {
 		}
 	}
 	return false
-}
-
-func statusOf(statuses []corev1.ContainerStatus, container string) *corev1.ContainerStatus {
-	for i := range statuses {
-		if statuses[i].Name == container {
-			return &statuses[i]
-		}
-	}
-	return nil
 }
 
 // behind tells whether kubelet says that it has not looked at the newest spec yet.

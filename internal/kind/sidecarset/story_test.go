@@ -19,6 +19,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/sim"
 )
@@ -109,7 +110,7 @@ type story struct {
 type pod struct {
 	*corev1.Pod
 	runs            []sim.Container
-	origins         sidecarset.Origins
+	origins         inplace.Origins
 	ready           bool
 	unseen, refused string // the Pod's version before our write; what the API server says
 }

@@ -172,7 +172,7 @@ const longestStop = 30
 // that has the same digest, and the tags that it knows are those of all Pods on its node.
 //
 //	nothing runs, or kubelet has not looked at the newest spec     no
-//	its start was watched (see sidecarset.Origins.Watch)           when it was made from the image of the spec
+//	its start was watched (see Origins.Watch)                      when it was made from the image of the spec
 //	Version.Change recorded no change of the container             yes
 //	the container that ran before the change still runs            when it was made from the image of the spec;
 //	                                                               in doubt when it is not known what it was made from

@@ -1,4 +1,4 @@
-package sidecarset
+package kept
 
 import (
 	"fmt"
@@ -12,12 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
-	"github.com/outrigger-project/outrigger/internal/plan/scope"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -87,45 +86,49 @@ func changes() map[string]func(*corev1.Pod) {
 	}
 }
 
-func trimmed(t testing.TB, pod *corev1.Pod) *keptPod {
+func trimmed(t testing.TB, pod *corev1.Pod) *Pod {
 	t.Helper()
-	kept, err := TrimPod(pod.DeepCopy())
+	kept, err := Trim(pod.DeepCopy())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return kept.(*keptPod)
+	return kept.(*Pod)
 }
 
 // updatedCarrier is a Pod of which every fact has a value.
 func updatedCarrier() *corev1.Pod {
-	pod := testkit.Carrier("web-1", logtail(1))
+	pod := testkit.Carrier("web-1", testkit.SidecarSet("logtail", "logtail:1", intstr.FromInt32(1)))
 	pod.Generation, pod.ResourceVersion = 7, "1001"
 	pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation] = `{"logtail":{"revision":"r","updateTimestamp":"2030-01-01T00:00:00Z",` +
 		`"lastContainerStatuses":{"logtail":{"image":"logtail:0","imageID":"sha256:logtail:0","containerID":"containerd://web-1-logtail-0"}}}}`
 	return pod
 }
 
-func TestTrimPod_keepsEveryFact(t *testing.T) {
+func TestTrim_keepsEveryFact(t *testing.T) {
 	for name, change := range changes() {
 		t.Run(name, func(t *testing.T) {
 			pod := updatedCarrier()
 			change(pod)
 			want, wantOK := sidecarset.Project(pod, "logtail")
-			got, gotOK := trimmed(t, pod).record("logtail", scope.Scope{Pods: labels.SelectorFromSet(labels.Set{"zone": "z1"})}, nil)
+			kept := trimmed(t, pod)
+			got, gotOK := sidecarset.Project(kept.Pod(), "logtail")
+			if gotOK {
+				got.Annotations = kept.AnnotationList()
+			}
 			if diff := cmp.Diff(want, got); diff != "" || wantOK != gotOK {
 				t.Errorf("carries %v, trimmed %v (-whole +trimmed):\n%s", wantOK, gotOK, diff)
 			}
 			if !wantOK {
 				return
 			}
-			if diff := cmp.Diff(trimmed(t, pod).pod(), trimmed(t, trimmed(t, pod).pod()).pod()); diff != "" {
+			if diff := cmp.Diff(trimmed(t, pod).Pod(), trimmed(t, trimmed(t, pod).Pod()).Pod()); diff != "" {
 				t.Errorf("twice is not once:\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestSameFacts_isFalseForWhateverChangesARecord(t *testing.T) {
+func TestSame_isFalseForWhateverChangesARecord(t *testing.T) {
 	all, same := changes(), 0
 	for _, first := range slices.Sorted(maps.Keys(all)) {
 		for second, change := range all {
@@ -139,31 +142,31 @@ func TestSameFacts_isFalseForWhateverChangesARecord(t *testing.T) {
 			before, beforeOK := sidecarset.Project(old, "logtail")
 			after, afterOK := sidecarset.Project(now, "logtail")
 			changed := beforeOK != afterOK || !cmp.Equal(before, after, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(before, "Annotations"))
-			if !sameFacts(trimmed(t, old), trimmed(t, now)) {
+			if !Same(trimmed(t, old), trimmed(t, now)) {
 				continue
 			}
 			same++
 			if changed {
-				t.Errorf("%s, then %s: the record changes and sameFacts does not tell", first, second)
+				t.Errorf("%s, then %s: the record changes and Same does not tell", first, second)
 			}
 		}
 	}
 	if same < 4*len(all)/2 {
-		t.Errorf("only %d changes make no difference: sameFacts tells too much", same)
+		t.Errorf("only %d changes make no difference: Same tells too much", same)
 	}
 }
 
-func TestTrimPod_whatIsNotAPod(t *testing.T) {
-	if got, err := TrimPod(toolscache.DeletedFinalStateUnknown{Key: "a"}); err != nil || got == nil {
+func TestTrim_whatIsNotAPod(t *testing.T) {
+	if got, err := Trim(toolscache.DeletedFinalStateUnknown{Key: "a"}); err != nil || got == nil {
 		t.Errorf("a tombstone: %v, %v", got, err)
 	}
-	if _, err := TrimPod(&corev1.Node{}); err == nil {
+	if _, err := Trim(&corev1.Node{}); err == nil {
 		t.Error("a node is no error")
 	}
 }
 
-// TestTrimPod_size is goal B7: at most 2.5 KB of cache per Pod.
-func TestTrimPod_size(t *testing.T) {
+// TestTrim_size is goal B7: at most 2.5 KB of cache per Pod.
+func TestTrim_size(t *testing.T) {
 	const n = 2000
 	size := func(make func(i int) any) int {
 		pods := [n]any{}

@@ -1,4 +1,4 @@
-package sidecarset
+package kept
 
 import (
 	"fmt"
@@ -9,22 +9,19 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan/annotation"
-	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
-// keptPod is what the cache keeps of a Pod: what the records are made of. A corev1.Pod takes 1.3 KB before it
+// Pod is what the cache keeps of a Pod: what the records are made of. A corev1.Pod takes 1.3 KB before it
 // says anything, and 4 KB with two containers; this takes 0.3 KB of a Pod without sidecars and 2 KB of one with
 // them. It is not changed once it is in the cache.
-type keptPod struct {
+type Pod struct {
 	// ObjectMeta without annotations and managed fields; of a Pod without sidecars the name, UID and
 	// resourceVersion only.
 	metav1.ObjectMeta
@@ -93,21 +90,21 @@ type keptStatus struct {
 	started                           int64 // seconds since 1970; 0 when it does not run
 }
 
-// TrimPod is the cache's transform for Pods: it replaces a Pod by what is kept of it. What reads Pods through the
+// Trim is the cache's transform for Pods: it replaces a Pod by what is kept of it. What reads Pods through the
 // manager's cache instead of the records gets an error that says so.
-func TrimPod(object any) (any, error) {
+func Trim(object any) (any, error) {
 	switch pod := object.(type) {
 	case *corev1.Pod:
 		return trim(pod), nil
-	case *keptPod, toolscache.DeletedFinalStateUnknown:
+	case *Pod, toolscache.DeletedFinalStateUnknown:
 		return object, nil
 	}
 	return nil, fmt.Errorf("trim a pod: got a %T", object)
 }
 
-func trim(pod *corev1.Pod) *keptPod {
-	kept := &keptPod{ObjectMeta: metav1.ObjectMeta{
-		Name: pod.Name, Namespace: one(pod.Namespace), UID: pod.UID, ResourceVersion: pod.ResourceVersion,
+func trim(pod *corev1.Pod) *Pod {
+	kept := &Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: pod.Name, Namespace: One(pod.Namespace), UID: pod.UID, ResourceVersion: pod.ResourceVersion,
 	}}
 	injected := pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation]
 	if injected == "" {
@@ -118,12 +115,12 @@ func trim(pod *corev1.Pod) *keptPod {
 	state, hasState := pod.Annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation]
 	kept.carrier = &carrier{
 		bookkeeping: bookkeeping{
-			injected:     one(injected),
+			injected:     One(injected),
 			hash:         pod.Annotations[v1beta1.SidecarSetHashAnnotation],
 			withoutImage: pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation],
 			state:        state,
 			hasState:     hasState,
-			node:         one(pod.Spec.NodeName),
+			node:         One(pod.Spec.NodeName),
 		},
 		condition:  condition{phase: pod.Status.Phase, observedGeneration: pod.Status.ObservedGeneration},
 		containers: trimContainers(pod.Spec.Containers),
@@ -133,7 +130,7 @@ func trim(pod *corev1.Pod) *keptPod {
 		annotations: annotation.Of(pod.Annotations),
 	}
 	for i := range kept.annotations {
-		kept.annotations[i].Key = one(kept.annotations[i].Key)
+		kept.annotations[i].Key = One(kept.annotations[i].Key)
 	}
 	if init := trimContainers(pod.Spec.InitContainers); slices.ContainsFunc(init, func(c keptContainer) bool { return c.native }) {
 		kept.native = &keptNative{init, trimStatuses(pod.Status.InitContainerStatuses)}
@@ -146,7 +143,7 @@ func trim(pod *corev1.Pod) *keptPod {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
 			kept.ready, kept.readySince = c.Status, c.LastTransitionTime.Unix()
 		} else if c.Type == v1beta1.PodUpgradable {
-			kept.upgradable = keptCondition{status: c.Status, message: one(c.Message), index: i}
+			kept.upgradable = keptCondition{status: c.Status, message: One(c.Message), index: i}
 		}
 	}
 	return kept
@@ -156,11 +153,11 @@ func trimContainers(containers []corev1.Container) []keptContainer {
 	kept := make([]keptContainer, len(containers))
 	for i := range containers {
 		c := &containers[i]
-		kept[i] = keptContainer{name: one(c.Name), image: one(c.Image)}
+		kept[i] = keptContainer{name: One(c.Name), image: One(c.Image)}
 		kept[i].native = c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 		for j := range c.Env {
 			if c.Env[j].Name == v1beta1.InjectedEnv {
-				kept[i].injected = one(c.Env[j].Value)
+				kept[i].injected = One(c.Env[j].Value)
 			}
 		}
 	}
@@ -171,7 +168,7 @@ func trimStatuses(statuses []corev1.ContainerStatus) []keptStatus {
 	kept := make([]keptStatus, len(statuses))
 	for i := range statuses {
 		s := &statuses[i]
-		kept[i] = keptStatus{one(s.Name), one(s.Image), one(s.ImageID), s.ContainerID, s.RestartCount, s.Ready, 0}
+		kept[i] = keptStatus{One(s.Name), One(s.Image), One(s.ImageID), s.ContainerID, s.RestartCount, s.Ready, 0}
 		if s.State.Running != nil {
 			kept[i].started = s.State.Running.StartedAt.Unix()
 		}
@@ -183,28 +180,19 @@ func trimStatuses(statuses []corev1.ContainerStatus) []keptStatus {
 func trimHot(annotations map[string]string) (kept []keptAnnotation) {
 	for key, value := range annotations {
 		if key == v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation || strings.HasPrefix(key, v1beta1.SidecarSetVersionAnnotationPrefix) {
-			kept = append(kept, keptAnnotation{one(key), one(value)})
+			kept = append(kept, keptAnnotation{One(key), One(value)})
 		}
 	}
 	slices.SortFunc(kept, func(a, b keptAnnotation) int { return strings.Compare(a.key, b.key) })
 	return kept
 }
 
-// one returns the same string for equal strings: most Pods have most of theirs in common.
-func one(s string) string { return unique.Make(s).Value() }
+// One returns the same string for equal strings: most Pods have most of theirs in common.
+func One(s string) string { return unique.Make(s).Value() }
 
-// record returns the Pod's record, if it belongs to a set. Annotations are shared with the kept Pod, not copied.
-func (k *keptPod) record(set string, s scope.Scope, namespaceLabels labels.Set) (sidecarset.Pod, bool) {
-	r, member := sidecarset.Member(k.pod(), set, s, namespaceLabels)
-	if member {
-		r.Annotations = k.annotations
-	}
-	return r, member
-}
-
-// pod returns the Pod as far as it was kept: it has everything that sidecarset.Project reads, but for the annotations
-// beside our bookkeeping.
-func (k *keptPod) pod() *corev1.Pod {
+// Pod returns the Pod as far as it was kept: it has everything that sidecarset.Project reads, but for the annotations
+// beside our bookkeeping: see AnnotationList.
+func (k *Pod) Pod() *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: k.ObjectMeta}
 	if k.carrier == nil {
 		return pod
@@ -259,7 +247,7 @@ func grownStatuses(kept []keptStatus) []corev1.ContainerStatus {
 }
 
 // conditions returns what was kept of the Pod's conditions, SidecarSetUpgradable at its place.
-func (k *keptPod) conditions() []corev1.PodCondition {
+func (k *Pod) conditions() []corev1.PodCondition {
 	var list []corev1.PodCondition
 	if u := k.upgradable; u.status != "" {
 		list = make([]corev1.PodCondition, u.index+1, u.index+2)
@@ -276,17 +264,28 @@ func (k *keptPod) conditions() []corev1.PodCondition {
 	return append(list, ready)
 }
 
-// sets returns the SidecarSets that the Pod carries: the names in its list of injected ones.
-func (k *keptPod) sets() []string {
+// Injected is the Pod's list of injected SidecarSets, joined by commas; empty if it carries none, or there is no Pod.
+func (k *Pod) Injected() string {
 	if k == nil || k.carrier == nil {
-		return nil
+		return ""
 	}
-	return strings.Split(k.injected, ",")
+	return k.injected
 }
 
-// sameFacts tells whether two versions of a Pod make the same records, but for the annotations that
-// patchPodMetadata may name: see records.annotated.
-func sameFacts(a, b *keptPod) bool {
+// AnnotationList are the annotations of a Pod that carries sidecars, beside our bookkeeping. It is shared, not copied.
+func (k *Pod) AnnotationList() annotation.List {
+	if k.carrier == nil {
+		return nil
+	}
+	return k.annotations
+}
+
+// Ready tells what kubelet says of a Pod that carries sidecars.
+func (k *Pod) Ready() bool { return k.carrier != nil && k.ready == corev1.ConditionTrue }
+
+// Same tells whether two versions of a Pod make the same records, but for the annotations that
+// patchPodMetadata may name: see AnnotationList.
+func Same(a, b *Pod) bool {
 	if a.UID != b.UID || (a.DeletionTimestamp == nil) != (b.DeletionTimestamp == nil) || a.Generation != b.Generation {
 		return false
 	}
@@ -294,11 +293,11 @@ func sameFacts(a, b *keptPod) bool {
 		return a.carrier == b.carrier
 	}
 	return a.bookkeeping == b.bookkeeping && maps.Equal(a.Labels, b.Labels) &&
-		slices.Equal(a.containers, b.containers) && slices.Equal(a.hot, b.hot) && sameNative(a.native, b.native) && sameStatus(a, b)
+		slices.Equal(a.containers, b.containers) && slices.Equal(a.hot, b.hot) && sameNative(a.native, b.native) && SameStatus(a, b)
 }
 
-// sameStatus tells whether kubelet reports the same of two versions of a carrier, as far as it matters.
-func sameStatus(a, b *keptPod) bool {
+// SameStatus tells whether kubelet reports the same of two versions of a Pod, as far as it matters. Both carry sidecars.
+func SameStatus(a, b *Pod) bool {
 	return a.condition == b.condition && slices.Equal(a.statuses, b.statuses) && sameNative(a.native, b.native)
 }
 
@@ -310,10 +309,10 @@ func sameNative(a, b *keptNative) bool {
 }
 
 // GetObjectKind implements runtime.Object, so that the manager's cache can say what it holds.
-func (k *keptPod) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+func (k *Pod) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
 
 // DeepCopyObject implements runtime.Object.
-func (k *keptPod) DeepCopyObject() runtime.Object {
+func (k *Pod) DeepCopyObject() runtime.Object {
 	c := *k
 	return &c
 }

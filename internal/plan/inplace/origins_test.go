@@ -1,4 +1,4 @@
-package sidecarset_test
+package inplace_test
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
 
 func TestWatch_whatTwoReportsTell(t *testing.T) {
@@ -18,14 +18,14 @@ func TestWatch_whatTwoReportsTell(t *testing.T) {
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", ContainerID: container}, {Name: "app", ContainerID: "p"}}
 		return pod
 	}
-	made := func(id, image string) sidecarset.Origins {
-		return sidecarset.Origins{{Container: "c", ContainerID: id, Image: image}}
+	made := func(id, image string) inplace.Origins {
+		return inplace.Origins{{Container: "c", ContainerID: id, Image: image}}
 	}
 	other, silent := report("i:2", "b", 2, 2), report("i:2", "b", 2, 2)
 	other.UID, silent.Status.ContainerStatuses = "v", nil
 	for name, c := range map[string]struct {
 		before, now *corev1.Pod
-		want        sidecarset.Origins
+		want        inplace.Origins
 	}{
 		"started in turns of one generation": {report("i:2", "a", 2, 2), report("i:2", "b", 2, 2), made("b", "i:2")},
 		"the first one":                      {report("i:2", "", 2, 2), report("i:2", "b", 2, 2), made("b", "i:2")},

@@ -1,4 +1,4 @@
-package sidecarset
+package inplace
 
 import (
 	"slices"
@@ -43,7 +43,7 @@ func (o Origins) Watch(before, now *corev1.Pod) Origins {
 func (o Origins) watch(containers []corev1.Container, before, now []corev1.ContainerStatus) Origins {
 	for i := range containers {
 		c := &containers[i]
-		was, is := statusOf(before, c.Name), statusOf(now, c.Name)
+		was, is := StatusOf(before, c.Name), StatusOf(now, c.Name)
 		if was != nil && is != nil && is.ContainerID != "" && is.ContainerID != was.ContainerID {
 			o = o.with(Origin{Container: c.Name, ContainerID: is.ContainerID, Image: c.Image})
 		}
@@ -57,18 +57,12 @@ func (o Origins) with(origin Origin) Origins {
 	return append(next, origin)
 }
 
-// Know completes the record of a Pod that carries the set by what was watched.
-func (p *Pod) Know(set string, o Origins) {
-	known := false
-	for i := range p.Sidecars {
-		s := &p.Sidecars[i]
-		for _, origin := range o {
-			if origin.Container == s.Name && origin.ContainerID == s.Runs.ContainerID {
-				s.Runs.MadeFrom, known = origin.Image, true
-			}
+// StatusOf returns what kubelet reports of a container, nil if it reports nothing.
+func StatusOf(statuses []corev1.ContainerStatus, container string) *corev1.ContainerStatus {
+	for i := range statuses {
+		if statuses[i].Name == container {
+			return &statuses[i]
 		}
 	}
-	if known {
-		p.settle(set)
-	}
+	return nil
 }
