@@ -16,7 +16,7 @@ func GroupVersion() schema.GroupVersion {
 
 // AddToScheme registers this package's kinds with a scheme.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion(), &SidecarSet{}, &SidecarSetList{})
+	s.AddKnownTypes(GroupVersion(), &SidecarSet{}, &SidecarSetList{}, &CloneSet{}, &CloneSetList{})
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil
 }

@@ -60,19 +60,3 @@ type SidecarSetUpgradeSpec struct {
 	// SidecarSetControllerRevision names the SidecarSet's revision. Absent in the without-image annotation.
 	SidecarSetControllerRevision string `json:"controllerRevision,omitempty"`
 }
-
-// InPlaceUpdateState records an in-place update of a Pod by one SidecarSet.
-type InPlaceUpdateState struct {
-	// Revision is the SidecarSet hash the Pod was last updated to.
-	Revision string `json:"revision"`
-	// UpdateTimestamp is when that was, RFC 3339.
-	UpdateTimestamp string `json:"updateTimestamp"`
-	// LastContainerStatuses holds, per changed container, what kubelet reported before the change.
-	LastContainerStatuses map[string]InPlaceUpdateContainerStatus `json:"lastContainerStatuses"`
-}
-
-// InPlaceUpdateContainerStatus is the part of a container's status that is recorded before a change.
-type InPlaceUpdateContainerStatus struct {
-	// ImageID is the container status' imageID.
-	ImageID string `json:"imageID,omitempty"`
-}
