@@ -34,7 +34,8 @@ type Owner struct {
 	Namespace, Name string
 	// UID tells an owner from a later one of the same name.
 	UID string
-	// RevisionsIn is the namespace of its revisions, RevisionLabel the label by which they name it.
+	// RevisionsIn is the namespace of its revisions, RevisionLabel the label by which they name it; empty when only
+	// their controller's UID does.
 	RevisionsIn, RevisionLabel string
 }
 

@@ -130,10 +130,11 @@ func (h *Hands) MarkRevisions(ctx context.Context, owner Owner, shown func(name 
 	return marks, nil
 }
 
-// has tells whether an object is a revision of this owner, and the cache selects it.
+// has tells whether an object is a revision of this owner, and the cache selects it. Where revisions do not name their
+// owner by a label, the cache has all of them.
 func (o Owner) has(revision metav1.ObjectMeta) bool {
 	of := metav1.GetControllerOfNoCopy(&revision)
-	return of != nil && string(of.UID) == o.UID && revision.Labels[o.RevisionLabel] == o.Name
+	return of != nil && string(of.UID) == o.UID && (o.RevisionLabel == "" || revision.Labels[o.RevisionLabel] == o.Name)
 }
 
 // withRevisions calls f with what is known of our writes to an owner's revisions, under the lock.

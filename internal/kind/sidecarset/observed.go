@@ -221,10 +221,11 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, history revision.History, now 
 	if err != nil {
 		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 	}
-	revisions, err := revision.Decide(set, hashes, history)
+	wanted, err := revision.WantedOf(set, hashes)
 	if err != nil {
 		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 	}
+	revisions := revision.Decide(wanted, history)
 	s := Set{
 		Name:               set.Name,
 		Generation:         set.Generation,

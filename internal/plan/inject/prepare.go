@@ -80,7 +80,7 @@ func Prepare(set *v1beta1.SidecarSet, kept ...revision.Kept) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 	}
-	s, err := prepareVersion(set, revision.NameOf(set, identity, revision.HistoryOf(kept)))
+	s, err := prepareVersion(set, revision.NameOf(revision.OwnerOf(set), identity, revision.HistoryOf(kept)))
 	if err != nil {
 		return nil, err
 	}

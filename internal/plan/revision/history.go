@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -22,15 +21,15 @@ type Record struct {
 	Name, UID string
 	// Version is the resourceVersion.
 	Version string
-	// Number counts the revisions of a set: 1, 2, 3 …
+	// Number counts the revisions of an owner: 1, 2, 3 …
 	Number int64
 	// Created is when, in seconds since 1970.
 	Created int64
 	// CustomVersion is the name that the user gave to it.
 	CustomVersion string
-	// Owner is the UID of the SidecarSet it is a revision of.
+	// Owner is the UID of the object it is a revision of.
 	Owner string
-	// Hash is that of the content's identity (HashOf); empty if the data cannot be read, or while it is being deleted.
+	// Hash is that of the content's identity (HashOf, TemplateHashOf); empty if the data cannot be read, or while it is being deleted.
 	Hash string
 }
 
@@ -47,53 +46,15 @@ func RecordOf(r *appsv1.ControllerRevision) Record {
 	return record
 }
 
-// Kept is a ControllerRevision as injection needs it: its record, and the data of its content (see Read).
-type Kept struct {
-	Record
-	Data []byte
-}
-
-// KeptOf makes it. It shares the data with the ControllerRevision. One that is being deleted is none of the history.
-func KeptOf(r *appsv1.ControllerRevision) Kept {
-	kept := Kept{Record: RecordOf(r), Data: r.Data.Raw}
-	if r.DeletionTimestamp == nil {
-		kept.Hash = HashOf(r)
-	}
-	return kept
-}
-
-// HistoryOf returns what is known of a SidecarSet's revisions from those that carry its name.
-func HistoryOf(kept []Kept) History {
-	h := History{Records: make([]Record, len(kept))}
-	for i := range kept {
-		h.Records[i] = kept[i].Record
-	}
-	return h
-}
-
-// HashOf returns the hash of a ControllerRevision's content; empty if its data cannot be read. The data of a
-// ControllerRevision never changes.
-func HashOf(r *appsv1.ControllerRevision) string {
-	content, err := Read(r.Data.Raw)
-	if err != nil {
-		return ""
-	}
-	identity, err := content.identity()
-	if err != nil {
-		return ""
-	}
-	return identity.Hash
-}
-
 // compare orders records: the newest comes last.
 func compare(a, b Record) int {
 	return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Created, b.Created), cmp.Compare(a.Name, b.Name))
 }
 
-// History is what is known of a SidecarSet's revisions.
+// History is what is known of an owner's revisions.
 type History struct {
-	// Records of the ControllerRevisions that carry the set's name, in any order. Those of another owner (a deleted
-	// set of the same name) are not its revisions; their names cannot be used.
+	// Records of the ControllerRevisions that carry the owner's name, in any order. Those of another owner (a deleted
+	// one of the same name) are not its revisions; their names cannot be used.
 	Records []Record
 	// Taken are further names that cannot be used.
 	Taken []string
@@ -135,40 +96,48 @@ type Decision struct {
 	History []Record
 }
 
-// Decide says which revision a SidecarSet's spec is:
+// Wanted is the revision that is to be the newest, and what a new one carries.
+type Wanted struct {
+	Owner
+	Identity Identity
+	// CustomVersion is the name that the user gives to it; empty if none.
+	CustomVersion string
+	// Labels and Annotations of a new revision.
+	Labels, Annotations map[string]string
+	// HashLabel is a label that gets what a new revision's name adds to its owner's; empty if there is none.
+	HashLabel string
+}
+
+// Decide says which revision an owner's spec is:
 //
 //	the newest one has this content    that one
 //	an older one has it                that one, with the next number (a rollback)
 //	none has it                        a new one; collisionCount goes up when its name stands for something else
 //
 // A custom version is put on the newest revision, also when nothing else changed.
-func Decide(set *v1beta1.SidecarSet, hashes Hashes, h History) (Decision, error) {
-	identity, err := IdentityOf(&set.Spec)
-	if err != nil {
-		return Decision{}, err
-	}
-	d := Decision{Collisions: set.Status.CollisionCount, History: h.Of(string(set.UID))}
+func Decide(w Wanted, h History) Decision {
+	d := Decision{Collisions: w.Collisions, History: h.Of(w.UID)}
 	newest := Record{}
 	if n := len(d.History); n > 0 {
 		newest = d.History[n-1]
 	}
-	same, found := Equal(d.History, identity.Hash)
-	d.Name, d.Collisions = nameOf(set, identity.Hash, h)
+	same, found := Equal(d.History, w.Identity.Hash)
+	d.Name, d.Collisions = w.nameOf(w.Identity, h)
 	current := found && same.Name == newest.Name
 	if h.Unseen {
 		d.Unseen, d.Waiting = true, !current
-		return d, nil
+		return d
 	}
-	switch custom := CustomVersion(set); {
+	switch custom := w.CustomVersion; {
 	case !found:
-		d.Steps = []plan.Step{create(set, d.Name, newest.Number+1, hashes, identity)}
+		d.Steps = []plan.Step{w.create(d.Name, newest.Number+1)}
 	case !current:
 		why := fmt.Sprintf("the spec is that of revision %d again, which becomes revision %d", same.Number, newest.Number+1)
 		d.Steps = []plan.Step{renew(same, newest.Number+1, custom, why)}
 	case custom != "" && custom != same.CustomVersion:
 		d.Steps = []plan.Step{renew(same, same.Number, custom, fmt.Sprintf("its custom version is %s now", custom))}
 	}
-	return d, nil
+	return d
 }
 
 // Equal returns the newest of the records, which are ordered, that has a content.
@@ -181,59 +150,14 @@ func Equal(history []Record, hash string) (Record, bool) {
 	return Record{}, false
 }
 
-// Chosen returns the revision that injectionStrategy.revision asks for: that of a name, or the newest that has a
-// custom version. history is ordered.
-func Chosen(history []Record, asked v1beta1.SidecarSetInjectRevision) (Record, bool) {
-	for _, r := range slices.Backward(history) {
-		if name := asked.RevisionName; name != nil && *name != "" && r.Name == *name {
-			return r, true
-		}
-		if custom := asked.CustomVersion; custom != nil && *custom != "" && r.CustomVersion == *custom {
-			return r, true
-		}
+// create writes a new revision.
+func (w Wanted) create(name string, number int64) plan.Step {
+	r := &plan.Revision{Number: number, Labels: map[string]string{}, Annotations: w.Annotations, Data: w.Identity.Data}
+	maps.Copy(r.Labels, w.Labels)
+	maps.Copy(r.Labels, customLabel(w.CustomVersion))
+	if w.HashLabel != "" {
+		r.Labels[w.HashLabel] = Short(name)
 	}
-	return Record{}, false
-}
-
-// NameOf returns the name of the revision that has a content, or will have it when it is written.
-func NameOf(set *v1beta1.SidecarSet, identity Identity, h History) string {
-	name, _ := nameOf(set, identity.Hash, h)
-	return name
-}
-
-// nameOf also returns the new status.collisionCount.
-func nameOf(set *v1beta1.SidecarSet, hash string, h History) (string, *int32) {
-	if same, found := Equal(h.Of(string(set.UID)), hash); found {
-		return same.Name, set.Status.CollisionCount
-	}
-	return freeName(set, hash, h)
-}
-
-// freeName returns the name of a new revision, and how many clashes there were until it was found.
-func freeName(set *v1beta1.SidecarSet, hash string, h History) (string, *int32) {
-	collisions := set.Status.CollisionCount
-	for name := Name(set.Name, hash, collisions); ; name = Name(set.Name, hash, collisions) {
-		if !h.takes(name) {
-			return name, collisions
-		}
-		next := int32(1)
-		if collisions != nil {
-			next = *collisions + 1
-		}
-		collisions = &next
-	}
-}
-
-// create writes a new revision: the set's labels and annotations, and its content.
-func create(set *v1beta1.SidecarSet, name string, number int64, hashes Hashes, identity Identity) plan.Step {
-	r := &plan.Revision{Number: number, Labels: map[string]string{}, Annotations: map[string]string{}, Data: identity.Data}
-	maps.Copy(r.Labels, set.Labels)
-	maps.Copy(r.Labels, customLabel(CustomVersion(set)))
-	r.Labels[v1beta1.SidecarSetNameLabel] = set.Name
-	maps.Copy(r.Annotations, set.Annotations)
-	delete(r.Annotations, corev1.LastAppliedConfigAnnotation) // it is of another object
-	r.Annotations[v1beta1.SidecarSetHashAnnotation] = hashes.Full
-	r.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation] = hashes.WithoutImage
 	return plan.Step{
 		Verb: plan.CreateRevision, Unit: plan.Unit{Name: name}, Target: name, Revision: r,
 		Why: fmt.Sprintf("the spec is in no revision yet; this is revision %d", number),

@@ -123,6 +123,15 @@ func hashOf(t *testing.T, image string) string {
 	return id.Hash
 }
 
+func decide(t *testing.T, set *v1beta1.SidecarSet, h revision.History) revision.Decision {
+	t.Helper()
+	wanted, err := revision.WantedOf(set, ofSpec(t, &set.Spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revision.Decide(wanted, h)
+}
+
 func TestDecide(t *testing.T) {
 	one := revision.Record{Name: "a-" + hashOf(t, "c:1"), UID: "1", Number: 1, Owner: "owner", Hash: hashOf(t, "c:1")}
 	two := revision.Record{Name: "a-" + hashOf(t, "c:2"), UID: "2", Number: 2, Owner: "owner", Hash: hashOf(t, "c:2")}
@@ -155,10 +164,7 @@ func TestDecide(t *testing.T) {
 			if tc.change != nil {
 				tc.change(set)
 			}
-			d, err := revision.Decide(set, ofSpec(t, &set.Spec), tc.history)
-			if err != nil {
-				t.Fatal(err)
-			}
+			d := decide(t, set, tc.history)
 			steps := strings.NewReplacer(one.Name, "ONE", two.Name, "TWO", d.Name, "OTHER").Replace(plan.Plan{Steps: d.Steps}.String())
 			if diff := cmp.Diff(tc.want, steps); diff != "" {
 				t.Errorf("steps (-want +got):\n%s", diff)
@@ -178,11 +184,7 @@ func TestDecide_whatANewRevisionCarries(t *testing.T) {
 	set := setOf(t, "c:1")
 	set.Labels[v1beta1.SidecarSetCustomVersionLabel] = "v1" // v1alpha1's form
 	hashes := ofSpec(t, &set.Spec)
-	d, err := revision.Decide(set, hashes, revision.History{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := d.Steps[0].Revision
+	r := decide(t, set, revision.History{}).Steps[0].Revision
 	if diff := cmp.Diff(map[string]string{"team": "x", "kruise.io/sidecarset-name": "a", "apps.kruise.io/sidecarset-custom-version": "v1"}, r.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}

@@ -3,14 +3,16 @@ package revision
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
-// Content is what a revision keeps of a spec, and what it restores. It is in one form: defaults are written out
+// Content is what a revision keeps of a SidecarSet's spec, and what it restores. It is in one form: defaults are written out
 // and empty lists are nil, so that equal contents have equal JSON.
 type Content struct {
 	Volumes          []corev1.Volume                      `json:"volumes"`
@@ -61,7 +63,7 @@ func emptyIsNil[T any](list *[]T) {
 	}
 }
 
-// Read reads a ControllerRevision's data, ours or OpenKruise's.
+// Read reads the data of a SidecarSet's ControllerRevision, ours or OpenKruise's.
 func Read(raw []byte) (Content, error) {
 	var d data
 	if err := json.Unmarshal(raw, &d); err != nil {
@@ -87,15 +89,7 @@ func (c Content) Data() ([]byte, error) {
 	return raw, nil
 }
 
-// Identity tells a content from every other one.
-type Identity struct {
-	// Data is the content as a ControllerRevision keeps it.
-	Data []byte
-	// Hash is of Data.
-	Hash string
-}
-
-// IdentityOf returns the identity of a spec's content.
+// IdentityOf returns the identity of what a revision keeps of a SidecarSet's spec.
 func IdentityOf(spec *v1beta1.SidecarSetSpec) (Identity, error) { return ContentOf(spec).identity() }
 
 func (c Content) identity() (Identity, error) {
@@ -103,18 +97,8 @@ func (c Content) identity() (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Data: raw, Hash: short(raw)}, nil
-}
-
-// Name returns the name of a SidecarSet's revision: of its identity's hash or, after clashes of names, of that and
-// their number (status.collisionCount).
-//
-//	Name("logtail", hash, nil)  logtail-<hash>
-func Name(set, hash string, collisions *int32) string {
-	if collisions != nil && *collisions > 0 {
-		hash = short([]byte(hash + "/" + strconv.Itoa(int(*collisions))))
-	}
-	return set + "-" + hash
+	hash := digest(raw, hashLength)
+	return Identity{Data: raw, Hash: hash, InName: hash}, nil
 }
 
 // CustomVersion returns the name that the user has given to a SidecarSet's version; empty if none. A v1beta1 object
@@ -124,4 +108,79 @@ func CustomVersion(set *v1beta1.SidecarSet) string {
 		return set.Spec.CustomVersion
 	}
 	return set.Labels[v1beta1.SidecarSetCustomVersionLabel]
+}
+
+// OwnerOf returns whose revisions a SidecarSet's are.
+func OwnerOf(set *v1beta1.SidecarSet) Owner {
+	return Owner{Name: set.Name, UID: string(set.UID), Collisions: set.Status.CollisionCount}
+}
+
+// WantedOf returns the revision that a SidecarSet wants: its spec's content. A new one carries the set's labels and
+// annotations, and its hashes.
+func WantedOf(set *v1beta1.SidecarSet, hashes Hashes) (Wanted, error) {
+	identity, err := IdentityOf(&set.Spec)
+	if err != nil {
+		return Wanted{}, err
+	}
+	w := Wanted{
+		Owner: OwnerOf(set), Identity: identity, CustomVersion: CustomVersion(set),
+		Labels: map[string]string{}, Annotations: carried(set.Annotations),
+	}
+	maps.Copy(w.Labels, set.Labels)
+	w.Labels[v1beta1.SidecarSetNameLabel] = set.Name
+	w.Annotations[v1beta1.SidecarSetHashAnnotation] = hashes.Full
+	w.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation] = hashes.WithoutImage
+	return w, nil
+}
+
+// Kept is a ControllerRevision as injection needs it: its record, and the data of its content (see Read).
+type Kept struct {
+	Record
+	Data []byte
+}
+
+// KeptOf makes it. It shares the data with the ControllerRevision. One that is being deleted is none of the history.
+func KeptOf(r *appsv1.ControllerRevision) Kept {
+	kept := Kept{Record: RecordOf(r), Data: r.Data.Raw}
+	if r.DeletionTimestamp == nil {
+		kept.Hash = HashOf(r)
+	}
+	return kept
+}
+
+// HistoryOf returns what is known of a SidecarSet's revisions from those that carry its name.
+func HistoryOf(kept []Kept) History {
+	h := History{Records: make([]Record, len(kept))}
+	for i := range kept {
+		h.Records[i] = kept[i].Record
+	}
+	return h
+}
+
+// HashOf returns the hash of the content of a SidecarSet's ControllerRevision; empty if its data cannot be read. The data of a
+// ControllerRevision never changes.
+func HashOf(r *appsv1.ControllerRevision) string {
+	content, err := Read(r.Data.Raw)
+	if err != nil {
+		return ""
+	}
+	identity, err := content.identity()
+	if err != nil {
+		return ""
+	}
+	return identity.Hash
+}
+
+// Chosen returns the revision that injectionStrategy.revision asks for: that of a name, or the newest that has a
+// custom version. history is ordered.
+func Chosen(history []Record, asked v1beta1.SidecarSetInjectRevision) (Record, bool) {
+	for _, r := range slices.Backward(history) {
+		if name := asked.RevisionName; name != nil && *name != "" && r.Name == *name {
+			return r, true
+		}
+		if custom := asked.CustomVersion; custom != nil && *custom != "" && r.CustomVersion == *custom {
+			return r, true
+		}
+	}
+	return Record{}, false
 }

@@ -1,32 +1,15 @@
-// Package revision answers which version of a SidecarSet a spec is.
-//
-// A hash covers the containers with the defaults applied (defaults.go), so that writing a default out does
-// not make a new version. Hashes are made here and nowhere else; what else a revision keeps (volumes, init
-// containers …) is not part of them, because a change of it does not concern running Pods.
-//
-// A revision is a ControllerRevision that keeps five fields of a spec (content.go). Its name is made of all
-// five, so a change of volumes makes a new revision and updates no Pod. Which revisions are written, numbered
-// anew and forgotten is in history.go.
-//
-// Start at Of and Decide.
 package revision
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-
-	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
-// hashLength is how many characters of the hash are kept: 16 hex digits are 64 bits, so among a million
-// versions of one set two clash with a chance of about 1 in 37 million.
-const hashLength = 16
-
-// Hashes identify a version of a SidecarSet.
+// Hashes identify a version of a SidecarSet. They cover the containers with the defaults written out (defaults.go), so
+// that writing one out makes no new version. Hashes are made here and nowhere else; what else a revision keeps (volumes,
+// init containers …) is not part of them, because a change of it does not concern running Pods.
 type Hashes struct {
 	// Full covers everything of the containers.
 	Full string
@@ -37,7 +20,7 @@ type Hashes struct {
 	WithoutImage string
 }
 
-// Of returns the hashes of a spec.
+// Of returns the hashes of a SidecarSet's spec.
 func Of(spec *v1beta1.SidecarSetSpec) (Hashes, error) {
 	running := normal(Running(spec))
 	content := content{Containers: running[:len(spec.Containers)], NativeInitContainers: running[len(spec.Containers):]}
@@ -106,11 +89,5 @@ func (c content) hash() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("hash containers: %w", err)
 	}
-	return short(data), nil
-}
-
-// short is the hash of a text as it stands in names and annotations.
-func short(data []byte) string {
-	sum := sha256.Sum256(data)
-	return rand.SafeEncodeString(hex.EncodeToString(sum[:])[:hashLength])
+	return digest(data, hashLength), nil
 }
