@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
 // templateInName is how many characters of its hash a template's revision has in its name. Pods name their revision in
@@ -15,41 +17,41 @@ import (
 // matters little, since the whole hash tells contents apart.
 const templateInName = 10
 
-// templateData is the wire format of a ControllerRevision's data: a patch that replaces the template.
-type templateData struct {
-	Spec templateSpec `json:"spec"`
-}
-
-type templateSpec struct {
-	Template *template `json:"template"`
-}
-
-type template struct {
-	Patch string `json:"$patch"`
-	corev1.PodTemplateSpec
-}
-
-// TemplateIdentity returns the identity of a workload's template. Templates that make the same Pods have the same
-// one: defaults are written out, and numbers are in one form (NormalTemplate).
-func TemplateIdentity(of *corev1.PodTemplateSpec) (Identity, error) {
-	raw, err := json.Marshal(templateData{templateSpec{&template{"replace", *NormalTemplate(of)}}})
+// TemplateIdentity returns the identity of a workload's template. Templates that make the same Pods have the same one
+// (NormalTemplate). The data is a patch that replaces the template.
+func TemplateIdentity(of *v1beta1.PodTemplate) (Identity, error) {
+	normal, err := NormalTemplate(of)
 	if err != nil {
-		return Identity{}, fmt.Errorf("write the revision's data: %w", err)
+		return Identity{}, err
 	}
+	raw := slices.Concat([]byte(`{"spec":{"template":{"$patch":"replace",`), normal[1:], []byte("}}"))
 	hash := digest(raw, hashLength)
 	return Identity{Data: raw, Hash: hash, InName: hash[:templateInName]}, nil
 }
 
 // ReadTemplate reads the data of a workload's ControllerRevision, ours or OpenKruise's.
-func ReadTemplate(raw []byte) (*corev1.PodTemplateSpec, error) {
-	var d templateData
-	if err := json.Unmarshal(raw, &d); err != nil {
+func ReadTemplate(raw []byte) (*v1beta1.PodTemplate, error) {
+	var data struct {
+		Spec struct {
+			Template map[string]json.RawMessage `json:"template"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(raw, &data); err != nil {
 		return nil, fmt.Errorf("read the revision's data: %w", err)
 	}
-	if d.Spec.Template == nil {
+	if data.Spec.Template == nil {
 		return nil, errors.New("read the revision's data: it has no spec.template")
 	}
-	return &d.Spec.Template.PodTemplateSpec, nil
+	delete(data.Spec.Template, "$patch")
+	text, err := json.Marshal(data.Spec.Template)
+	if err != nil {
+		return nil, fmt.Errorf("read the revision's data: %w", err)
+	}
+	read := &v1beta1.PodTemplate{}
+	if err := read.UnmarshalJSON(text); err != nil {
+		return nil, fmt.Errorf("read the revision's data: %w", err)
+	}
+	return read, nil
 }
 
 // TemplateHashOf returns the hash of the content of a workload's ControllerRevision; empty if its data cannot be read.
@@ -68,7 +70,7 @@ func TemplateHashOf(r *appsv1.ControllerRevision) string {
 
 // WantedTemplate returns the revision that a workload with a template wants. A new one carries the template's labels
 // and the workload's annotations.
-func WantedTemplate(owner Owner, of *corev1.PodTemplateSpec, annotations map[string]string) (Wanted, error) {
+func WantedTemplate(owner Owner, of *v1beta1.PodTemplate, annotations map[string]string) (Wanted, error) {
 	identity, err := TemplateIdentity(of)
 	if err != nil {
 		return Wanted{}, err

@@ -6,11 +6,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// NormalTemplate returns a copy of a template in which what makes the same Pods is the same: what the API server writes
+// normalSpec returns a copy of a template in which what makes the same Pods is the same: what the API server writes
 // into a Pod that says nothing is written out (SetDefaults_PodSpec, SetDefaults_Pod and their neighbours in
 // k8s.io/kubernetes/pkg/apis/core/v1/defaults.go), numbers are in one notation, and of the metadata only what Pods get
 // from it is left.
-func NormalTemplate(of *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
+func normalSpec(of *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	t := of.DeepCopy()
 	t.ObjectMeta = metav1.ObjectMeta{Labels: t.Labels, Annotations: t.Annotations, Finalizers: t.Finalizers}
 	spec := &t.Spec

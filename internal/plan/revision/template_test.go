@@ -1,6 +1,9 @@
 package revision_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"math/rand"
 	"regexp"
@@ -17,6 +20,7 @@ import (
 	"sigs.k8s.io/randfill"
 	"sigs.k8s.io/yaml"
 
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
@@ -114,16 +118,16 @@ spec:
   - {name: scale, scaleIO: {gateway: g, system: s, secretRef: {name: key}, storageMode: ThinProvisioned, fsType: xfs}}
 `
 
-func template(t *testing.T, text string) *corev1.PodTemplateSpec {
+func template(t *testing.T, text string) *v1beta1.PodTemplate {
 	t.Helper()
-	var parsed corev1.PodTemplateSpec
+	var parsed v1beta1.PodTemplate
 	if err := yaml.UnmarshalStrict([]byte(text), &parsed); err != nil {
 		t.Fatal(err)
 	}
 	return &parsed
 }
 
-func identityOf(t *testing.T, of *corev1.PodTemplateSpec) revision.Identity {
+func identityOf(t *testing.T, of *v1beta1.PodTemplate) revision.Identity {
 	t.Helper()
 	identity, err := revision.TemplateIdentity(of)
 	if err != nil {
@@ -166,32 +170,32 @@ func TestTemplateIdentity_isStableOverReleases(t *testing.T) {
 // What makes other Pods makes another revision.
 func TestTemplateIdentity_whatMakesARevision(t *testing.T) {
 	seen := map[string]string{identityOf(t, template(t, terseTemplate)).Hash: "nothing"}
-	for name, change := range map[string]func(*corev1.PodTemplateSpec){
-		"image":      func(p *corev1.PodTemplateSpec) { p.Spec.Containers[0].Image = "web:2" },
-		"init image": func(p *corev1.PodTemplateSpec) { p.Spec.InitContainers[0].Image = "init:2" },
-		"label":      func(p *corev1.PodTemplateSpec) { p.Labels["app"] = "b" },
-		"annotation": func(p *corev1.PodTemplateSpec) { p.Annotations["more"] = "" },
-		"finalizer":  func(p *corev1.PodTemplateSpec) { p.Finalizers = nil },
-		"request": func(p *corev1.PodTemplateSpec) {
+	for name, change := range map[string]func(*v1beta1.PodTemplate){
+		"image":      func(p *v1beta1.PodTemplate) { p.Spec.Containers[0].Image = "web:2" },
+		"init image": func(p *v1beta1.PodTemplate) { p.Spec.InitContainers[0].Image = "init:2" },
+		"label":      func(p *v1beta1.PodTemplate) { p.Labels["app"] = "b" },
+		"annotation": func(p *v1beta1.PodTemplate) { p.Annotations["more"] = "" },
+		"finalizer":  func(p *v1beta1.PodTemplate) { p.Finalizers = nil },
+		"request": func(p *v1beta1.PodTemplate) {
 			p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("1m")}
 		},
-		"volume": func(p *corev1.PodTemplateSpec) {
+		"volume": func(p *v1beta1.PodTemplate) {
 			p.Spec.Volumes[0].EmptyDir = &corev1.EmptyDirVolumeSource{Medium: "Memory"}
 		},
-		"grace":        func(p *corev1.PodTemplateSpec) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](31) },
-		"no grace":     func(p *corev1.PodTemplateSpec) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](0) },
-		"host network": func(p *corev1.PodTemplateSpec) { p.Spec.HostNetwork = false },
-		"affinity": func(p *corev1.PodTemplateSpec) {
+		"grace":        func(p *v1beta1.PodTemplate) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](31) },
+		"no grace":     func(p *v1beta1.PodTemplate) { p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](0) },
+		"host network": func(p *v1beta1.PodTemplate) { p.Spec.HostNetwork = false },
+		"affinity": func(p *v1beta1.PodTemplate) {
 			p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}
 		},
-		"another": func(p *corev1.PodTemplateSpec) {
+		"another": func(p *v1beta1.PodTemplate) {
 			p.Spec.Containers = append(p.Spec.Containers, p.Spec.InitContainers...)
 		},
-		"divisor": func(p *corev1.PodTemplateSpec) {
+		"divisor": func(p *v1beta1.PodTemplate) {
 			p.Spec.Containers[0].Env[1].ValueFrom.ResourceFieldRef.Divisor = resource.MustParse("1m")
 		},
-		"environment": func(p *corev1.PodTemplateSpec) { p.Spec.Containers[0].Env[0].Name = "X" },
-		"probe protocol": func(p *corev1.PodTemplateSpec) {
+		"environment": func(p *v1beta1.PodTemplate) { p.Spec.Containers[0].Env[0].Name = "X" },
+		"probe protocol": func(p *v1beta1.PodTemplate) {
 			p.Spec.Containers[0].LivenessProbe.HTTPGet.Protocol = ptr.To(corev1.HTTPProtocol("H2C"))
 		},
 	} {
@@ -219,16 +223,12 @@ func TestTemplateIdentity_anyTemplate(t *testing.T) {
 		},
 	)
 	for range 300 {
-		var p corev1.PodTemplateSpec
-		fill.Fill(&p)
+		var p v1beta1.PodTemplate
+		fill.Fill(&p.PodTemplateSpec)
 		before := p.DeepCopy()
-		normal := revision.NormalTemplate(&p)
-		if diff := cmp.Diff(before, &p); diff != "" {
-			t.Fatalf("NormalTemplate changed its argument:\n%s", diff)
-		}
 		identity := identityOf(t, &p)
-		if diff := cmp.Diff(string(identity.Data), string(identityOf(t, normal).Data)); diff != "" {
-			t.Fatalf("the normal form has another one:\n%s", diff)
+		if diff := cmp.Diff(before, &p); diff != "" {
+			t.Fatalf("TemplateIdentity changed its argument:\n%s", diff)
 		}
 		read, err := revision.ReadTemplate(identity.Data)
 		if err != nil {
@@ -237,14 +237,53 @@ func TestTemplateIdentity_anyTemplate(t *testing.T) {
 		if diff := cmp.Diff(string(identity.Data), string(identityOf(t, read).Data)); diff != "" {
 			t.Fatalf("read back (-want +got):\n%s", diff)
 		}
-		for i := range normal.Spec.Containers {
-			for name, q := range normal.Spec.Containers[i].Resources.Limits {
+		for i := range read.Spec.Containers {
+			for name, q := range read.Spec.Containers[i].Resources.Limits {
 				was := before.Spec.Containers[i].Resources.Limits[name]
 				was.RoundUp(resource.Milli)
 				if was.Cmp(q) != 0 {
 					t.Fatalf("%s became %s", was.String(), q.String())
 				}
 			}
+		}
+	}
+}
+
+// A field that a newer Kubernetes has is kept, makes another revision, and is restored; wherever it is.
+func TestTemplateIdentity_keepsUnknownFields(t *testing.T) {
+	const known = `{metadata: {labels: {a: b}}, spec: {containers: [{name: a, image: a, tty: false}, {name: b, image: b%s}], volumes: [{name: v%s}], hostPID: false%s}}`
+	seen := map[string]string{}
+	for name, text := range map[string]string{
+		"none":               fmt.Sprintf(known, "", "", ""),
+		"in spec":            fmt.Sprintf(known, "", "", ", newField: false"),
+		"of another value":   fmt.Sprintf(known, "", "", ", newField: 9007199254740993"),
+		"in a container":     fmt.Sprintf(known, ", newField: {deep: [1]}", "", ""),
+		"in an empty object": fmt.Sprintf(known, ", securityContext: {newField: true}", "", ""),
+		"in a probe":         fmt.Sprintf(known, ", livenessProbe: {newHandler: {}}", "", ""),
+		"a volume's source":  fmt.Sprintf(known, "", ", newSource: {}", ""),
+	} {
+		written := template(t, text)
+		identity := identityOf(t, written)
+		if other, same := seen[identity.Hash]; same {
+			t.Errorf("%s makes the same revision as %s", name, other)
+		}
+		seen[identity.Hash] = name
+		read, err := revision.ReadTemplate(identity.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := identityOf(t, read); !bytes.Equal(again.Data, identity.Data) {
+			t.Errorf("%s: read back, it is\n%s\nwant\n%s", name, again.Data, identity.Data)
+		}
+		if data := string(identity.Data); strings.Contains(text, "newSource") == strings.Contains(data, "emptyDir") || strings.Contains(text, "9007199254740993") != strings.Contains(data, "9007199254740993") {
+			t.Errorf("%s is kept as %s", name, data)
+		}
+		if pod, err := json.Marshal(read); err != nil || strings.Contains(string(pod), "$patch") || strings.Contains(text, "new") != strings.Contains(string(pod), "new") {
+			t.Errorf("%s makes pods of %s, %v", name, pod, err)
+		}
+		written.Spec.Containers[0].Image = "c"
+		if changed := identityOf(t, written); strings.Contains(string(changed.Data), "new") {
+			t.Errorf("%s: what was read is kept of a template that was changed since", name)
 		}
 	}
 }
@@ -261,7 +300,7 @@ func TestReadTemplate_refuses(t *testing.T) {
 }
 
 func FuzzReadTemplate(f *testing.F) {
-	for _, data := range []string{`{"spec":{"template":{"$patch":"replace","spec":{"volumes":[{"name":"v"}],"containers":[{"name":"c","image":"c","ports":[{}],"env":[{"valueFrom":{}}]}]}}}}`, `{"spec":{"template":{}}}`} {
+	for _, data := range []string{`{"spec":{"template":{"$patch":"replace","spec":{"volumes":[{"name":"v"}],"containers":[{"name":"c","image":"c","ports":[{}],"env":[{"valueFrom":{}}]}]}}}}`, `{"spec":{"template":{}}}`, `{"spec":{"template":{"spec":{"new":1,"securityContext":{"new":[]},"volumes":[{"newer":{}}]}}}}`} {
 		f.Add([]byte(data))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -276,7 +315,7 @@ func FuzzReadTemplate(f *testing.F) {
 	})
 }
 
-func wantedTemplate(t *testing.T, of *corev1.PodTemplateSpec) revision.Wanted {
+func wantedTemplate(t *testing.T, of *v1beta1.PodTemplate) revision.Wanted {
 	t.Helper()
 	wanted, err := revision.WantedTemplate(revision.Owner{Name: "web", UID: "uid"}, of, map[string]string{"note": "text", corev1.LastAppliedConfigAnnotation: "{}"})
 	if err != nil {
