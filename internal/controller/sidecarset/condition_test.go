@@ -142,7 +142,7 @@ func conditionsSurvive(t *testing.T, n int, fault testkit.Fault) bool {
 			t.Errorf("%s: the condition of %s was written %d times", at, key, writes)
 		}
 	}
-	if left := w.r.hands.Marks(ownerNamed(set.Name), plan.SetCondition, w.r.records.sets[set.Name].roster.refresh); len(left) != 0 {
+	if left := w.r.hands.Marks(ownerNamed(set.Name), plan.SetCondition, w.r.records.sets[set.Name].members.refresh); len(left) != 0 {
 		t.Errorf("%s: the ledger still holds %v", at, left)
 	}
 	return w.server.Struck() || w.crashes > 0

@@ -195,8 +195,8 @@ func TestReconcile_setThatComesAfterItsPodsAndGoesAndComes(t *testing.T) {
 	}
 	w.remove(set.Name)
 	w.run()
-	if len(w.r.records.sets) != 0 {
-		t.Errorf("the records remember sets that are gone: %v", w.r.records.sets)
+	if n := w.r.records.inboxes.Len(); len(w.r.records.sets) != 0 || n != 0 {
+		t.Errorf("the records remember sets that are gone: %v, %d inboxes", w.r.records.sets, n)
 	}
 	again := withImage(set, "logtail:3")
 	again.UID = "another"

@@ -58,7 +58,7 @@ func rolloutSurvives(t *testing.T, n int, fault testkit.Fault, slow bool) bool {
 	if got, want := counters(w.status()), [4]int32{9, 9, 9, 9}; got != want {
 		t.Errorf("%s: the last status is %v, want %v", at, got, want)
 	}
-	if left := w.r.hands.Marks(ownerNamed(set.Name), plan.UpdateInPlace, w.r.records.sets[set.Name].roster.refresh); len(left) != 0 {
+	if left := w.r.hands.Marks(ownerNamed(set.Name), plan.UpdateInPlace, w.r.records.sets[set.Name].members.refresh); len(left) != 0 {
 		t.Errorf("%s: the ledger still holds %v", at, left)
 	}
 	return w.server.Struck() || w.crashes > 0

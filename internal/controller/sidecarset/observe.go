@@ -47,17 +47,17 @@ func (r *Reconciler) observe(ctx context.Context, name string) (observation, err
 	if err := r.hands.Look(ctx, owner); err != nil {
 		return observation{}, fmt.Errorf("observe SidecarSet %s: %w", name, err)
 	}
-	roster, err := r.records.look(set, now)
+	members, err := r.records.look(set, now)
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
 	}
-	updates := r.hands.Marks(owner, plan.UpdateInPlace, roster.refresh)
-	roster.mark(updates, r.hands.Marks(owner, plan.SetCondition, roster.refresh))
+	updates := r.hands.Marks(owner, plan.UpdateInPlace, members.refresh)
+	members.mark(updates, r.hands.Marks(owner, plan.SetCondition, members.refresh))
 	history, err := r.history(ctx, owner)
 	if err != nil {
 		return observation{}, fmt.Errorf("observe SidecarSet %s: %w", name, err)
 	}
-	observed, err := sidecarset.Observe(set, roster.pods, history, now)
+	observed, err := sidecarset.Observe(set, members.Records(), history, now)
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
 	}

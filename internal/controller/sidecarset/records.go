@@ -10,22 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kept"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
-)
-
-// A burst of Pod events makes one look, not one each.
-//
-// Looks for the sake of a change that may let the plan go on (a Pod became ready, or went away) begin at least
-// lookInterval apart, and a little more the more Pods the set has, because a look reads all records; the first
-// after some quiet begins at once. 10,000 Pods: 50 ms + 250 ms. Any other change (our own patch comes back, a
-// container stops) only matters to the status, which is written once a second, and waits that long for company.
-// Waiting is always safe: whatever look comes first takes everything that changed.
-const (
-	lookInterval       = 50 * time.Millisecond
-	lookIntervalPerPod = 25 * time.Microsecond
-	lazyLook           = engine.StatusInterval
+	"github.com/outrigger-project/outrigger/internal/roster"
 )
 
 // cache is what the records need of the informers.
@@ -40,30 +28,19 @@ type cache interface {
 	NamespaceLabels(namespace string) labels.Set
 }
 
-// records follow the watch: per SidecarSet, which Pods changed since the last look, and when the next one is due.
-//
-// The watch only leaves the names of Pods that changed (note). A look takes them, reads those Pods from the
-// cache, and projects them into the set's roster, which only the look touches: so a look costs what changed, an
-// event never waits for a look, and a Pod that changed five times in between is read once, at its newest.
+// records are what is kept of each SidecarSet's Pods (see internal/roster).
 type records struct {
 	cache   cache
 	witness *kept.Witness
+	inboxes *roster.Inboxes
 
 	mu   sync.Mutex
-	sets map[string]*inbox
+	sets map[string]*followed
 }
 
-// inbox is what happened to one SidecarSet's Pods since the last look.
-type inbox struct {
-	roster *roster
-	// changed holds the keys of Pods; all of them, if everything is to be read again.
-	changed map[string]struct{}
-	all     bool
-	// due is when the next look begins; zero when none is on its way.
-	due time.Time
-	// looked is when the last look began, and pods how many records it had.
-	looked time.Time
-	pods   int
+// followed is a SidecarSet that was looked at.
+type followed struct {
+	members *members
 	// byNamespace tells that the set selects namespaces by label.
 	byNamespace bool
 	// annotations are the keys that the set's patchPodMetadata names.
@@ -71,30 +48,7 @@ type inbox struct {
 }
 
 func newRecords(c cache) *records {
-	return &records{cache: c, sets: map[string]*inbox{}, witness: kept.NewWitness()}
-}
-
-// note leaves a Pod's key for a set's next look. It returns how long that is to wait, false if it is on its way
-// already, early enough.
-func (r *records) note(set, key string, prompt bool, now time.Time) (wait time.Duration, schedule bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	in := r.inbox(set)
-	if !in.all {
-		in.changed[key] = struct{}{}
-	}
-	due := in.looked.Add(lookInterval + time.Duration(in.pods)*lookIntervalPerPod)
-	if lazy := now.Add(lazyLook); !prompt && due.Before(lazy) {
-		due = lazy
-	}
-	if due.Before(now) {
-		due = now
-	}
-	if !in.due.IsZero() && !due.Before(in.due) {
-		return 0, false
-	}
-	in.due = due
-	return due.Sub(now), true
+	return &records{cache: c, inboxes: roster.NewInboxes(), sets: map[string]*followed{}, witness: kept.NewWitness()}
 }
 
 // namespaceChanged leaves all Pods of a namespace for the next look of every set that selects namespaces by label.
@@ -103,8 +57,8 @@ func (r *records) namespaceChanged(namespace string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var names []string
-	for name, in := range r.sets {
-		if in.byNamespace && r.leave(name, in, namespace+"/") {
+	for name, f := range r.sets {
+		if f.byNamespace && r.leave(name, namespace+"/") {
 			names = append(names, name)
 		}
 	}
@@ -113,10 +67,10 @@ func (r *records) namespaceChanged(namespace string) []string {
 }
 
 // leave leaves the Pods whose key has the prefix, and tells whether there are any.
-func (r *records) leave(set string, in *inbox, prefix string) (some bool) {
+func (r *records) leave(set, prefix string) (some bool) {
 	for _, key := range r.cache.Carrying(set) {
 		if strings.HasPrefix(key, prefix) {
-			in.changed[key] = struct{}{}
+			r.inboxes.Leave(set, key)
 			some = true
 		}
 	}
@@ -124,47 +78,37 @@ func (r *records) leave(set string, in *inbox, prefix string) (some bool) {
 }
 
 // look brings a set's roster up to date.
-func (r *records) look(set *v1beta1.SidecarSet, now time.Time) (*roster, error) {
-	ros, changed, all := r.take(set, now)
+func (r *records) look(set *v1beta1.SidecarSet, now time.Time) (*members, error) {
+	ros := r.follow(set)
+	changed, all := r.inboxes.Take(set.Name, now)
 	again, err := ros.follow(&set.Spec)
 	if err != nil {
-		r.retake(set.Name)
+		r.inboxes.LeaveAll(set.Name)
 		return nil, err
 	}
+	ros.Unmark()
 	if all || again {
-		ros.clear()
+		ros.Clear()
 		changed = r.cache.Carrying(set.Name)
 	}
 	for _, key := range changed {
 		ros.apply(key)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.inbox(set.Name).pods = len(ros.pods)
+	r.inboxes.Looked(set.Name, len(ros.Records()))
 	return ros, nil
 }
 
-// take empties a set's inbox.
-func (r *records) take(set *v1beta1.SidecarSet, now time.Time) (ros *roster, changed []string, all bool) {
+// follow notes what events need to know of a set, and returns its roster.
+func (r *records) follow(set *v1beta1.SidecarSet) *members {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in := r.inbox(set.Name)
-	for key := range in.changed {
-		changed = append(changed, key)
+	f := r.sets[set.Name]
+	if f == nil {
+		f = &followed{members: &members{Roster: roster.New[sidecarset.Pod](), set: set.Name, cache: r.cache, witness: r.witness}}
+		r.sets[set.Name] = f
 	}
-	slices.Sort(changed)
-	all = in.all
-	clear(in.changed)
-	in.all, in.due, in.looked = false, time.Time{}, now
-	in.byNamespace, in.annotations = set.Spec.NamespaceSelector != nil, annotationsOf(&set.Spec)
-	return in.roster, changed, all
-}
-
-// retake has the next look read everything.
-func (r *records) retake(set string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.inbox(set).all = true
+	f.byNamespace, f.annotations = set.Spec.NamespaceSelector != nil, annotationsOf(&set.Spec)
+	return f.members
 }
 
 // annotationsOf lists the annotations that a set gives to its Pods, sorted.
@@ -185,8 +129,8 @@ func (r *records) annotated(set string, old, now *kept.Pod) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	in := r.sets[set]
-	return in != nil && slices.ContainsFunc(in.annotations, func(key string) bool {
+	f := r.sets[set]
+	return f != nil && slices.ContainsFunc(f.annotations, func(key string) bool {
 		before, had := old.AnnotationList().Get(key)
 		after, has := now.AnnotationList().Get(key)
 		return before != after || had != has
@@ -195,21 +139,8 @@ func (r *records) annotated(set string, old, now *kept.Pod) bool {
 
 // forget drops a set.
 func (r *records) forget(set string) {
+	r.inboxes.Forget(set)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sets, set)
-}
-
-// inbox returns a set's inbox, a new one if it is not known yet. The caller holds the lock.
-func (r *records) inbox(set string) *inbox {
-	in := r.sets[set]
-	if in == nil {
-		in = &inbox{
-			roster:  &roster{set: set, cache: r.cache, witness: r.witness, places: map[string]int{}},
-			changed: map[string]struct{}{},
-			all:     true,
-		}
-		r.sets[set] = in
-	}
-	return in
 }

@@ -61,7 +61,7 @@ func TestInformers_followTheWatch(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s: nothing is scheduled", situation)
 		}
-		w.r.records.take(logtail(1), testkit.Start()) // as a look does
+		w.r.records.inboxes.Take("logtail", testkit.Start()) // as a look does
 	}
 	pod := testkit.Carrier("web-1", logtail(1))
 	pods.Add(pod)

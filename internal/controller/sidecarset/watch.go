@@ -38,7 +38,7 @@ func (r *Reconciler) podChanged(q queue, old, now *kept.Pod) {
 		if same && !r.records.annotated(set, old, now) && !r.hands.Awaits(ownerNamed(set), string(pod.UID)) {
 			continue
 		}
-		if wait, schedule := r.records.note(set, pod.Namespace+"/"+pod.Name, prompt, r.now()); schedule {
+		if wait, schedule := r.records.inboxes.Note(set, prompt, r.now(), pod.Namespace+"/"+pod.Name); schedule {
 			q.AddAfter(requestFor(set), wait)
 		}
 	}

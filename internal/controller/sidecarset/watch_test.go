@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/internal/kept"
+	"github.com/outrigger-project/outrigger/internal/roster"
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
@@ -74,16 +75,16 @@ func TestPodChanged_promptnessFollowsFromTheChange(t *testing.T) {
 		}
 		return at.Sub(w.now)
 	}
-	if got := dueAfter(func(pod *corev1.Pod) { pod.Status.Conditions[1].Status = corev1.ConditionFalse }); got != lazyLook {
-		t.Errorf("a pod that became not ready is looked at after %s, want %s", got, lazyLook)
+	if got := dueAfter(func(pod *corev1.Pod) { pod.Status.Conditions[1].Status = corev1.ConditionFalse }); got != roster.Lazy {
+		t.Errorf("a pod that became not ready is looked at after %s, want %s", got, roster.Lazy)
 	}
 	if got := dueAfter(func(pod *corev1.Pod) { pod.Status.Conditions[1].Status = corev1.ConditionTrue }); got != 0 {
 		t.Errorf("a pod that became ready is looked at after %s, want at once", got)
 	}
 	w.run()
 	w.now = w.now.Add(time.Millisecond)
-	if got, want := dueAfter(func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].RestartCount++ }), lookInterval/2; got < want || got > lookInterval+time.Millisecond {
-		t.Errorf("the second look begins after %s, want about %s", got, lookInterval)
+	if got, want := dueAfter(func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].RestartCount++ }), roster.Interval/2; got < want || got > roster.Interval+time.Millisecond {
+		t.Errorf("the second look begins after %s, want about %s", got, roster.Interval)
 	}
 }
 

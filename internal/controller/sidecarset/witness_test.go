@@ -40,8 +40,8 @@ func TestWitness_seesWhatNoLookSees(t *testing.T) {
 	kubelet(looks(3))
 	kubelet(starts("containerd://2"))
 	w.look(set.Name)
-	roster := w.r.records.inbox(set.Name).roster
-	if got := roster.pods[0]; !got.Available(&sidecarset.Set{}, w.now.Unix()) || got.Sidecars[0].Runs.MadeFrom != "logtail:1" {
+	members := w.r.records.sets[set.Name].members
+	if got := members.Records()[0]; !got.Available(&sidecarset.Set{}, w.now.Unix()) || got.Sidecars[0].Runs.MadeFrom != "logtail:1" {
 		t.Errorf("the pod is not available, or nobody knows why: %+v", got)
 	}
 	gone := w.cache.Pod(key).UID
