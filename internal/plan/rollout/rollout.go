@@ -19,7 +19,7 @@ func Keep(partition *intstr.IntOrString, total int) (int, error) {
 	if partition == nil {
 		return 0, nil
 	}
-	keep, err := resolve(*partition, total)
+	keep, err := Up(*partition, total, 100)
 	if err != nil {
 		return 0, fmt.Errorf("partition: %w", err)
 	}
@@ -36,15 +36,22 @@ func MaxUnavailable(most *intstr.IntOrString, total int) (int, error) {
 	if most == nil {
 		return 1, nil
 	}
-	n, err := resolve(*most, total)
+	n, err := Up(*most, total, 100)
 	if err != nil {
 		return 0, fmt.Errorf("maxUnavailable: %w", err)
 	}
 	return n, nil
 }
 
-// resolve returns a number as it is and a percentage of total, rounded up.
-func resolve(v intstr.IntOrString, total int) (int, error) {
+// Up returns a number as it is, and a percentage of total rounded up: 20% of 6 → 2. A percentage above most, which
+// is 100 or more, is an error, as is what is neither.
+func Up(v intstr.IntOrString, total, most int) (int, error) { return resolve(v, total, most, 99) }
+
+// Down is Up with a percentage rounded down: 20% of 6 → 1.
+func Down(v intstr.IntOrString, total, most int) (int, error) { return resolve(v, total, most, 0) }
+
+// resolve adds remainder hundredths to a percentage before it drops all hundredths.
+func resolve(v intstr.IntOrString, total, most, remainder int) (int, error) {
 	if v.Type == intstr.Int {
 		if v.IntVal < 0 {
 			return 0, fmt.Errorf("%d is below 0", v.IntVal)
@@ -52,11 +59,12 @@ func resolve(v intstr.IntOrString, total int) (int, error) {
 		return int(v.IntVal), nil
 	}
 	digits, isPercent := strings.CutSuffix(v.StrVal, "%")
-	percent, err := strconv.ParseUint(digits, 10, 7)
-	if !isPercent || err != nil || len(digits) > 2 && digits != "100" {
-		return 0, fmt.Errorf("%q is neither a whole number nor a percentage from 0%% to 100%%", v.StrVal)
+	percent, err := strconv.ParseUint(digits, 10, 16)
+	long := len(digits) > 2 && digits[0] == '0'
+	if !isPercent || err != nil || long || int(percent) > most {
+		return 0, fmt.Errorf("%q is neither a whole number nor a percentage from 0%% to %d%%", v.StrVal, most)
 	}
-	return (int(percent)*total + 99) / 100, nil
+	return (int(percent)*total + remainder) / 100, nil
 }
 
 // Window is the state of a rollout, in units.

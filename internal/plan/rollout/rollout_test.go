@@ -81,6 +81,36 @@ func TestResolve_refusesWhatIsNoNumber(t *testing.T) {
 	}
 }
 
+func TestUpAndDown_rounding(t *testing.T) {
+	for name, c := range map[string]struct {
+		v                     *intstr.IntOrString
+		total, most, up, down int
+	}{
+		"a number is taken as it is":   {number(7), 5, 100, 7, 7},
+		"between two numbers":          {percent("20%"), 6, 100, 2, 1},
+		"exact":                        {percent("20%"), 5, 100, 1, 1},
+		"just above a number":          {percent("34%"), 3, 100, 2, 1},
+		"just below a number":          {percent("33%"), 3, 100, 1, 0},
+		"0%":                           {percent("0%"), 5, 100, 0, 0},
+		"100%":                         {percent("100%"), 5, 100, 5, 5},
+		"of nothing":                   {percent("50%"), 0, 100, 0, 0},
+		"more than all, where allowed": {percent("150%"), 5, 9999, 8, 7},
+		"very much more":               {percent("9999%"), 1<<31 - 1, 9999, 214726889864, 214726889863},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if up, err := Up(*c.v, c.total, c.most); err != nil || up != c.up {
+				t.Errorf("Up(%v of %d) = %d, %v; want %d", c.v, c.total, up, err, c.up)
+			}
+			if down, err := Down(*c.v, c.total, c.most); err != nil || down != c.down {
+				t.Errorf("Down(%v of %d) = %d, %v; want %d", c.v, c.total, down, err, c.down)
+			}
+		})
+	}
+	if n, err := Up(*percent("10000%"), 1, 9999); err == nil {
+		t.Errorf("Up(10000%%) = %d, want an error", n)
+	}
+}
+
 func TestWindow_roomAndBudget(t *testing.T) {
 	for name, c := range map[string]struct {
 		window       Window
