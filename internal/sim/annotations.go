@@ -45,8 +45,8 @@ func (w *World) somebodyAnnotates() {
 		key := []string{retained, overwritten, merged}[w.dice.IntN(3)]
 		value := []string{"", "", "its own", "{", `{"own":1,"gone":2}`, `{"given":9}`, "[1]"}[w.dice.IntN(7)]
 		removed := w.dice.IntN(3) == 0
-		w.after(time.Duration(w.dice.Int64N(int64(3*time.Second))), func() {
-			if w.exists(l) && w.faults {
+		w.After(time.Duration(w.dice.Int64N(int64(3*time.Second))), func() {
+			if w.exists(l) && w.Faults {
 				w.annotate(l, key, value, removed)
 			}
 		})
@@ -58,7 +58,7 @@ func (w *World) annotate(l *life, key, value string, removed bool) {
 	if next.Annotations[key] = value; removed {
 		delete(next.Annotations, key)
 	}
-	w.tell("somebody annotates %s with %s=%s (removed: %v)", next.Name, key, value, removed)
+	w.Tell("somebody annotates %s with %s=%s (removed: %v)", next.Name, key, value, removed)
 	w.commit(l, next, nil)
 }
 
@@ -84,14 +84,14 @@ func (w *World) checkAnnotations(s *snapshot, l *life, after *corev1.Pod) {
 				now = was
 			}
 			if !right(patch.PatchPolicy, given, was, had, now) {
-				w.violate("annotations", "%s: %s of %s into %s=%s (there: %v) makes %s", before.Name, patch.PatchPolicy, given, key, was, had, now)
+				w.Violate("annotations", "%s: %s of %s into %s=%s (there: %v) makes %s", before.Name, patch.PatchPolicy, given, key, was, had, now)
 			}
 			delete(rest, key)
 		}
 	}
 	for key := range rest {
 		if _, had := before.Annotations[key]; !had {
-			w.violate("innocent", "%s: annotation %s is new", before.Name, key)
+			w.Violate("innocent", "%s: annotation %s is new", before.Name, key)
 		}
 	}
 }

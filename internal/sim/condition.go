@@ -14,6 +14,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // applyCondition writes a condition as the API server does: where it was seen, if it still is there and says the same.
@@ -62,11 +63,11 @@ func upgradable(pod *corev1.Pod) (entries map[string]bool, c corev1.PodCondition
 
 // otherSetWrites has the controller of another set, on an up to date view, write its entry.
 func (w *World) otherSetWrites(l *life) {
-	if l.runs == nil || !w.exists(l) {
+	if l.Runs == nil || !w.exists(l) {
 		return
 	}
 	entries, _, _ := upgradable(l.pod)
-	says := w.percent(50)
+	says := w.Percent(50)
 	next := map[string]bool{"other": says}
 	all := says
 	for set, can := range entries {
@@ -82,8 +83,8 @@ func (w *World) otherSetWrites(l *life) {
 	if all {
 		c.Status = corev1.ConditionTrue
 	}
-	w.tell("another set writes of %s: %s", l.pod.Name, message)
-	pod := shallow(l.pod)
+	w.Tell("another set writes of %s: %s", l.pod.Name, message)
+	pod := node.Shallow(l.pod)
 	pod.Status.Conditions = slices.DeleteFunc(slices.Clone(pod.Status.Conditions), func(c corev1.PodCondition) bool {
 		return c.Type == v1beta1.PodUpgradable
 	})
@@ -95,24 +96,24 @@ func (w *World) otherSetWrites(l *life) {
 // checkCondition checks a write of a condition that the API server is about to commit.
 func (w *World) checkCondition(s *snapshot, step plan.Step, l *life, next *corev1.Pod) {
 	if string(l.pod.UID) != step.Unit.UID {
-		w.violate("innocent", "%s is another pod than the one that was meant", step.Unit)
+		w.Violate("innocent", "%s is another pod than the one that was meant", step.Unit)
 	}
 	if leavesAlone(s.set) {
-		w.violate("condition", "%s is written to although paused or NotUpdate", step.Unit)
+		w.Violate("condition", "%s is written to although paused or NotUpdate", step.Unit)
 	}
 	if !reflect.DeepEqual(l.pod.Spec, next.Spec) || !reflect.DeepEqual(l.pod.Annotations, next.Annotations) {
-		w.violate("condition", "%s: more is written than a condition", step.Unit)
+		w.Violate("condition", "%s: more is written than a condition", step.Unit)
 	}
 	before, _, _ := upgradable(l.pod)
 	after, c, n := upgradable(next)
 	if was, now := said(before, w.set.Name), said(after, w.set.Name); now == "" || was == now {
-		w.violate("condition", "%s: a write changes nothing: %s", step.Unit, c.Message)
+		w.Violate("condition", "%s: a write changes nothing: %s", step.Unit, c.Message)
 	}
 	if was, now := said(before, "other"), said(after, "other"); was != now || n != 1 {
-		w.violate("condition", "%s: of another set was said %q, now %s, in %d conditions", step.Unit, was, c.Message, n)
+		w.Violate("condition", "%s: of another set was said %q, now %s, in %d conditions", step.Unit, was, c.Message, n)
 	}
 	if v, observed := l.at(s.rvs[l.nr]); observed && after[w.set.Name] != v.upgradable(s.hash, s.withoutImage) {
-		w.violate("condition", "%s: says %s", step.Unit, c.Message)
+		w.Violate("condition", "%s: says %s", step.Unit, c.Message)
 	}
 }
 
@@ -141,13 +142,13 @@ func (w *World) checkTold() {
 		entries, c, n := upgradable(l.pod)
 		can := l.last().upgradable(hash, withoutImage)
 		if told := said(entries, w.set.Name); !leavesAlone(w.set) && told != strconv.FormatBool(can) && (told != "" || !can) {
-			w.violate("told", "%s can be upgraded: %v, and says %q", l.pod.Name, can, c.Message)
+			w.Violate("told", "%s can be upgraded: %v, and says %q", l.pod.Name, can, c.Message)
 		}
 		if n > 1 || n == 1 && (c.Status == corev1.ConditionTrue) != !slices.Contains(slices.Collect(maps.Values(entries)), false) {
-			w.violate("told", "%s has %d conditions, %s with %q", l.pod.Name, n, c.Status, c.Message)
+			w.Violate("told", "%s has %d conditions, %s with %q", l.pod.Name, n, c.Status, c.Message)
 		}
 		if l.otherSays != "" && said(entries, "other") != l.otherSays {
-			w.violate("told", "%s: the other set's entry is lost: %q", l.pod.Name, c.Message)
+			w.Violate("told", "%s: the other set's entry is lost: %q", l.pod.Name, c.Message)
 		}
 	}
 }

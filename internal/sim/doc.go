@@ -5,7 +5,7 @@
 // every write the properties in properties.go are checked; when the faults stop, the desired state must be
 // reached and then nothing written any more. The same seed gives the same world, to the letter of its trace.
 //
-// The kubelets work as the real one does, in turns (kubelet.go): what they report is what was when the turn began.
+// The kubelets work as the real one does, in turns (package node): what they report is what was when the turn began.
 // Processes die before and after every call to the API server, and answers get lost.
 //
 // What is not simulated: a kubelet that does not say which generation of a Pod it looks at (see the stories with

@@ -26,11 +26,11 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 		ledger = &m.conditions
 	}
 	ledger.Sent(s.Unit)
-	w.after(w.request(), func() {
+	w.After(w.request(), func() {
 		if m.dead {
 			return
 		}
-		if w.fault(1) {
+		if w.Fault(1) {
 			m.crash()
 			return
 		}
@@ -39,7 +39,7 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 		if w.subject.Twice {
 			w.patch(snap, s)
 		}
-		w.after(w.between(time.Millisecond, 40*time.Millisecond), func() {
+		w.After(w.Between(time.Millisecond, 40*time.Millisecond), func() {
 			m.settle(ledger, s.Unit, o)
 			if o.Fate == engine.Unknown || o.Fate == engine.Broken || o.Fate == engine.Busy {
 				steps = steps[:1]
@@ -51,10 +51,10 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 
 // request is how long a request is under way.
 func (w *World) request() time.Duration {
-	if w.fault(4) { // much happens meanwhile
-		return w.between(time.Second, 4*time.Second)
+	if w.Fault(4) { // much happens meanwhile
+		return w.Between(time.Second, 4*time.Second)
 	}
-	return w.between(time.Millisecond, 80*time.Millisecond)
+	return w.Between(time.Millisecond, 80*time.Millisecond)
 }
 
 // settle tells the ledger how a write went.
@@ -63,7 +63,7 @@ func (m *manager) settle(ledger *engine.Ledger, u plan.Unit, o engine.Outcome) {
 	if o.Fate == engine.Unknown && subject.AssumeLost {
 		o.Fate = engine.Gone
 	}
-	ledger.Settled(u, o, m.w.clock())
+	ledger.Settled(u, o, m.w.Clock())
 	if subject.Forget {
 		*ledger = engine.Ledger{}
 	}
@@ -71,7 +71,7 @@ func (m *manager) settle(ledger *engine.Ledger, u plan.Unit, o engine.Outcome) {
 
 // somebodyReplaces has, once in a while, a Pod be another one of the same name when a write arrives.
 func (w *World) somebodyReplaces(name string) {
-	if l := w.pods[name]; l != nil && w.fault(1) {
+	if l := w.pods[name]; l != nil && w.Fault(1) {
 		w.remove(name)
 		w.create(name, l.pod.Labels)
 	}
@@ -84,11 +84,11 @@ func (m *manager) rest() {
 		m.dirty = false
 		m.wake(0)
 	}
-	if next := m.own.Next(m.w.clock()); next > 0 {
+	if next := m.own.Next(m.w.Clock()); next > 0 {
 		m.wake(next)
 	}
 	for _, ledger := range m.ledgers() {
-		if next := ledger.Next(m.w.clock()); next > 0 {
+		if next := ledger.Next(m.w.Clock()); next > 0 {
 			m.wake(next)
 		}
 	}
@@ -102,7 +102,7 @@ func (m *manager) resolve() {
 		return
 	}
 	m.resolving = true
-	w.after(w.between(100*time.Millisecond, 2*time.Second), func() {
+	w.After(w.Between(100*time.Millisecond, 2*time.Second), func() {
 		m.resolving = false
 		for _, ledger := range m.ledgers() {
 			m.ask(ledger)
@@ -118,7 +118,7 @@ func (m *manager) ledgers() []*engine.Ledger { return []*engine.Ledger{&m.ledger
 // ask asks what became of the writes of one ledger.
 func (m *manager) ask(ledger *engine.Ledger) {
 	for _, u := range ledger.Doubts() {
-		if m.dead || m.busy || m.w.fault(20) {
+		if m.dead || m.busy || m.w.Fault(20) {
 			continue // a later round asks again
 		}
 		uid, version := "", ""
@@ -127,7 +127,7 @@ func (m *manager) ask(ledger *engine.Ledger) {
 		}
 		ledger.Found(u, uid, version)
 		m.wake(0)
-		if m.w.fault(2) {
+		if m.w.Fault(2) {
 			m.crash()
 		}
 	}
@@ -136,16 +136,16 @@ func (m *manager) ask(ledger *engine.Ledger) {
 // patch is one call to the API server.
 func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 	m := snap.m
-	if w.fault(3) {
-		w.tell("manager %d patches %s: the request is lost", m.id, s.Unit.Name)
+	if w.Fault(3) {
+		w.Tell("manager %d patches %s: the request is lost", m.id, s.Unit.Name)
 		return engine.Outcome{Fate: engine.Unknown}
 	}
-	if w.fault(3) {
-		w.tell("manager %d patches %s: refused", m.id, s.Unit.Name)
+	if w.Fault(3) {
+		w.Tell("manager %d patches %s: refused", m.id, s.Unit.Name)
 		return engine.Outcome{Fate: engine.Refused, Message: "a policy says no"}
 	}
-	if w.fault(1) {
-		w.tell("manager %d patches %s: too many requests", m.id, s.Unit.Name)
+	if w.Fault(1) {
+		w.Tell("manager %d patches %s: too many requests", m.id, s.Unit.Name)
 		return engine.Outcome{Fate: engine.Busy}
 	}
 	l := w.pods[s.Unit.Name]
@@ -155,10 +155,10 @@ func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 	uid, change := w.subject.Patch(s)
 	pod, err := Apply(l.pod, uid, change)
 	if err != nil {
-		w.tell("manager %d patches %s: %v", m.id, s.Unit.Name, err)
+		w.Tell("manager %d patches %s: %v", m.id, s.Unit.Name, err)
 		return engine.Outcome{Fate: engine.Stale, Message: err.Error()}
 	}
-	w.tell("manager %d patches %s: %s", m.id, s.Unit.Name, s.Why)
+	w.Tell("manager %d patches %s: %s", m.id, s.Unit.Name, s.Why)
 	if s.Verb == plan.SetCondition {
 		w.checkCondition(snap, s, l, pod)
 		w.commit(l, pod, nil)
@@ -167,7 +167,7 @@ func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 		w.checkPatch(snap, s, l, pod)
 		w.commit(l, pod, m)
 		m.wrote[l.nr] = append(m.wrote[l.nr], l.last().rv)
-		w.after(w.between(50*time.Millisecond, 3*time.Second), func() { w.look(l) })
+		w.After(w.Between(50*time.Millisecond, 3*time.Second), func() { l.Look() })
 	}
 	return w.answer(m, l.last().rv)
 }
@@ -175,13 +175,13 @@ func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 // answer is what comes back of a write that was committed.
 func (w *World) answer(m *manager, rv int) engine.Outcome {
 	switch {
-	case w.fault(3):
-		w.tell("the answer is lost")
+	case w.Fault(3):
+		w.Tell("the answer is lost")
 		return engine.Outcome{Fate: engine.Unknown}
-	case w.fault(2):
-		w.tell("the answer is that the server is broken")
+	case w.Fault(2):
+		w.Tell("the answer is that the server is broken")
 		return engine.Outcome{Fate: engine.Broken, Message: "internal error"}
-	case w.fault(1):
+	case w.Fault(1):
 		m.crash()
 	}
 	return engine.Outcome{Fate: engine.Done, Version: strconv.Itoa(rv)}

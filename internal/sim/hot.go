@@ -7,6 +7,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // Hot upgrades. The simulator has its own, simple idea of them: two containers, x-1 and x-2, and an annotation with
@@ -38,8 +39,8 @@ func migrating(pod *corev1.Pod) bool {
 
 // serving tells, as bits, which containers of a Pod run what the spec names and are ready.
 func (l *life) serving() (bits uint32) {
-	for i, c := range Beside(l.pod) {
-		if i < len(l.runs) && l.runs[i].Serves() && l.runs[i].Image == c.Image {
+	for i, c := range node.Beside(l.pod) {
+		if i < len(l.Runs) && l.Runs[i].Serves() && l.Runs[i].Image == c.Image {
 			bits |= 1 << i
 		}
 	}
@@ -64,7 +65,7 @@ func (w *World) checkServing(s *snapshot, l *life, next *corev1.Pod) {
 	if !observed {
 		return
 	}
-	before, after := Beside(l.pod), Beside(next)
+	before, after := node.Beside(l.pod), node.Beside(next)
 	now := l.serving()
 	stays := func(i int) bool { return before[i].Image == after[i].Image && before[i].Image != EmptyImage }
 	for i := range before {
@@ -73,7 +74,7 @@ func (w *World) checkServing(s *snapshot, l *life, next *corev1.Pod) {
 			continue
 		}
 		if !stays(other) || (now|then.serving)>>other&1 == 0 {
-			w.violate("serving", "%s: %s serves and is replaced, and %s does not serve", l.pod.Name, before[i].Name, before[other].Name)
+			w.Violate("serving", "%s: %s serves and is replaced, and %s does not serve", l.pod.Name, before[i].Name, before[other].Name)
 		}
 	}
 }
@@ -82,20 +83,20 @@ func (w *World) checkServing(s *snapshot, l *life, next *corev1.Pod) {
 func (w *World) checkReset(s *snapshot, step plan.Step, l *life, next *corev1.Pod) {
 	switch strategy := s.set.Spec.UpdateStrategy; {
 	case strategy.Paused || strategy.Type == v1beta1.NotUpdate:
-		w.violate("spec", "%s is reset while paused or NotUpdate", step.Unit)
+		w.Violate("spec", "%s is reset while paused or NotUpdate", step.Unit)
 	case !migrating(l.pod):
-		w.violate("once", "%s is reset, and no hot upgrade is under way", step.Unit)
+		w.Violate("once", "%s is reset, and no hot upgrade is under way", step.Unit)
 	case migrating(next):
-		w.violate("spec", "%s is reset, and its hot upgrade is still under way", step.Unit)
+		w.Violate("spec", "%s is reset, and its hot upgrade is still under way", step.Unit)
 	case w.hashOf(next) != l.last().hash:
-		w.violate("spec", "%s is reset and gets another version", step.Unit)
+		w.Violate("spec", "%s is reset and gets another version", step.Unit)
 	}
 }
 
 // works returns the image of the container that a sidecar is in a Pod: of the one that works, if it is two.
 func works(pod *corev1.Pod, name string) string {
 	working := pod.Annotations[v1beta1.SidecarSetWorkingHotUpgradeContainerAnnotation]
-	for _, c := range Beside(pod) {
+	for _, c := range node.Beside(pod) {
 		if c.Name == name || strings.Contains(working, `"`+name+`":"`+c.Name+`"`) {
 			return c.Image
 		}

@@ -80,7 +80,7 @@ type cached struct {
 func (w *World) startManager() *manager {
 	m := &manager{w: w, id: len(w.managers) + 1, pods: map[string]*cached{}, wrote: map[int][]int{}}
 	w.managers = append(w.managers, m)
-	w.tell("manager %d starts", m.id)
+	w.Tell("manager %d starts", m.id)
 	m.startRevisions()
 	m.seeSet(w.set, w.setRV)
 	for _, l := range w.alive() {
@@ -93,9 +93,9 @@ func (w *World) startManager() *manager {
 func (m *manager) crash() {
 	if !m.dead {
 		m.dead = true
-		m.w.tell("manager %d dies", m.id)
+		m.w.Tell("manager %d dies", m.id)
 		if m.w.leaders() == 0 {
-			m.w.after(m.w.between(time.Second, 5*time.Second), func() { m.w.startManager() })
+			m.w.After(m.w.Between(time.Second, 5*time.Second), func() { m.w.startManager() })
 		}
 	}
 }
@@ -146,7 +146,7 @@ func (m *manager) wake(d time.Duration) {
 		return
 	}
 	m.scheduled = m.scheduled || d == 0
-	m.w.after(d+m.w.between(time.Millisecond, 50*time.Millisecond), m.reconcile)
+	m.w.After(d+m.w.Between(time.Millisecond, 50*time.Millisecond), m.reconcile)
 }
 
 // observe gathers what the cache and the ledger say, and remembers for the properties which versions these were.
@@ -156,7 +156,7 @@ func (m *manager) observe(history revision.History) (sidecarset.Observed, *snaps
 	for name, r := range m.revisions {
 		snap.history[name] = r.rv
 	}
-	marks, conditions := m.ledger.Marks(m.shown, m.w.clock()), m.conditions.Marks(m.shown, m.w.clock())
+	marks, conditions := m.ledger.Marks(m.shown, m.w.Clock()), m.conditions.Marks(m.shown, m.w.Clock())
 	pods := m.observed[:0]
 	for _, name := range m.w.names {
 		c := m.pods[name]
@@ -177,7 +177,7 @@ func (m *manager) observe(history revision.History) (sidecarset.Observed, *snaps
 		}
 	}
 	m.observed = pods
-	obs, err := sidecarset.Observe(m.set, pods, history, m.w.clock())
+	obs, err := sidecarset.Observe(m.set, pods, history, m.w.Clock())
 	return obs, snap, err
 }
 
@@ -203,7 +203,7 @@ func (m *manager) reconcile() {
 	}
 	obs, snap, err := m.observe(history)
 	if err != nil {
-		m.w.violate("the simulator works", "observe: %v", err)
+		m.w.Violate("the simulator works", "observe: %v", err)
 		return
 	}
 	p := m.w.subject.Plan(obs)
@@ -229,19 +229,19 @@ func (m *manager) writeStatus(snap *snapshot, status v1beta1.SidecarSetStatus) {
 	}
 	w.checkStatus(snap, status)
 	switch {
-	case w.fault(2):
+	case w.Fault(2):
 		m.wake(time.Second)
 		return
-	case w.fault(1):
+	case w.Fault(1):
 		m.crash()
 		return
 	}
-	w.tell("manager %d writes status %d/%d/%d/%d", m.id, status.MatchedPods, status.UpdatedPods, status.ReadyPods, status.UpdatedReadyPods)
+	w.Tell("manager %d writes status %d/%d/%d/%d", m.id, status.MatchedPods, status.UpdatedPods, status.ReadyPods, status.UpdatedReadyPods)
 	next := w.set.DeepCopy()
 	next.Status = status
 	w.writes++
 	w.commitSet(next)
-	if w.fault(1) {
+	if w.Fault(1) {
 		m.crash()
 	}
 }

@@ -23,7 +23,7 @@ func (w *World) ordered(s *v1beta1.SidecarSetUpdateStrategy) {
 	match := func(key, value string) metav1.LabelSelector {
 		return metav1.LabelSelector{MatchLabels: map[string]string{key: value}}
 	}
-	switch w.rng.IntN(5) {
+	switch w.Rng.IntN(5) {
 	case 0:
 		s.PriorityStrategy = &v1beta1.UpdatePriorityStrategy{WeightPriority: []v1beta1.UpdatePriorityWeightTerm{
 			{Weight: 30, MatchSelector: match(tier, "a")}, {Weight: 20, MatchSelector: match(tier, "b")}, {Weight: 15, MatchSelector: match("canary", "true")},
@@ -58,10 +58,10 @@ func (w *World) checkOrder(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 			switch {
 			case len(strategy.ScatterStrategy) > 0:
 				if first, second := group(strategy, other.Labels), group(strategy, chosen.Labels); groups[first].behind(groups[second]) {
-					w.violate("order", "%s of %q (%+v) is taken while %s of %q (%+v) is held", step.Unit, second, groups[second], h.Unit, first, groups[first])
+					w.Violate("order", "%s of %q (%+v) is taken while %s of %q (%+v) is held", step.Unit, second, groups[second], h.Unit, first, groups[first])
 				}
 			case prefers(strategy.PriorityStrategy, other.Labels, chosen.Labels):
-				w.violate("order", "%s is taken before %s: %v and %v", step.Unit, h.Unit, chosen.Labels, other.Labels)
+				w.Violate("order", "%s is taken before %s: %v and %v", step.Unit, h.Unit, chosen.Labels, other.Labels)
 			}
 		}
 	}

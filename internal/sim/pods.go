@@ -1,13 +1,10 @@
 package sim
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -18,6 +15,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // Namespace is where all Pods of a world live.
@@ -74,26 +72,11 @@ func injected(set *v1beta1.SidecarSet) (*corev1.Pod, error) {
 
 // instance returns one of many equal Pods.
 func instance(template *corev1.Pod, name, uid string, labels map[string]string, created time.Time) *corev1.Pod {
-	pod := shallow(template)
+	pod := node.Shallow(template)
 	pod.Name, pod.UID, pod.Generation = name, types.UID(uid), 1
 	pod.Labels, pod.CreationTimestamp = maps.Clone(labels), metav1.NewTime(created)
 	pod.Status.Phase = corev1.PodPending
 	return pod
-}
-
-// Beside returns the containers of a Pod that run beside each other: containers, then native sidecars. The entries of
-// Report's runs are theirs.
-func Beside(pod *corev1.Pod) []*corev1.Container {
-	all := make([]*corev1.Container, 0, len(pod.Spec.Containers)+len(pod.Spec.InitContainers))
-	for i := range pod.Spec.Containers {
-		all = append(all, &pod.Spec.Containers[i])
-	}
-	for i := range pod.Spec.InitContainers {
-		if p := pod.Spec.InitContainers[i].RestartPolicy; p != nil && *p == corev1.ContainerRestartPolicyAlways {
-			all = append(all, &pod.Spec.InitContainers[i])
-		}
-	}
-	return all
 }
 
 // Apply returns the Pod after a patch, as an API server makes it: only if the Pod has this UID (empty: not
@@ -102,7 +85,7 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 	if uid != "" && string(pod.UID) != uid {
 		return nil, fmt.Errorf("uid is %s, not %s", pod.UID, uid)
 	}
-	next := shallow(pod)
+	next := node.Shallow(pod)
 	if len(change.Images) > 0 {
 		next.Generation++
 		next.Spec.Containers = slices.Clone(pod.Spec.Containers)
@@ -127,11 +110,6 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 	return next, nil
 }
 
-// shallow returns a Pod that shares everything with another.
-func shallow(pod *corev1.Pod) *corev1.Pod {
-	return &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: pod.ObjectMeta, Spec: pod.Spec, Status: pod.Status}
-}
-
 func applyAnnotation(pod *corev1.Pod, c plan.AnnotationChange) error {
 	if got, has := pod.Annotations[c.Key]; !c.Unchecked && (got != c.From || has == c.Absent) {
 		return fmt.Errorf("annotation %s has changed", c.Key)
@@ -154,125 +132,3 @@ func applyImage(pod *corev1.Pod, c plan.ImageChange) error {
 	list[c.Index].Image = c.To
 	return nil
 }
-
-// Container is what really runs, behind what the API server is told.
-type Container struct {
-	Image string
-	// Tag is the name the runtime has for the image.
-	Tag      string
-	ID       int
-	Restarts int32
-	Started  time.Time
-	// Gone: it does not run any more; Waiting is why none runs in its place.
-	Gone    bool
-	Waiting string
-	// Unready: it runs and is not ready.
-	Unready bool
-}
-
-// Images are those of a node, by digest: the name that its runtime has for each. It is the one under which the image
-// came first; other tags of the same digest do not change it.
-type Images map[string]string
-
-// Pull brings an image to the node, if it is not there, and returns the name that the runtime has for it.
-func (n Images) Pull(image string) (name string) {
-	if n[digest(image)] == "" {
-		n[digest(image)] = image
-	}
-	return n[digest(image)]
-}
-
-// Serves tells whether the container runs and is ready.
-func (c *Container) Serves() bool { return c.runs() && !c.Unready }
-
-// Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at. It
-// shares metadata and spec with the Pod before.
-func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.Time) *corev1.Pod {
-	next := shallow(pod)
-	next.Spec.NodeName = "node"
-	next.Status.Phase = corev1.PodRunning
-	next.Status.ObservedGeneration = seen
-	status := corev1.ConditionFalse
-	if ready {
-		status = corev1.ConditionTrue
-	}
-	since := metav1.NewTime(now)
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == status {
-			since = c.LastTransitionTime
-		}
-	}
-	next.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: since}}
-	if ready { // so that other conditions have not always the same place
-		next.Status.Conditions = append(next.Status.Conditions, corev1.PodCondition{Type: corev1.ContainersReady, Status: status})
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == v1beta1.PodUpgradable { // kubelet keeps what is not its own
-			next.Status.Conditions = append(next.Status.Conditions, c)
-		}
-	}
-	next.Status.ContainerStatuses = make([]corev1.ContainerStatus, 0, len(runs))
-	next.Status.InitContainerStatuses = nil
-	beside := Beside(pod)
-	for i, c := range runs {
-		if i < len(pod.Spec.Containers) {
-			next.Status.ContainerStatuses = append(next.Status.ContainerStatuses, c.status(pod, beside[i]))
-			continue
-		}
-		next.Status.InitContainerStatuses = append(next.Status.InitContainerStatuses, c.status(pod, beside[i]))
-	}
-	return next
-}
-
-// status is what kubelet reports of a Pod's container. Of one that is gone it goes on telling image and ID; why
-// none runs in its place is the state then, and how it ended the last one.
-func (c *Container) status(pod *corev1.Pod, of *corev1.Container) corev1.ContainerStatus {
-	s := corev1.ContainerStatus{Name: of.Name, Image: of.Image, RestartCount: c.Restarts, Ready: c.Serves()}
-	if c.Image == "" {
-		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: cmp.Or(c.Waiting, "ContainerCreating")}
-		return s
-	}
-	id := func(nr int) string { return "sim://" + string(pod.UID) + "/" + s.Name + "/" + strconv.Itoa(nr) }
-	s.Image, s.ImageID, s.ContainerID = c.reported(), digest(c.Image), id(c.ID)
-	ended := func(nr int) *corev1.ContainerStateTerminated {
-		return &corev1.ContainerStateTerminated{ContainerID: id(nr), Reason: "Completed"}
-	}
-	switch {
-	case c.Gone && c.Waiting != "":
-		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: c.Waiting}
-		s.LastTerminationState.Terminated = ended(c.ID)
-	case c.Gone:
-		s.State.Terminated = ended(c.ID)
-	default:
-		s.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.Started)}
-		if c.ID > 1 {
-			s.LastTerminationState.Terminated = ended(c.ID - 1)
-		}
-	}
-	return s
-}
-
-func (c *Container) runs() bool { return c.Image != "" && !c.Gone }
-
-// Start has a container run an image that its node has. It is another container than before.
-func (c *Container) Start(image string, node Images, now time.Time) {
-	if c.Image != "" {
-		c.Restarts++
-	}
-	c.Image, c.Tag, c.Gone, c.Waiting, c.Unready, c.Started = image, node.Pull(image), false, "", false, now
-	c.ID++
-}
-
-// reported is the name a runtime gives an image: some write the registry out.
-func (c *Container) reported() string {
-	if strings.Contains(c.Tag, "3") {
-		return "docker.io/library/" + c.Tag
-	}
-	return c.Tag
-}
-
-// digest is an image's identity: a tag that ends in "-again" names the same image as the tag without.
-func digest(image string) string { return "sha256:" + strings.TrimSuffix(image, "-again") }
-
-// Bad tells whether an image can never be pulled.
-func Bad(image string) bool { return strings.Contains(image, "bad") }

@@ -14,6 +14,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // The properties, and how far each can be true.
@@ -101,11 +102,11 @@ func (w *World) timeTells(s *snapshot, l *life) bool {
 	if s.saw(l) == 0 || !s.byTime[l.nr] {
 		return false
 	}
-	if !w.exists(l) || l.runs == nil {
+	if !w.exists(l) || l.Runs == nil {
 		return true
 	}
-	for i, c := range Beside(l.pod) {
-		if l.runs[i].runs() && l.runs[i].Image != c.Image {
+	for i, c := range node.Beside(l.pod) {
+		if l.Runs[i].Running() && l.Runs[i].Image != c.Image {
 			return false
 		}
 	}
@@ -124,7 +125,7 @@ func (l *life) since(is func(version) bool) int {
 // checkPatch checks a patch that the API server is about to commit.
 func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Pod) {
 	if string(l.pod.UID) != step.Unit.UID {
-		w.violate("innocent", "%s is another pod than the one that was meant", step.Unit)
+		w.Violate("innocent", "%s is another pod than the one that was meant", step.Unit)
 	}
 	w.checkInnocent(s, l.pod, next)
 	w.checkServing(s, l, next)
@@ -136,7 +137,7 @@ func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Po
 	w.checkNamed(s, step, next)
 	w.checkAnnotations(s, l, next)
 	if w.hashOf(next) == l.last().hash {
-		w.violate("once", "%s is patched to the version it has", step.Unit)
+		w.Violate("once", "%s is patched to the version it has", step.Unit)
 	}
 	w.checkBudget(s, l, next)
 	w.checkPartition(s, l)
@@ -146,26 +147,26 @@ func (w *World) checkSpec(s *snapshot, step plan.Step, l *life, next *corev1.Pod
 	strategy := s.set.Spec.UpdateStrategy
 	switch {
 	case strategy.Paused:
-		w.violate("spec", "%s is patched while paused", step.Unit)
+		w.Violate("spec", "%s is patched while paused", step.Unit)
 	case strategy.Type == v1beta1.NotUpdate:
-		w.violate("spec", "%s is patched although NotUpdate", step.Unit)
+		w.Violate("spec", "%s is patched although NotUpdate", step.Unit)
 	case !selects(s.set, l.pod.Labels):
-		w.violate("spec", "%s is patched and not selected", step.Unit)
+		w.Violate("spec", "%s is patched and not selected", step.Unit)
 	case l.last().withoutImage != s.withoutImage:
-		w.violate("spec", "%s differs in more than images", step.Unit)
+		w.Violate("spec", "%s differs in more than images", step.Unit)
 	case w.hashOf(next) != s.hash:
-		w.violate("spec", "%s is patched to another version than the newest", step.Unit)
+		w.Violate("spec", "%s is patched to another version than the newest", step.Unit)
 	}
 	for i := range s.set.Spec.Containers {
 		if c := &s.set.Spec.Containers[i]; c.Image != works(next, c.Name) {
-			w.violate("spec", "%s gets image %s of %s", step.Unit, works(next, c.Name), c.Name)
+			w.Violate("spec", "%s gets image %s of %s", step.Unit, works(next, c.Name), c.Name)
 		}
 	}
 }
 
 func (w *World) checkInnocent(s *snapshot, before, after *corev1.Pod) {
 	if app := len(after.Spec.Containers) - 1; after.Spec.Containers[app].Image != AppImage {
-		w.violate("innocent", "%s: the application's image is %s", before.Name, after.Spec.Containers[app].Image)
+		w.Violate("innocent", "%s: the application's image is %s", before.Name, after.Spec.Containers[app].Image)
 	}
 	given := map[string]bool{}
 	for _, patch := range s.set.Spec.PatchPodMetadata {
@@ -176,7 +177,7 @@ func (w *World) checkInnocent(s *snapshot, before, after *corev1.Pod) {
 	for key, value := range before.Annotations {
 		now := after.Annotations[key]
 		if shared(key) && !strings.Contains(now, otherSet) || !shared(key) && !hot(key) && !given[key] && now != value {
-			w.violate("innocent", "%s: annotation %s is %s", before.Name, key, now)
+			w.Violate("innocent", "%s: annotation %s is %s", before.Name, key, now)
 		}
 	}
 }
@@ -199,7 +200,7 @@ func (w *World) checkBudget(s *snapshot, l *life, next *corev1.Pod) {
 		}
 	}
 	if most := share(s.set.Spec.UpdateStrategy.MaxUnavailable, 1, s.matched); unavailable >= most {
-		w.violate("budget", "%s serves and is taken while %d of %d do not, maxUnavailable %d", l.pod.Name, unavailable, s.matched, most)
+		w.Violate("budget", "%s serves and is taken while %d of %d do not, maxUnavailable %d", l.pod.Name, unavailable, s.matched, most)
 	}
 }
 
@@ -212,7 +213,7 @@ func (w *World) checkPartition(s *snapshot, l *life) {
 		}
 	}
 	if keep := kept(s.set, s.matched); updated > s.matched-keep {
-		w.violate("partition", "%s would be the %dth of %d with the new version, and %d are to keep the old one", l.pod.Name, updated, s.matched, keep)
+		w.Violate("partition", "%s would be the %dth of %d with the new version, and %d are to keep the old one", l.pod.Name, updated, s.matched, keep)
 	}
 }
 
@@ -221,7 +222,7 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	told := map[string]int{}
 	for _, step := range p.Steps {
 		if step.Why == "" {
-			w.violate("complete", "%s has a step without a reason", step.Unit)
+			w.Violate("complete", "%s has a step without a reason", step.Unit)
 		}
 	}
 	for _, step := range slices.Concat(p.Of(plan.UpdateInPlace), p.Of(plan.ResetContainer)) {
@@ -230,14 +231,14 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	for _, h := range p.Holds {
 		told[h.Unit.UID]++
 		if h.Why == "" || h.Reason == "" {
-			w.violate("complete", "%s has a hold without a reason", h.Unit)
+			w.Violate("complete", "%s has a hold without a reason", h.Unit)
 		}
 	}
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]
 		want := int(one(pod.Unseen || pod.Hash != s.hash || pod.Migrating))
 		if told[pod.Unit.UID] != want {
-			w.violate("complete", "%s has %d steps and holds, want %d", pod.Unit, told[pod.Unit.UID], want)
+			w.Violate("complete", "%s has %d steps and holds, want %d", pod.Unit, told[pod.Unit.UID], want)
 		}
 	}
 	w.checkOrder(s, obs, p)
@@ -269,12 +270,12 @@ func (w *World) truthOf(s *snapshot) truth {
 func (w *World) checkStatus(s *snapshot, status v1beta1.SidecarSetStatus) {
 	n := w.truthOf(s)
 	if status.MatchedPods != n.matched || status.UpdatedPods > n.updated || status.ReadyPods > n.ready || status.UpdatedReadyPods > n.both {
-		w.violate("honest", "status says %d/%d/%d/%d, true is %d/%d/%d/%d; not available: %v", status.MatchedPods, status.UpdatedPods,
+		w.Violate("honest", "status says %d/%d/%d/%d, true is %d/%d/%d/%d; not available: %v", status.MatchedPods, status.UpdatedPods,
 			status.ReadyPods, status.UpdatedReadyPods, n.matched, n.updated, n.ready, n.both, w.mistaken(s))
 	}
 	for _, c := range status.Conditions {
 		if c.Type == v1beta1.ConditionReady && c.Status == metav1.ConditionTrue && (n.updated < n.wanted || n.both < n.updated) {
-			w.violate("honest", "Ready is True with %d of %d updated and %d of these ready", n.updated, n.wanted, n.both)
+			w.Violate("honest", "Ready is True with %d of %d updated and %d of these ready", n.updated, n.wanted, n.both)
 		}
 	}
 }
@@ -284,7 +285,7 @@ func (w *World) mistaken(s *snapshot) (names []string) {
 	for i := range s.m.observed {
 		p := &s.m.observed[i]
 		v, ok := w.lives[s.m.pods[p.Unit.Name].of].at(s.m.pods[p.Unit.Name].rv)
-		if p.Available(&s.decided, w.clock().Unix()) && (!ok || !v.available && !w.timeTells(s, w.lives[s.m.pods[p.Unit.Name].of])) {
+		if p.Available(&s.decided, w.Clock().Unix()) && (!ok || !v.available && !w.timeTells(s, w.lives[s.m.pods[p.Unit.Name].of])) {
 			names = append(names, fmt.Sprintf("%s (%+v, %s)", p.Unit.Name, p.Sidecars, p.StateJSON))
 		}
 	}

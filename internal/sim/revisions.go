@@ -28,7 +28,7 @@ func (w *World) commitRevision(name string, next keptRevision) int {
 	next.rv, next.record.Version = w.rv, strconv.Itoa(w.rv)
 	w.revisions[name] = next
 	for _, m := range w.managers {
-		w.after(w.lag(), func() { m.seeRevision(name, next) })
+		w.After(w.Lag(), func() { m.seeRevision(name, next) })
 	}
 	return w.rv
 }
@@ -47,29 +47,29 @@ func (w *World) userDeletesRevision() {
 	if len(names) == 0 {
 		return
 	}
-	name := names[w.rng.IntN(len(names))]
+	name := names[w.Rng.IntN(len(names))]
 	if w.revisions[name].gone {
 		return
 	}
-	w.tell("user deletes revision %s", name)
+	w.Tell("user deletes revision %s", name)
 	w.deleted[name] = true
 	w.commitRevision(name, keptRevision{gone: true})
 }
 
 // history is what the cache and the ledger say of the revisions. It fails when the API server does not answer.
 func (m *manager) history() (revision.History, bool) {
-	m.own.See(m.shownRevision, m.w.clock())
+	m.own.See(m.shownRevision, m.w.Clock())
 	for _, name := range m.own.Doubts() {
-		if m.w.fault(20) {
+		if m.w.Fault(20) {
 			return revision.History{}, false
 		}
 		r, version := m.w.revisions[name], ""
 		if r.rv > 0 && !r.gone {
 			version = r.record.Version
 		}
-		m.own.Found(name, true, version, m.w.clock())
+		m.own.Found(name, true, version, m.w.Clock())
 	}
-	m.own.See(m.shownRevision, m.w.clock())
+	m.own.See(m.shownRevision, m.w.Clock())
 	h := revision.History{Unseen: m.own.Marks().Unseen, Taken: m.own.Marks().Taken}
 	for _, name := range slices.Sorted(maps.Keys(m.revisions)) {
 		if r := m.revisions[name]; !r.gone {
@@ -88,12 +88,12 @@ func (m *manager) shownRevision(name string) (string, bool) {
 // it is done.
 func (m *manager) doRevision(snap *snapshot, steps []plan.Step) {
 	w := m.w
-	w.after(w.between(time.Millisecond, 80*time.Millisecond), func() {
+	w.After(w.Between(time.Millisecond, 80*time.Millisecond), func() {
 		if m.dead {
 			return
 		}
 		o := w.writeRevision(snap, steps[0])
-		m.own.Settled(&steps[0], o, w.clock())
+		m.own.Settled(&steps[0], o, w.Clock())
 		if o.Fate != engine.Done {
 			steps = steps[:1]
 		}
@@ -102,8 +102,8 @@ func (m *manager) doRevision(snap *snapshot, steps []plan.Step) {
 }
 
 func (w *World) writeRevision(snap *snapshot, s plan.Step) engine.Outcome {
-	if w.fault(3) {
-		w.tell("manager %d: %s %s: the request is lost", snap.m.id, s.Verb, s.Unit)
+	if w.Fault(3) {
+		w.Tell("manager %d: %s %s: the request is lost", snap.m.id, s.Verb, s.Unit)
 		return engine.Outcome{Fate: engine.Unknown}
 	}
 	old := w.revisions[s.Unit.Name]
@@ -113,14 +113,14 @@ func (w *World) writeRevision(snap *snapshot, s plan.Step) engine.Outcome {
 	}
 	w.checkRevision(snap, s, old)
 	w.writes++
-	w.tell("manager %d: %s %s: %s", snap.m.id, s.Verb, s.Unit, s.Why)
+	w.Tell("manager %d: %s %s: %s", snap.m.id, s.Verb, s.Unit, s.Why)
 	rv := w.commitRevision(s.Unit.Name, next)
 	snap.m.revised[s.Unit.Name] = rv
-	if w.fault(5) {
-		w.tell("the answer is lost")
+	if w.Fault(5) {
+		w.Tell("the answer is lost")
 		return engine.Outcome{Fate: engine.Unknown}
 	}
-	if w.fault(1) {
+	if w.Fault(1) {
 		snap.m.crash()
 	}
 	return engine.Outcome{Fate: engine.Done, Version: strconv.Itoa(rv)}
@@ -135,7 +135,7 @@ func (w *World) revised(old keptRevision, s plan.Step) (next keptRevision, fate 
 	case s.Verb == plan.CreateRevision:
 		w.uids++
 		return keptRevision{record: revision.Record{
-			Name: s.Unit.Name, UID: "uid-" + strconv.Itoa(w.uids), Created: w.clock().Unix(),
+			Name: s.Unit.Name, UID: "uid-" + strconv.Itoa(w.uids), Created: w.Clock().Unix(),
 			Number: s.Revision.Number, Hash: contentHash(s.Revision.Data),
 		}}, engine.Done
 	case !exists || old.record.UID != s.Unit.UID:
@@ -168,19 +168,19 @@ func identityOf(spec *v1beta1.SidecarSetSpec) string {
 // checkRevision checks a write of a revision that the API server is about to commit.
 func (w *World) checkRevision(s *snapshot, step plan.Step, old keptRevision) {
 	if step.Why == "" {
-		w.violate("complete", "%s %s has no reason", step.Verb, step.Unit)
+		w.Violate("complete", "%s %s has no reason", step.Verb, step.Unit)
 	}
 	if step.Verb != plan.DeleteRevision {
 		w.checkNumber(s, step)
 		return
 	}
 	if old.record.Hash == identityOf(&s.set.Spec) {
-		w.violate("kept", "%s is the newest revision and is deleted", step.Unit)
+		w.Violate("kept", "%s is the newest revision and is deleted", step.Unit)
 	}
 	for _, l := range w.alive() {
 		seen, ok := l.at(s.saw(l))
 		if ok && s.saw(l) > 0 && seen.revision == step.Unit.Name {
-			w.violate("kept", "%s is deleted and %s uses it", step.Unit, l.pod.Name)
+			w.Violate("kept", "%s is deleted and %s uses it", step.Unit, l.pod.Name)
 		}
 	}
 }
@@ -195,7 +195,7 @@ func (w *World) checkNumber(s *snapshot, step plan.Step) {
 		r := w.revisions[name]
 		known := s.history[name] >= r.rv || s.m.revised[name] == r.rv
 		if !r.gone && known && r.record.Number >= step.Revision.Number {
-			w.violate("numbers", "%s gets number %d, and %s has %d", step.Unit, step.Revision.Number, name, r.record.Number)
+			w.Violate("numbers", "%s gets number %d, and %s has %d", step.Unit, step.Revision.Number, name, r.record.Number)
 		}
 	}
 }
@@ -210,10 +210,10 @@ func (w *World) checkNamed(s *snapshot, step plan.Step, next *corev1.Pod) {
 		return // by another leader, since it was observed
 	}
 	if r.rv == 0 || r.gone || r.record.Hash != identityOf(&s.set.Spec) {
-		w.violate("named", "%s is told of revision %s, which is not there or something else", step.Unit, step.Target)
+		w.Violate("named", "%s is told of revision %s, which is not there or something else", step.Unit, step.Target)
 	}
 	if told := entry(next.Annotations[v1beta1.SidecarSetHashAnnotation], s.set.Name).ControllerRevision; told != step.Target {
-		w.violate("named", "%s is told of revision %q, not %s", step.Unit, told, step.Target)
+		w.Violate("named", "%s is told of revision %q, not %s", step.Unit, told, step.Target)
 	}
 }
 
@@ -238,10 +238,10 @@ func (w *World) checkHistory() {
 		}
 	}
 	if newest.Hash != identityOf(&w.set.Spec) || w.set.Status.LatestRevision != newest.Name {
-		w.violate("reached", "the newest revision is %+v, and the status says %s", newest, w.set.Status.LatestRevision)
+		w.Violate("reached", "the newest revision is %+v, and the status says %s", newest, w.set.Status.LatestRevision)
 	}
 	if limit := int(*w.set.Spec.RevisionHistoryLimit); number > max(limit, 1) {
-		w.violate("reached", "%d revisions that no pod uses, limit %d", number, limit)
+		w.Violate("reached", "%d revisions that no pod uses, limit %d", number, limit)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
+	"github.com/outrigger-project/outrigger/internal/sim/world"
 )
 
 // Result is how a world went.
@@ -32,59 +34,52 @@ const (
 // Run lives through the world of one seed.
 func Run(seed uint64, subject Subject, trace bool) Result {
 	w := &World{
-		rng: rand.New(rand.NewPCG(seed, 7)), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject, faults: true,
+		World: world.New(seed, trace), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject,
 		pods: map[string]*life{}, revisions: map[string]keptRevision{}, deleted: map[string]bool{}, templates: map[int64]*corev1.Pod{},
 	}
 	for i := range w.nodes {
-		w.nodes[i] = Images{}
+		w.nodes[i] = node.Images{}
 	}
-	w.slow = w.percent(30)
-	if trace {
-		w.trace = &strings.Builder{}
-	}
+	w.slow = w.Percent(30)
 	w.begin()
-	w.runUntil(troubled)
-	w.faults = false
+	w.RunUntil(troubled)
+	w.Faults = false
 	w.calm()
 	// The worst: one Pod after the other, each with its slowest restart and a doubt of 40 s about it.
-	w.runUntil(troubled + settling + time.Duration(len(w.alive()))*90*time.Second)
+	w.RunUntil(troubled + settling + time.Duration(len(w.alive()))*90*time.Second)
 	w.checkReached()
 	writes := w.writes
-	end := w.now
-	w.runUntil(w.now + time.Hour)
+	end := w.Now
+	w.RunUntil(w.Now + time.Hour)
 	if w.writes != writes {
-		w.violate("quiet", "%d writes in an hour in which nothing happened", w.writes-writes)
+		w.Violate("quiet", "%d writes in an hour in which nothing happened", w.writes-writes)
 	}
-	r := Result{Violation: w.failure, Writes: w.writes, End: end}
-	if trace {
-		r.Trace = w.trace.String()
-	}
-	return r
+	return Result{Violation: w.Failure, Trace: w.Trace(), Writes: w.writes, End: end}
 }
 
 // begin makes the cluster and what will happen to it.
 func (w *World) begin() {
 	w.rv = 1
 	w.commitSet(w.made())
-	n := 2 + w.rng.IntN(9)
-	if w.percent(10) {
+	n := 2 + w.Rng.IntN(9)
+	if w.Percent(10) {
 		n += 25
 	}
 	for i := range n {
 		w.create(fmt.Sprintf("web-%d", i), w.labels())
 	}
 	w.startManager()
-	for range 4 + w.rng.IntN(12) {
-		w.after(w.between(5*time.Second, troubled), w.userActs)
+	for range 4 + w.Rng.IntN(12) {
+		w.After(w.Between(5*time.Second, troubled), w.userActs)
 	}
-	for range w.rng.IntN(n + 6) {
-		w.after(w.between(5*time.Second, troubled), w.podActs)
+	for range w.Rng.IntN(n + 6) {
+		w.After(w.Between(5*time.Second, troubled), w.podActs)
 	}
-	if w.percent(30) {
-		w.after(w.between(10*time.Second, troubled), w.anotherLeader)
+	if w.Percent(30) {
+		w.After(w.Between(10*time.Second, troubled), w.anotherLeader)
 	}
 	if w.dice.IntN(5) == 0 {
-		w.after(w.between(5*time.Second, troubled), w.userDeletesRevision)
+		w.After(w.Between(5*time.Second, troubled), w.userDeletesRevision)
 	}
 }
 
@@ -93,18 +88,18 @@ func (w *World) made() *v1beta1.SidecarSet {
 	set := &v1beta1.SidecarSet{ObjectMeta: metav1.ObjectMeta{Name: "logtail", Generation: 1}}
 	set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
-	if w.percent(30) {
+	if w.Percent(30) {
 		set.Spec.Containers = append(set.Spec.Containers, v1beta1.SidecarContainer{Container: corev1.Container{Name: "proxy", Image: "proxy:1"}})
 	}
 	switch {
-	case w.percent(30):
+	case w.Percent(30):
 		set.Spec.Containers[0].UpgradeStrategy = v1beta1.SidecarContainerUpgradeStrategy{UpgradeType: v1beta1.HotUpgrade, HotUpgradeEmptyImage: EmptyImage}
-	case w.percent(30):
+	case w.Percent(30):
 		set.Spec.Containers[0].Lifecycle = &v1beta1.SidecarLifecycle{Type: v1beta1.SidecarLifecycleType}
 	}
 	set.Spec.UpdateStrategy.MaxUnavailable = w.number(1)
 	set.Spec.UpdateStrategy.Type = v1beta1.RollingUpdate
-	if w.percent(40) {
+	if w.Percent(40) {
 		w.ordered(&set.Spec.UpdateStrategy)
 	}
 	if w.annotates = w.dice.IntN(3) == 0; w.annotates {
@@ -117,14 +112,14 @@ func (w *World) made() *v1beta1.SidecarSet {
 
 func (w *World) labels() map[string]string {
 	l := map[string]string{"app": "web"}
-	if w.percent(40) {
+	if w.Percent(40) {
 		l["canary"] = "true"
 	}
-	if w.percent(60) {
-		l[tier] = []string{"a", "a", "b"}[w.rng.IntN(3)]
+	if w.Percent(60) {
+		l[tier] = []string{"a", "a", "b"}[w.Rng.IntN(3)]
 	}
-	if w.percent(50) {
-		l[batch] = fmt.Sprint("batch-", 8+w.rng.IntN(4))
+	if w.Percent(50) {
+		l[batch] = fmt.Sprint("batch-", 8+w.Rng.IntN(4))
 	}
 	return l
 }
@@ -133,7 +128,7 @@ func (w *World) labels() map[string]string {
 func (w *World) anotherLeader() {
 	old := w.managers[len(w.managers)-1]
 	w.startManager()
-	w.after(w.between(time.Second, 15*time.Second), old.crash)
+	w.After(w.Between(time.Second, 15*time.Second), old.crash)
 }
 
 func (w *World) podActs() {
@@ -141,28 +136,28 @@ func (w *World) podActs() {
 	if len(lives) == 0 {
 		return
 	}
-	l := lives[w.rng.IntN(len(lives))]
-	if w.percent(25) {
+	l := lives[w.Rng.IntN(len(lives))]
+	if w.Percent(25) {
 		w.otherSetWrites(l)
 	}
-	if w.percent(70) {
-		w.becomeUnready(l)
+	if w.Percent(70) {
+		l.BecomeUnready()
 	} else {
-		w.crash(l)
+		l.Crash()
 	}
 }
 
 // number is what a user writes: a number or a percentage.
 func (w *World) number(least int) *intstr.IntOrString {
-	v := intstr.FromInt32(int32(least + w.rng.IntN(6)))
-	if w.percent(50) {
-		v = intstr.FromString(fmt.Sprintf("%d%%", []int{1, 10, 25, 50, 75, 99, 100}[w.rng.IntN(7)]))
+	v := intstr.FromInt32(int32(least + w.Rng.IntN(6)))
+	if w.Percent(50) {
+		v = intstr.FromString(fmt.Sprintf("%d%%", []int{1, 10, 25, 50, 75, 99, 100}[w.Rng.IntN(7)]))
 	}
 	return &v
 }
 
 func (w *World) image(name string) string {
-	tag := []string{"1", "2", "3", "4", "2-again", "3-again", "bad"}[w.rng.IntN(7)]
+	tag := []string{"1", "2", "3", "4", "2-again", "3-again", "bad"}[w.Rng.IntN(7)]
 	return name + ":" + tag
 }
 
@@ -171,13 +166,13 @@ func (w *World) userActs() {
 	if w.userAnnotates() {
 		return
 	}
-	switch w.rng.IntN(12) {
+	switch w.Rng.IntN(12) {
 	case 0, 11:
 		w.userReplaces()
 	case 1:
 		w.edit("changes the environment", w.leveled)
 	case 2, 3, 4:
-		i := w.rng.IntN(len(w.set.Spec.Containers))
+		i := w.Rng.IntN(len(w.set.Spec.Containers))
 		image := w.image(w.set.Spec.Containers[i].Name)
 		w.edit("sets image "+image, func(s *v1beta1.SidecarSetSpec) { s.Containers[i].Image = image })
 	case 5, 6:
@@ -197,24 +192,24 @@ func (w *World) userActs() {
 
 // leveled changes more than an image, now and then.
 func (w *World) leveled(s *v1beta1.SidecarSetSpec) {
-	if w.percent(30) {
-		s.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: fmt.Sprint(w.rng.IntN(2))}}
+	if w.Percent(30) {
+		s.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: fmt.Sprint(w.Rng.IntN(2))}}
 	}
 }
 
 // selected has only some of the Pods updated, or all.
 func (w *World) selected(s *v1beta1.SidecarSetSpec) {
 	s.UpdateStrategy.Partition, s.UpdateStrategy.Selector = nil, nil
-	if w.percent(60) {
+	if w.Percent(60) {
 		s.UpdateStrategy.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"canary": "true"}}
 	}
 }
 
 // switched pauses or goes on, and says whether Pods are updated at all.
 func (w *World) switched(s *v1beta1.SidecarSetSpec) {
-	s.UpdateStrategy.Paused = w.percent(40)
+	s.UpdateStrategy.Paused = w.Percent(40)
 	s.UpdateStrategy.Type = v1beta1.RollingUpdate
-	if w.percent(20) {
+	if w.Percent(20) {
 		s.UpdateStrategy.Type = v1beta1.NotUpdate
 	}
 }
@@ -222,10 +217,10 @@ func (w *World) switched(s *v1beta1.SidecarSetSpec) {
 // userReplaces deletes a Pod, and may create one of the same name or of a new one.
 func (w *World) userReplaces() {
 	lives := w.alive()
-	if len(lives) > 1 && w.percent(70) {
-		name := lives[w.rng.IntN(len(lives))].pod.Name
+	if len(lives) > 1 && w.Percent(70) {
+		name := lives[w.Rng.IntN(len(lives))].pod.Name
 		w.remove(name)
-		if w.percent(60) {
+		if w.Percent(60) {
 			w.create(name, w.labels())
 		}
 		return
@@ -239,11 +234,11 @@ func (w *World) edit(what string, change func(*v1beta1.SidecarSetSpec)) {
 	change(&next.Spec)
 	next.Generation++
 	s := next.Spec.UpdateStrategy
-	w.tell("user %s: %s partition=%v maxUnavailable=%v paused=%v %s selector=%v",
+	w.Tell("user %s: %s partition=%v maxUnavailable=%v paused=%v %s selector=%v",
 		what, next.Spec.Containers[0].Image, s.Partition, s.MaxUnavailable, s.Paused, s.Type, s.Selector)
 	w.lastSet = w.set
 	w.commitSet(next)
-	if w.annotates && w.faults {
+	if w.annotates && w.Faults {
 		w.somebodyAnnotates()
 	}
 }
@@ -251,10 +246,10 @@ func (w *World) edit(what string, change func(*v1beta1.SidecarSetSpec)) {
 // calm lets everything become well that is not the product's business: either all images can be pulled now, or the
 // user lets every Pod have an image that can.
 func (w *World) calm() {
-	w.pullable = w.percent(50)
-	w.tell("faults stop; bad images can be pulled: %v", w.pullable)
+	w.pullable = w.Percent(50)
+	w.Tell("faults stop; bad images can be pulled: %v", w.pullable)
 	for _, l := range w.alive() {
-		w.after(w.between(0, 10*time.Second), func() { w.look(l) })
+		w.After(w.Between(0, 10*time.Second), l.Look)
 	}
 	w.mendAnnotations()
 	w.edit("means well", func(s *v1beta1.SidecarSetSpec) {
@@ -285,7 +280,7 @@ func (w *World) calm() {
 // relist brings a cache up to date, which a watch that lost events does sooner or later.
 func (m *manager) relist() {
 	w := m.w
-	w.after(w.between(time.Second, 30*time.Second), func() {
+	w.After(w.Between(time.Second, 30*time.Second), func() {
 		for name, r := range w.revisions {
 			m.seeRevision(name, r)
 		}
@@ -301,22 +296,22 @@ func (m *manager) relist() {
 
 // checkReached checks, when everything had time to happen, that what the spec asks is true and the status says so.
 func (w *World) checkReached() {
-	if w.failure != nil {
+	if w.Failure != nil {
 		return
 	}
 	n, could, must := w.present()
 	strategy := w.set.Spec.UpdateStrategy
 	asked := n.matched - int32(kept(w.set, int(n.matched)))
 	if moving := strategy.Type != v1beta1.NotUpdate && !strategy.Paused; moving && n.updated < min(asked, n.updated+could) {
-		w.violate("reached", "%d of %d pods are updated, %d could be", n.updated, n.matched, min(asked, n.updated+could))
+		w.Violate("reached", "%d of %d pods are updated, %d could be", n.updated, n.matched, min(asked, n.updated+could))
 	}
 	halfway := w.halfway()
 	if n.both+halfway < n.updated {
-		w.violate("reached", "%d updated pods are not ready", n.updated-n.both)
+		w.Violate("reached", "%d updated pods are not ready", n.updated-n.both)
 	}
 	st := w.set.Status
 	if told := (truth{matched: st.MatchedPods, updated: st.UpdatedPods, ready: st.ReadyPods, both: st.UpdatedReadyPods}); told != n {
-		w.violate("reached", "status says %+v, true is %+v", told, n)
+		w.Violate("reached", "status says %+v, true is %+v", told, n)
 	}
 	w.checkTold()
 	w.checkHistory()
@@ -358,11 +353,11 @@ func (w *World) checkConditions(done bool) {
 		want[v1beta1.ConditionReady] = metav1.ConditionTrue
 	}
 	if w.set.Status.ObservedGeneration != w.set.Generation || len(w.set.Status.Conditions) != 3 {
-		w.violate("reached", "status is of generation %d, not %d", w.set.Status.ObservedGeneration, w.set.Generation)
+		w.Violate("reached", "status is of generation %d, not %d", w.set.Status.ObservedGeneration, w.set.Generation)
 	}
 	for _, c := range w.set.Status.Conditions {
 		if status, ok := want[c.Type]; ok && c.Status != status {
-			w.violate("reached", "condition %s is %s (%s: %s), want %s", c.Type, c.Status, c.Reason, c.Message, status)
+			w.Violate("reached", "condition %s is %s (%s: %s), want %s", c.Type, c.Status, c.Reason, c.Message, status)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // commit makes a Pod's new version the truth and sends it to every cache. by is the manager that wrote.
@@ -47,7 +48,7 @@ func (w *World) commitSet(set *v1beta1.SidecarSet) {
 	w.set, w.setRV = set, w.rv
 	for _, m := range w.managers {
 		rv := w.rv
-		w.after(w.lag(), func() { m.seeSet(set, rv) })
+		w.After(w.Lag(), func() { m.seeSet(set, rv) })
 	}
 }
 
@@ -56,14 +57,14 @@ func (w *World) commitSet(set *v1beta1.SidecarSet) {
 func (w *World) create(name string, labels map[string]string) {
 	w.uids++
 	spec := w.set
-	if w.lastSet != nil && w.fault(40) {
+	if w.lastSet != nil && w.Fault(40) {
 		spec = w.lastSet
 	}
 	template := w.templateOf(spec)
 	if template == nil {
 		return
 	}
-	pod := instance(template, name, "uid-"+strconv.Itoa(w.uids), labels, w.clock())
+	pod := instance(template, name, "uid-"+strconv.Itoa(w.uids), labels, w.Clock())
 	switch grace := int64(5); w.uids % 5 {
 	case 0:
 		grace = 3600 // allowed, and not needed: containers stop within 30 s
@@ -71,19 +72,16 @@ func (w *World) create(name string, labels map[string]string) {
 	case 1:
 		pod.Spec.TerminationGracePeriodSeconds = &grace
 	}
-	l := &life{nr: len(w.lives)}
-	l.node = w.nodes[l.nr%len(w.nodes)]
+	l := &life{w: w, nr: len(w.lives)}
+	l.Kubelet = node.New(&w.World, l, name, w.nodes[l.nr%len(w.nodes)], w.slow)
 	w.lives = append(w.lives, l)
 	if _, used := w.pods[name]; !used && !slices.Contains(w.names, name) {
 		w.names = append(w.names, name)
 	}
 	w.pods[name] = l
-	w.tell("user creates %s (%s) with %s", name, pod.UID, spec.Spec.Containers[0].Image)
+	w.Tell("user creates %s (%s) with %s", name, pod.UID, spec.Spec.Containers[0].Image)
 	w.commit(l, pod, nil)
-	w.after(w.between(0, 4*time.Second), func() {
-		l.runs = make([]Container, len(Beside(pod)))
-		w.look(l)
-	})
+	w.After(w.Between(0, 4*time.Second), l.Begin)
 }
 
 // templateOf returns what admission makes of Pods under a spec, which does not change.
@@ -91,7 +89,7 @@ func (w *World) templateOf(set *v1beta1.SidecarSet) *corev1.Pod {
 	if w.templates[set.Generation] == nil {
 		template, err := injected(set)
 		if err != nil {
-			w.violate("the simulator works", "%v", err)
+			w.Violate("the simulator works", "%v", err)
 			return nil
 		}
 		w.templates[set.Generation] = template
@@ -99,9 +97,25 @@ func (w *World) templateOf(set *v1beta1.SidecarSet) *corev1.Pod {
 	return w.templates[set.Generation]
 }
 
+// Pod, Commit and Pullable are what a kubelet knows of the API server.
+func (l *life) Pod() *corev1.Pod {
+	if !l.w.exists(l) {
+		return nil
+	}
+	return l.pod
+}
+
+// Commit has a report be the Pod's newest version.
+func (l *life) Commit(pod *corev1.Pod) { l.w.commit(l, pod, nil) }
+
+// Pullable tells whether bad images can be pulled by now.
+func (l *life) Pullable() bool { return l.w.pullable }
+
+func (w *World) exists(l *life) bool { return w.pods[l.pod.Name] == l }
+
 // remove deletes a Pod at once.
 func (w *World) remove(name string) {
-	w.tell("user deletes %s", name)
+	w.Tell("user deletes %s", name)
 	delete(w.pods, name)
 	w.rv++
 	for _, m := range w.managers {
@@ -123,34 +137,26 @@ func (w *World) alive() []*life {
 // deliver sends a version to a cache: late, out of order with those of other Pods, twice, or, once in a while,
 // lost until the cache lists again.
 func (w *World) deliver(m *manager, name string, l *life, pod *corev1.Pod, rv int) {
-	delay := w.lag()
-	if w.fault(3) {
-		delay = w.between(10*time.Second, 30*time.Second)
+	delay := w.Lag()
+	if w.Fault(3) {
+		delay = w.Between(10*time.Second, 30*time.Second)
 	}
-	w.after(delay, func() { m.see(name, l, pod, rv) })
-	if w.fault(5) {
-		w.after(w.lag(), func() { m.see(name, l, pod, rv) })
+	w.After(delay, func() { m.see(name, l, pod, rv) })
+	if w.Fault(5) {
+		w.After(w.Lag(), func() { m.see(name, l, pod, rv) })
 	}
-}
-
-// lag is how late a cache learns of something.
-func (w *World) lag() time.Duration {
-	if w.fault(20) {
-		return w.between(time.Second, 8*time.Second)
-	}
-	return w.between(time.Millisecond, 200*time.Millisecond)
 }
 
 // available is the truth of whether a Pod serves and will go on doing so: kubelet calls it ready, has looked at
 // its newest spec, and every container, the one it calls ready and the one that runs, was really made from the image
 // that the spec names. A Pod in the middle of a hot upgrade does not count as one that serves.
 func (l *life) available() bool {
-	return l.sent.ready && l.sent.generation == l.pod.Generation && l.runsSpec() && !l.last().migrating
+	return l.Sent.Ready && l.Sent.Generation == l.pod.Generation && l.runsSpec() && !l.last().migrating
 }
 
 func (l *life) runsSpec() bool {
-	for i, c := range Beside(l.pod) {
-		if i < len(l.runs) && (l.runs[i].Image != c.Image || l.sent.runs[i].Image != c.Image) {
+	for i, c := range node.Beside(l.pod) {
+		if i < len(l.Runs) && (l.Runs[i].Image != c.Image || l.Sent.Runs[i].Image != c.Image) {
 			return false
 		}
 	}

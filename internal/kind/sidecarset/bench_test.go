@@ -14,6 +14,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/order"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/sim"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // rollout is an observation in the middle of a rollout: n Pods, every third updated, one percent at a time.
@@ -38,11 +39,11 @@ func rollout(tb testing.TB, n int, image string) sidecarset.Observed {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		runs := make([]sim.Container, len(pod.Spec.Containers))
+		runs := make([]node.Container, len(pod.Spec.Containers))
 		for j := range runs {
-			runs[j].Start(pod.Spec.Containers[j].Image, sim.Images{}, created)
+			runs[j].Start(pod.Spec.Containers[j].Image, node.Images{}, created)
 		}
-		record, ok := sidecarset.Project(sim.Report(pod, runs, true, 1, created), set.Name)
+		record, ok := sidecarset.Project(node.Report(pod, runs, true, 1, created), set.Name)
 		if !ok || !record.Available(&sidecarset.Set{}, now.Unix()) {
 			tb.Fatalf("record %+v, %v", record, ok)
 		}

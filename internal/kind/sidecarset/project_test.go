@@ -11,6 +11,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/sim"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // examplePod is a running Pod with the sidecar logtail.
@@ -24,11 +25,11 @@ func examplePod(tb testing.TB) *corev1.Pod {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	runs := make([]sim.Container, 2)
+	runs := make([]node.Container, 2)
 	for i := range runs {
-		runs[i].Start(pod.Spec.Containers[i].Image, sim.Images{}, created)
+		runs[i].Start(pod.Spec.Containers[i].Image, node.Images{}, created)
 	}
-	return sim.Report(pod, runs, true, 1, created.Add(time.Minute))
+	return node.Report(pod, runs, true, 1, created.Add(time.Minute))
 }
 
 func TestProject_whichPodsCarryTheSet(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/sim"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") //nolint:gochecknoglobals // a flag of the test binary
@@ -61,7 +62,7 @@ func TestStories(t *testing.T) {
 // play tells a story again, with the plans as they are.
 func play(t *testing.T, text string) string {
 	t.Helper()
-	s := &story{set: &v1beta1.SidecarSet{}, versions: map[string]string{}, images: sim.Images{}}
+	s := &story{set: &v1beta1.SidecarSet{}, versions: map[string]string{}, images: node.Images{}}
 	s.set.Name, s.set.Generation = "logtail", 1
 	s.set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
 	s.set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
@@ -101,7 +102,7 @@ type story struct {
 	versions map[string]string // revision to v1, v2, …
 	blind    bool              // the cache has stopped
 	grace    *int64            // of the Pods that are made
-	images   sim.Images        // of the node
+	images   node.Images       // of the node
 	old      bool              // kubelet does not say which generation it looks at
 	history  revision.History
 	told     bool // revisions are told of, too
@@ -109,7 +110,7 @@ type story struct {
 
 type pod struct {
 	*corev1.Pod
-	runs            []sim.Container
+	runs            []node.Container
 	origins         inplace.Origins
 	ready           bool
 	unseen, refused string // the Pod's version before our write; what the API server says
@@ -173,14 +174,14 @@ func (s *story) create(t *testing.T, prefix string, labels map[string]string) {
 // and when it is done.
 func (s *story) restart(p *pod) {
 	if p.runs == nil {
-		p.runs = make([]sim.Container, len(sim.Beside(p.Pod)))
+		p.runs = make([]node.Container, len(node.Beside(p.Pod)))
 	}
 	s.report(p)
 	p.ready = true
-	for i, c := range sim.Beside(p.Pod) {
+	for i, c := range node.Beside(p.Pod) {
 		image := c.Image
 		switch {
-		case sim.Bad(image):
+		case node.Bad(image):
 			p.ready, p.runs[i].Gone, p.runs[i].Waiting = false, p.runs[i].Image != "", "ErrImagePull"
 		case p.runs[i].Image != image || p.runs[i].Gone:
 			p.runs[i].Start(image, s.images, s.clock())
@@ -195,7 +196,7 @@ func (s *story) report(p *pod) {
 		seen = 0
 	}
 	before := p.Pod
-	p.Pod = sim.Report(p.Pod, p.runs, p.ready, seen, s.clock())
+	p.Pod = node.Report(p.Pod, p.runs, p.ready, seen, s.clock())
 	p.origins = p.origins.Watch(before, p.Pod)
 }
 
