@@ -13,6 +13,9 @@ import (
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/testkit"
@@ -32,7 +35,13 @@ type script struct {
 	most     int
 }
 
-func (s *script) PatchPod(ctx context.Context, _, name string, _ []byte) (string, error) {
+func (s *script) Patch(ctx context.Context, resource schema.GroupVersionResource, subresource, namespace, name string, patch []byte) (string, error) {
+	if resource != pods() {
+		return s.API.Patch(ctx, resource, subresource, namespace, name, patch)
+	}
+	if subresource != "" {
+		name = subresource + " of " + name
+	}
 	s.mu.Lock()
 	s.started = append(s.started, name)
 	s.inFlight++
@@ -48,12 +57,11 @@ func (s *script) PatchPod(ctx context.Context, _, name string, _ []byte) (string
 	return "7", errors.Join(ctx.Err(), s.answers[name])
 }
 
-func (s *script) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
-	return s.PatchPod(ctx, namespace, "status of "+name, patch)
-}
-
-func (s *script) LookAtPod(_ context.Context, _, name string) (uid, version string, err error) {
-	return "uid-" + name, "7", s.answers["look "+name]
+func (s *script) Look(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (metav1.ObjectMeta, error) {
+	if resource != pods() {
+		return s.API.Look(ctx, resource, namespace, name)
+	}
+	return metav1.ObjectMeta{UID: types.UID("uid-" + name), ResourceVersion: "7"}, s.answers["look "+name]
 }
 
 func steps(n int) plan.Plan {

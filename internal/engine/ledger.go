@@ -41,6 +41,11 @@ type entry struct {
 	left bool
 	// version is the resourceVersion that the cache must reach.
 	version string
+	backoff
+}
+
+// backoff is how long something that was refused waits.
+type backoff struct {
 	// tries in a row that did not succeed; no further one before until.
 	tries   int
 	until   time.Time
@@ -50,8 +55,12 @@ type entry struct {
 // Mark says what an observation must know of a unit.
 type Mark struct {
 	Unit plan.Unit
+	// Verb whose writes it is about; Hands fill it in (see Hands.PodMarks).
+	Verb plan.Verb
 	// Unseen: we wrote and have not seen the result.
 	Unseen bool
+	// Left: there is no such unit any more, or it is being deleted, whatever the cache shows.
+	Left bool
 	// Refused is what the API server said, while the next try is not due.
 	Refused string
 }
@@ -79,16 +88,16 @@ func (l *Ledger) Settled(u plan.Unit, o Outcome, now time.Time) {
 	case Gone:
 		e.gone()
 	case Busy:
-		e.doubt = false
-	case Refused:
-		e.doubt = false
+		e.doubt, e.version = false, o.Version
+	case Refused, Exists:
+		e.doubt, e.version = false, o.Version
 		e.refuse(o.Message, now)
 	case Broken:
 		e.refuse(o.Message, now)
 	case Stale:
 		if e.tries++; e.tries >= staleRetries {
 			e.tries--
-			e.refuse("the pod is not as it was observed: "+o.Message, now)
+			e.refuse("it is not as it was observed: "+o.Message, now)
 		}
 	case Unknown:
 	}
@@ -98,14 +107,14 @@ func (l *Ledger) Settled(u plan.Unit, o Outcome, now time.Time) {
 // gone notes that there is no such unit any more, whatever the cache still shows of it.
 func (e *entry) gone() { *e = entry{unit: e.unit, left: true} }
 
-// refuse makes the unit wait: 1 s after the first try, doubling to 5 min.
-func (e *entry) refuse(message string, now time.Time) {
+// refuse makes it wait: 1 s after the first try, doubling to 5 min.
+func (b *backoff) refuse(message string, now time.Time) {
 	wait := maxBackoff
-	if e.tries < 10 {
-		wait = min(maxBackoff, firstBackoff<<e.tries)
+	if b.tries < 10 {
+		wait = min(maxBackoff, firstBackoff<<b.tries)
 	}
-	e.tries++
-	e.message, e.until = message, now.Add(wait)
+	b.tries++
+	b.message, b.until = message, now.Add(wait)
 }
 
 func (l *Ledger) keep(e entry) {
@@ -157,7 +166,7 @@ func (l *Ledger) Marks(shown func(plan.Unit) (version string, ok bool), now time
 			e.version = ""
 			l.keep(e)
 		}
-		m := Mark{Unit: e.unit, Unseen: e.awaited()}
+		m := Mark{Unit: e.unit, Unseen: e.awaited(), Left: e.left}
 		if now.Before(e.until) {
 			m.Refused = e.message
 		}

@@ -144,7 +144,7 @@ func TestLedger_staleAgainAndAgainIsARefusal(t *testing.T) {
 		l.Settled(unit("a"), Outcome{Fate: Stale, Message: "m"}, now)
 		l.Found(unit("a"), "uid-a", "5")
 	}
-	if got := marks(&l, "5", now); got != "a refused: the pod is not as it was observed: m; " {
+	if got := marks(&l, "5", now); got != "a refused: it is not as it was observed: m; " {
 		t.Errorf("marks %q", got)
 	}
 }

@@ -20,6 +20,8 @@ const (
 	Gone
 	// Stale says that the unit is not as it was observed; nothing was written.
 	Stale
+	// Exists says that there is something of the name already; nothing was created.
+	Exists
 	// Refused says that the API server does not accept this write to this unit; nothing was written. Others may go on.
 	Refused
 	// Busy says that the API server asks to wait; nothing was written. Nothing else is started.
@@ -34,7 +36,7 @@ const (
 // Outcome is the fate of a write and what the API server said.
 type Outcome struct {
 	Fate Fate
-	// Version is the unit's resourceVersion after a write that is Done.
+	// Version is the unit's resourceVersion after a write that is Done, or after the one before the one that is not.
 	Version string
 	// Message is what a write that did not succeed got for an answer.
 	Message string
@@ -42,10 +44,18 @@ type Outcome struct {
 	RetryAfter time.Duration
 }
 
+// After is the outcome of two writes to one unit, of which the first was Done.
+func (o Outcome) After(first Outcome) Outcome {
+	if o.Version == "" {
+		o.Version = first.Version
+	}
+	return o
+}
+
 // stops tells whether nothing more is started after such an outcome.
 func (o Outcome) stops() bool { return o.Fate == Busy || o.Fate == Broken || o.Fate == Unknown }
 
-// Judge says what an answer of the API server to a Patch means.
+// Judge says what an answer of the API server to a write means.
 func Judge(version string, err error) Outcome {
 	if err == nil {
 		return Outcome{Fate: Done, Version: version}
@@ -64,6 +74,9 @@ func Judge(version string, err error) Outcome {
 }
 
 func fateOf(s metav1.Status) Fate {
+	if s.Reason == metav1.StatusReasonAlreadyExists {
+		return Exists
+	}
 	switch s.Code {
 	case http.StatusNotFound, http.StatusGone:
 		return Gone

@@ -18,11 +18,12 @@ type operation struct {
 
 func test(path string, value any) operation { return operation{Op: "test", Path: path, Value: value} }
 
-// Patch writes the JSON patch of a step. Every value it was made from is tested first, and so is the UID, so that the
-// API server applies it to the observation it was decided on or not at all: a stale decision is refused, and
-// the same one sent twice is applied once. It names no resourceVersion: what kubelet writes into the status in
-// the meantime does not matter. A test for null says that there is no such annotation: RFC 6902 has no way to say
-// that, and the implementation in every API server takes null for it (TestMetadata_absentIsTested in test/e2e).
+// operations are the JSON patch of a step that writes some parts of its change. Every value that the step was made from
+// is tested first, and so is the UID, so that the API server applies it to the observation it was decided on or not at
+// all: a stale decision is refused, and the same one sent twice is applied once. It names no resourceVersion, unless a
+// condition is added: what kubelet writes into the status in the meantime does not matter. A test for null says that
+// there is no such annotation: RFC 6902 has no way to say that, and the implementation in every API server takes null
+// for it (TestMetadata_absentIsTested in test/e2e).
 //
 //	test /metadata/uid                                         u-1
 //	test /spec/containers/0/name                               logtail
@@ -30,77 +31,178 @@ func test(path string, value any) operation { return operation{Op: "test", Path:
 //	test /metadata/annotations/kruise.io~1sidecarset-hash      {…old…}
 //	replace /spec/containers/0/image                           logtail:2
 //	add /metadata/annotations/kruise.io~1sidecarset-hash       {…new…}
-func Patch(step plan.Step) ([]byte, error) {
-	var operations []operation
-	switch {
-	case step.Verb == plan.UpdateInPlace, step.Verb == plan.ResetContainer:
-		operations = updateInPlace(step)
-	case step.Verb == plan.SetCondition && len(step.Change.Conditions) == 1:
-		operations = setCondition(step.Unit, &step.Change.Conditions[0])
-	default:
-		return nil, fmt.Errorf("write the patch of %s: verb %q is not known", step.Unit, step.Verb)
+func operations(s *plan.Step, which part) []operation {
+	c := &s.Change
+	p := patch{
+		tests:  make([]operation, 0, 1+3*len(c.Images)+len(c.Labels)+2*len(c.Annotations)+2*len(c.Conditions)),
+		writes: make([]operation, 0, len(c.Images)+len(c.Labels)+len(c.Annotations)+4*len(c.Conditions)),
 	}
-	data, err := json.Marshal(operations)
-	if err != nil {
-		return nil, fmt.Errorf("write the patch of %s: %w", step.Unit, err)
+	p.test("/metadata/uid", s.Unit.UID)
+	p.images(c.Images, which&images != 0)
+	p.labels(c.Labels, which&labels != 0)
+	p.annotations(c, which&annotations != 0)
+	p.conditions(c.Conditions, which&conditions != 0)
+	if f := c.Finalizers; f != nil {
+		p.replace("/metadata/finalizers", list(f.From), list(f.To), which&finalizers != 0)
 	}
-	return data, nil
+	if o := c.Owners; o != nil {
+		p.replace("/metadata/ownerReferences", json.RawMessage(o.From), json.RawMessage(o.To), which&owners != 0)
+	}
+	for _, change := range c.Spec {
+		p.replace("/spec"+change.Path, json.RawMessage(change.From), json.RawMessage(change.To), which&spec != 0)
+	}
+	return append(p.tests, p.writes...)
 }
 
-func updateInPlace(step plan.Step) []operation {
-	change := step.Change
-	tests := make([]operation, 0, 1+3*len(change.Images)+2*len(change.Annotations))
-	writes := make([]operation, 0, len(change.Images)+len(change.Annotations))
-	tests = append(tests, test("/metadata/uid", step.Unit.UID))
-	for _, image := range change.Images {
+// patch is a JSON patch in the making.
+type patch struct{ tests, writes []operation }
+
+func (p *patch) test(path string, value any) { p.tests = append(p.tests, test(path, value)) }
+
+func (p *patch) add(path string, value any) {
+	p.writes = append(p.writes, operation{Op: "add", Path: path, Value: value})
+}
+
+func (p *patch) remove(path string) {
+	p.writes = append(p.writes, operation{Op: "remove", Path: path})
+}
+
+func (p *patch) images(list []plan.ImageChange, write bool) {
+	for _, image := range list {
 		at := "/spec/containers/" + strconv.Itoa(image.Index)
 		if image.Init {
 			at = "/spec/initContainers/" + strconv.Itoa(image.Index)
 		}
-		tests = append(tests, test(at+"/name", image.Container), test(at+"/image", image.From))
-		writes = append(writes, operation{Op: "replace", Path: at + "/image", Value: image.To})
-	}
-	for _, annotation := range change.Annotations {
-		at := "/metadata/annotations/" + pointer(annotation.Key)
-		switch {
-		case annotation.Unchecked:
-		case annotation.Absent:
-			tests = append(tests, test(at, nil))
-		default:
-			tests = append(tests, test(at, annotation.From))
+		p.test(at+"/name", image.Container)
+		p.test(at+"/image", image.From)
+		if write {
+			p.writes = append(p.writes, operation{Op: "replace", Path: at + "/image", Value: image.To})
 		}
-		writes = append(writes, operation{Op: "add", Path: at, Value: annotation.To})
 	}
-	return append(tests, writes...)
 }
 
-// setCondition is a patch of the Pod's status.
+func (p *patch) labels(list []plan.LabelChange, write bool) {
+	for _, label := range list {
+		at := "/metadata/labels/" + pointer(label.Key)
+		p.test(at, text(label.From, label.Absent))
+		if write {
+			p.set(at, label.To, label.Remove)
+		}
+	}
+}
+
+// annotations of a Pod that has none at all are added together: a patch cannot add to what is not there.
+func (p *patch) annotations(c *plan.Change, write bool) {
+	const at = "/metadata/annotations"
+	if c.NoAnnotations && len(c.Annotations) > 0 {
+		p.test(at, nil)
+		if write {
+			all := map[string]string{}
+			for _, annotation := range c.Annotations {
+				all[annotation.Key] = annotation.To
+			}
+			p.add(at, all)
+		}
+		return
+	}
+	for _, annotation := range c.Annotations {
+		at := at + "/" + pointer(annotation.Key)
+		if !annotation.Unchecked {
+			p.test(at, text(annotation.From, annotation.Absent))
+		}
+		if write {
+			p.set(at, annotation.To, annotation.Remove)
+		}
+	}
+}
+
+// conditions of a Pod's status are written where they were seen. One that was not there is appended, if nothing at all
+// has changed since: nothing less proves that nobody else has added it. Once a Pod is scheduled, there is a list.
 //
 //	test /metadata/uid                      u-1                              test /metadata/uid               u-1
 //	test /status/conditions/4/type          SidecarSetUpgradable             test /metadata/resourceVersion   1007
 //	test /status/conditions/4/message       {"a":true}                       add  /status/conditions/-        {…}
 //	add  /status/conditions/4/status        False
 //	…
-func setCondition(u plan.Unit, c *plan.ConditionChange) []operation {
-	add := func(path, value string) operation { return operation{Op: "add", Path: path, Value: value} }
-	if c.Absent {
-		return []operation{
-			test("/metadata/uid", u.UID), test("/metadata/resourceVersion", c.Version),
-			{Op: "add", Path: "/status/conditions/-", Value: map[string]string{
+func (p *patch) conditions(list []plan.ConditionChange, write bool) {
+	version := ""
+	for i := range list {
+		c := &list[i]
+		at := "/status/conditions/" + strconv.Itoa(c.Index)
+		switch {
+		case c.Absent && c.Version == version: // tested already
+		case c.Absent:
+			version = c.Version
+			p.test("/metadata/resourceVersion", version)
+		default:
+			p.test(at+"/type", c.Type)
+			if c.From != "" { // an empty message is left out of the object, and there is nothing to lose
+				p.test(at+"/message", c.From)
+			}
+		}
+		switch {
+		case !write:
+		case c.Absent:
+			p.add("/status/conditions/-", map[string]string{
 				"type": c.Type, "status": c.Status, "reason": c.Reason, "message": c.Message, "lastTransitionTime": c.Since,
-			}},
+			})
+		default:
+			p.condition(at, c)
 		}
 	}
-	at := "/status/conditions/" + strconv.Itoa(c.Index)
-	operations := []operation{test("/metadata/uid", u.UID), test(at+"/type", c.Type)}
-	if c.From != "" { // an empty message is left out of the object, and there is nothing to lose
-		operations = append(operations, test(at+"/message", c.From))
-	}
-	operations = append(operations, add(at+"/status", c.Status), add(at+"/reason", c.Reason), add(at+"/message", c.Message))
+}
+
+func (p *patch) condition(at string, c *plan.ConditionChange) {
+	p.add(at+"/status", c.Status)
+	p.add(at+"/reason", c.Reason)
+	p.add(at+"/message", c.Message)
 	if c.Since != "" {
-		operations = append(operations, add(at+"/lastTransitionTime", c.Since))
+		p.add(at+"/lastTransitionTime", c.Since)
 	}
-	return operations
+}
+
+// replace changes one JSON value into another; empty: there is none.
+func (p *patch) replace(path string, from, to json.RawMessage, write bool) {
+	if len(from) == 0 {
+		p.test(path, nil)
+	} else {
+		p.test(path, from)
+	}
+	switch {
+	case !write:
+	case len(to) > 0:
+		p.add(path, to)
+	case len(from) > 0:
+		p.remove(path)
+	}
+}
+
+func (p *patch) set(path, to string, remove bool) {
+	if remove {
+		p.remove(path)
+		return
+	}
+	p.add(path, to)
+}
+
+// text is a value to test for.
+func text(value string, absent bool) any {
+	if absent {
+		return nil
+	}
+	return value
+}
+
+// list is a list of texts as JSON; nothing if it is empty.
+func list(texts []string) json.RawMessage {
+	if len(texts) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(texts)
+	if err != nil {
+		panic(err) // texts can be written
+	}
+	return data
 }
 
 // pointer escapes a key for a JSON pointer (RFC 6901).

@@ -22,10 +22,7 @@ func TestPatch_testsEverythingItWasMadeFrom(t *testing.T) {
 			},
 		},
 	}
-	got, err := Patch(step)
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := bodies(t, step)[0]
 	want := `[
 {"op":"test","path":"/metadata/uid","value":"u-1"},
 {"op":"test","path":"/spec/containers/2/name","value":"logtail"},
@@ -37,7 +34,7 @@ func TestPatch_testsEverythingItWasMadeFrom(t *testing.T) {
 {"op":"add","path":"/metadata/annotations/kruise.io~1st~0te","value":"new"},
 {"op":"add","path":"/metadata/annotations/any","value":"thing"}
 ]`
-	if diff := cmp.Diff(strings.ReplaceAll(want, "\n", ""), string(got)); diff != "" {
+	if diff := cmp.Diff(strings.ReplaceAll(want, "\n", ""), got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -77,11 +74,8 @@ func TestPatch_conditionIsWrittenWhereItWasSeen(t *testing.T) {
 ]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Patch(plan.Step{Verb: plan.SetCondition, Unit: plan.Unit{UID: "u-1"}, Change: plan.Change{Conditions: []plan.ConditionChange{tc.change}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(strings.ReplaceAll(tc.want, "\n", ""), string(got)); diff != "" {
+			got := bodies(t, plan.Step{Verb: plan.SetCondition, Unit: plan.Unit{UID: "u-1"}, Change: plan.Change{Conditions: []plan.ConditionChange{tc.change}}})[0]
+			if diff := cmp.Diff(strings.ReplaceAll(tc.want, "\n", ""), got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -90,7 +84,7 @@ func TestPatch_conditionIsWrittenWhereItWasSeen(t *testing.T) {
 
 func TestPatch_unknownVerbIsAnError(t *testing.T) {
 	for _, verb := range []plan.Verb{"Explode", plan.SetCondition} { // the latter without a condition
-		if _, err := Patch(plan.Step{Verb: verb}); err == nil {
+		if _, err := Requests(owner(), &plan.Step{Verb: verb}); err == nil {
 			t.Errorf("%s: no error", verb)
 		}
 	}

@@ -14,16 +14,15 @@ import (
 // StatusInterval is the shortest time between two status writes of one owner while its spec stays the same.
 const StatusInterval = time.Second
 
-// Statuses is what a Reporter needs of the API server.
-type Statuses interface {
-	// PatchStatus applies a JSON patch to an object's status and returns its new resourceVersion.
-	PatchStatus(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, patch []byte) (version string, err error)
+// Patcher is what a Reporter needs of the API server: an API is one.
+type Patcher interface {
+	Patch(ctx context.Context, resource schema.GroupVersionResource, subresource, namespace, name string, patch []byte) (version string, err error)
 }
 
 // Reporter writes the statuses of owners: only on change, and not more often than every StatusInterval. Who
 // reports too early is told when to come again, so that the last status is always written.
 type Reporter[S any] struct {
-	statuses Statuses
+	statuses Patcher
 	now      func() time.Time
 
 	mu      sync.Mutex
@@ -37,7 +36,7 @@ type written[S any] struct {
 }
 
 // NewReporter returns a reporter that has written nothing yet.
-func NewReporter[S any](statuses Statuses, now func() time.Time) *Reporter[S] {
+func NewReporter[S any](statuses Patcher, now func() time.Time) *Reporter[S] {
 	return &Reporter[S]{statuses: statuses, now: now, written: map[ownerKey]written[S]{}}
 }
 
@@ -67,7 +66,7 @@ func (r *Reporter[S]) Report(ctx context.Context, owner Owner, current, wanted S
 	if err != nil {
 		return 0, err
 	}
-	version, err := r.statuses.PatchStatus(ctx, owner.Resource, owner.Namespace, owner.Name, patch)
+	version, err := r.statuses.Patch(ctx, owner.Resource, "status", owner.Namespace, owner.Name, patch)
 	o := Judge(version, err)
 	switch {
 	case o.Fate == Gone, o.Fate == Stale && !apierrors.IsConflict(err):

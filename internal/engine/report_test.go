@@ -24,7 +24,7 @@ type statuses struct {
 	answer error
 }
 
-func (s *statuses) PatchStatus(_ context.Context, _ schema.GroupVersionResource, _, _ string, patch []byte) (string, error) {
+func (s *statuses) Patch(_ context.Context, _ schema.GroupVersionResource, _, _, _ string, patch []byte) (string, error) {
 	if s.answer != nil {
 		return "", s.answer
 	}

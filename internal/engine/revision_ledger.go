@@ -57,7 +57,7 @@ func (l *RevisionLedger) Settled(s *plan.Step, o Outcome, now time.Time) {
 		l.entries[s.Unit.Name] = revisionEntry{version: o.Version, since: now}
 	case Gone:
 		l.entries[s.Unit.Name] = revisionEntry{since: now}
-	case Stale, Unknown, Broken:
+	case Stale, Exists, Unknown, Broken:
 		l.entries[s.Unit.Name] = revisionEntry{doubt: true, since: now}
 	case Busy, Refused:
 	}

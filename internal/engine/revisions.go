@@ -16,34 +16,22 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
-// Revisions is what the engine writes revisions with. Create and Patch return the new resourceVersion.
-type Revisions interface {
-	CreateRevision(ctx context.Context, revision *appsv1.ControllerRevision) (version string, err error)
-	PatchRevision(ctx context.Context, namespace, name string, patch []byte) (version string, err error)
-	DeleteRevision(ctx context.Context, namespace, name string, preconditions metav1.Preconditions) error
-}
-
-// Looks asks the API server itself, not a cache.
-type Looks interface {
-	// LookAtRevision returns a revision's metadata.
-	LookAtRevision(ctx context.Context, namespace, name string) (metav1.ObjectMeta, error)
-}
-
 // revise carries out steps on revisions, one after the other. It stops at the first that is not done.
 func (h *Hands) revise(ctx context.Context, owner Owner, steps []plan.Step, did *Did) error {
 	for i := range steps {
 		s := &steps[i]
-		o, err := h.write(ctx, owner, s)
+		requests, err := Requests(owner, s)
 		if err != nil {
 			return err
 		}
+		_, o := h.call(ctx, &requests[0])
 		now := h.now()
 		h.withRevisions(owner, func(l *RevisionLedger) { l.Settled(s, o, now) })
 		did.RetryAfter = max(did.RetryAfter, o.RetryAfter)
 		switch o.Fate {
 		case Done:
 			did.Revised = append(did.Revised, *s)
-		case Stale, Gone:
+		case Stale, Exists, Gone:
 			did.LookAgain = true
 			return nil
 		default:
@@ -53,30 +41,31 @@ func (h *Hands) revise(ctx context.Context, owner Owner, steps []plan.Step, did 
 	return nil
 }
 
-// write sends the one write of a step on a revision.
-func (h *Hands) write(ctx context.Context, owner Owner, s *plan.Step) (Outcome, error) {
+// revisionRequests is the one request of a step on a revision.
+func revisionRequests(owner Owner, s *plan.Step) ([]Request, error) {
+	r := Request{Resource: revisions(), Namespace: owner.RevisionsIn, Name: s.Unit.Name}
+	var err error
 	switch s.Verb {
 	case plan.CreateRevision:
-		return Judge(h.server.CreateRevision(ctx, revisionOf(owner, s))), nil
+		r.Call = Create
+		r.Body, err = json.Marshal(revisionOf(owner, s))
 	case plan.UpdateRevision:
-		patch, err := revisionPatch(s)
-		if err != nil {
-			return Outcome{}, err
-		}
-		return Judge(h.server.PatchRevision(ctx, owner.RevisionsIn, s.Unit.Name, patch)), nil
-	case plan.DeleteRevision:
-		uid := types.UID(s.Unit.UID)
-		return Judge("", h.server.DeleteRevision(ctx, owner.RevisionsIn, s.Unit.Name,
-			metav1.Preconditions{UID: &uid, ResourceVersion: &s.Revision.Version})), nil
+		r.Call = Patch
+		r.Body, err = json.Marshal(revisionPatch(s))
 	default:
-		return Outcome{}, fmt.Errorf("write revision %s: verb %q is not known", s.Unit, s.Verb)
+		r.Call, r.UID, r.Version = Delete, s.Unit.UID, s.Revision.Version
 	}
+	if err != nil {
+		return nil, fmt.Errorf("write revision %s: %w", s.Unit, err)
+	}
+	return []Request{r}, nil
 }
 
 // revisionOf is the ControllerRevision that a step creates. The garbage collector deletes it after its owner.
 func revisionOf(owner Owner, s *plan.Step) *appsv1.ControllerRevision {
 	controls := true
 	return &appsv1.ControllerRevision{
+		TypeMeta: metav1.TypeMeta{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "ControllerRevision"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: owner.RevisionsIn, Name: s.Unit.Name,
 			Labels: s.Revision.Labels, Annotations: s.Revision.Annotations,
@@ -91,7 +80,7 @@ func revisionOf(owner Owner, s *plan.Step) *appsv1.ControllerRevision {
 }
 
 // revisionPatch tests the UID and the number that the step was decided on. A revision that we look at has labels.
-func revisionPatch(s *plan.Step) ([]byte, error) {
+func revisionPatch(s *plan.Step) []operation {
 	operations := []operation{
 		test("/metadata/uid", s.Unit.UID), test("/revision", s.Revision.From),
 		{Op: "replace", Path: "/revision", Value: s.Revision.Number},
@@ -99,11 +88,7 @@ func revisionPatch(s *plan.Step) ([]byte, error) {
 	for _, key := range slices.Sorted(maps.Keys(s.Revision.Labels)) {
 		operations = append(operations, operation{Op: "add", Path: "/metadata/labels/" + pointer(key), Value: s.Revision.Labels[key]})
 	}
-	data, err := json.Marshal(operations)
-	if err != nil {
-		return nil, fmt.Errorf("write the patch of revision %s: %w", s.Unit, err)
-	}
-	return data, nil
+	return operations
 }
 
 // MarkRevisions drops what the cache shows by now of our writes to an owner's revisions, and tells the rest. It asks
@@ -116,7 +101,7 @@ func (h *Hands) MarkRevisions(ctx context.Context, owner Owner, shown func(name 
 		doubts = l.Doubts()
 	})
 	for _, name := range doubts {
-		found, err := h.server.LookAtRevision(ctx, owner.RevisionsIn, name)
+		found, err := h.server.Look(ctx, revisions(), owner.RevisionsIn, name)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return RevisionMarks{}, fmt.Errorf("look what became of our last write to revision %s: %w", name, err)
 		}
@@ -133,8 +118,7 @@ func (h *Hands) MarkRevisions(ctx context.Context, owner Owner, shown func(name 
 // has tells whether an object is a revision of this owner, and the cache selects it. Where revisions do not name their
 // owner by a label, the cache has all of them.
 func (o Owner) has(revision metav1.ObjectMeta) bool {
-	of := metav1.GetControllerOfNoCopy(&revision)
-	return of != nil && string(of.UID) == o.UID && (o.RevisionLabel == "" || revision.Labels[o.RevisionLabel] == o.Name)
+	return o.controls(revision) && (o.RevisionLabel == "" || revision.Labels[o.RevisionLabel] == o.Name)
 }
 
 // withRevisions calls f with what is known of our writes to an owner's revisions, under the lock.

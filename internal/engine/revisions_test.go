@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/internal/plan"
@@ -18,7 +19,8 @@ import (
 
 func setOwner() Owner {
 	o := owner()
-	o.UID, o.RevisionsIn, o.RevisionLabel = "owner-uid", "kruise-system", "set"
+	o.UID, o.RevisionsIn, o.RevisionLabel, o.InstanceLabel = "owner-uid", "kruise-system", "set", "instance"
+	o.Resource = schema.GroupVersionResource{Group: "test", Version: "v1", Resource: "tests"}
 	return o
 }
 

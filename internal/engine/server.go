@@ -2,94 +2,102 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 )
 
-// fieldManager names us in managedFields.
-const fieldManager = "outrigger"
+const (
+	// fieldManager names us in managedFields.
+	fieldManager = "outrigger"
+	// asMetadata asks for an object's metadata in place of the object.
+	asMetadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1," +
+		"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+)
 
-// Server is the API server. It gets and decodes metadata only: of a patched Pod we need its new resourceVersion,
-// not its 13 KB. It implements API and Statuses.
-type Server struct {
-	client metadata.Interface
-	apps   appsv1client.ControllerRevisionsGetter
-}
+// Server is the API server. It sends bytes, and gets and decodes metadata only: of a Pod that was created or patched we
+// need the UID and the new resourceVersion, not its 13 KB. (A metadata client cannot create, and gets all of what it
+// deletes.) It implements API.
+type Server struct{ client rest.Interface }
 
-// NewServer returns the API server behind a metadata client, and one for whole ControllerRevisions.
-func NewServer(client metadata.Interface, apps appsv1client.ControllerRevisionsGetter) *Server {
-	return &Server{client: client, apps: apps}
-}
+var _ API = (*Server)(nil)
 
-// PatchPod implements Pods.
-func (s *Server) PatchPod(ctx context.Context, namespace, name string, patch []byte) (string, error) {
-	return s.patch(ctx, corev1.SchemeGroupVersion.WithResource("pods"), namespace, name, patch)
-}
-
-// PatchPodStatus implements Pods.
-func (s *Server) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
-	return s.patch(ctx, corev1.SchemeGroupVersion.WithResource("pods"), namespace, name, patch, "status")
-}
-
-// LookAtPod implements Pods.
-func (s *Server) LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error) {
-	pods := s.client.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace)
-	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
+// NewServer returns the API server behind a configuration, with its limits.
+func NewServer(config *rest.Config, client *http.Client) (*Server, error) {
+	config = metadata.ConfigFor(config)
+	config.GroupVersion = &schema.GroupVersion{} // every request says its own path
+	c, err := rest.UnversionedRESTClientForConfigAndClient(config, client)
 	if err != nil {
-		return "", "", err
+		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
-	return string(pod.UID), pod.ResourceVersion, nil
+	return &Server{client: c}, nil
 }
 
-// CreateRevision implements Revisions.
-func (s *Server) CreateRevision(ctx context.Context, revision *appsv1.ControllerRevision) (string, error) {
-	created, err := s.apps.ControllerRevisions(revision.Namespace).Create(ctx, revision, metav1.CreateOptions{FieldManager: fieldManager})
+// Create implements API.
+func (s *Server) Create(ctx context.Context, resource schema.GroupVersionResource, namespace string, object []byte) (metav1.ObjectMeta, error) {
+	return answer(ctx, s.client.Post().AbsPath(path(resource, namespace)...).Param("fieldManager", fieldManager).
+		SetHeader("Content-Type", runtime.ContentTypeJSON).Body(object))
+}
+
+// Patch implements API.
+func (s *Server) Patch(ctx context.Context, resource schema.GroupVersionResource, subresource, namespace, name string, patch []byte) (string, error) {
+	at := path(resource, namespace, name)
+	if subresource != "" {
+		at = append(at, subresource)
+	}
+	patched, err := answer(ctx, s.client.Patch(types.JSONPatchType).AbsPath(at...).Param("fieldManager", fieldManager).Body(patch))
+	return patched.ResourceVersion, err
+}
+
+// Delete implements API.
+func (s *Server) Delete(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, preconditions metav1.Preconditions) error {
+	options, err := json.Marshal(metav1.DeleteOptions{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"}, Preconditions: &preconditions,
+	})
 	if err != nil {
-		return "", err
+		return fmt.Errorf("write the options: %w", err)
 	}
-	return created.ResourceVersion, nil
+	return s.client.Delete().AbsPath(path(resource, namespace, name)...).SetHeader("Accept", asMetadata).
+		SetHeader("Content-Type", runtime.ContentTypeJSON).Body(options).Do(ctx).Error()
 }
 
-// PatchRevision implements Revisions.
-func (s *Server) PatchRevision(ctx context.Context, namespace, name string, patch []byte) (string, error) {
-	return s.patch(ctx, appsv1.SchemeGroupVersion.WithResource("controllerrevisions"), namespace, name, patch)
+// Look implements API.
+func (s *Server) Look(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (metav1.ObjectMeta, error) {
+	return answer(ctx, s.client.Get().AbsPath(path(resource, namespace, name)...))
 }
 
-// DeleteRevision implements Revisions.
-func (s *Server) DeleteRevision(ctx context.Context, namespace, name string, preconditions metav1.Preconditions) error {
-	return s.apps.ControllerRevisions(namespace).Delete(ctx, name, metav1.DeleteOptions{Preconditions: &preconditions})
+// path is where objects of a resource are; namespace is empty for those of the cluster.
+func path(resource schema.GroupVersionResource, namespace string, name ...string) []string {
+	at := []string{"apis", resource.Group, resource.Version}
+	if resource.Group == "" {
+		at = []string{"api", resource.Version}
+	}
+	if namespace != "" {
+		at = append(at, "namespaces", namespace)
+	}
+	return append(append(at, resource.Resource), name...)
 }
 
-// LookAtRevision implements Looks.
-func (s *Server) LookAtRevision(ctx context.Context, namespace, name string) (metav1.ObjectMeta, error) {
-	revisions := s.client.Resource(appsv1.SchemeGroupVersion.WithResource("controllerrevisions")).Namespace(namespace)
-	found, err := revisions.Get(ctx, name, metav1.GetOptions{})
+// answer sends a request and returns the metadata of the object that it is about.
+func answer(ctx context.Context, r *rest.Request) (metav1.ObjectMeta, error) {
+	object, err := r.SetHeader("Accept", asMetadata).Do(ctx).Get()
 	if err != nil {
 		return metav1.ObjectMeta{}, err
 	}
-	return found.ObjectMeta, nil
-}
-
-// PatchStatus implements Statuses.
-func (s *Server) PatchStatus(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, patch []byte) (string, error) {
-	return s.patch(ctx, resource, namespace, name, patch, "status")
-}
-
-func (s *Server) patch(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, patch []byte, subresources ...string) (string, error) {
-	objects := s.client.Resource(resource).Namespace(namespace)
-	answer, err := objects.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: fieldManager}, subresources...)
-	if err != nil {
-		return "", err
+	got, ok := object.(*metav1.PartialObjectMetadata)
+	switch {
+	case !ok:
+		return metav1.ObjectMeta{}, fmt.Errorf("the API server answered with a %T", object)
+	case got.ResourceVersion == "" || got.UID == "":
+		return metav1.ObjectMeta{}, errors.New("the API server answered without a UID or resourceVersion")
 	}
-	if answer.ResourceVersion == "" {
-		return "", errors.New("the API server answered without a resourceVersion")
-	}
-	return answer.ResourceVersion, nil
+	return got.ObjectMeta, nil
 }

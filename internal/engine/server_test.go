@@ -12,15 +12,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
-	"k8s.io/client-go/metadata"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
 // request is what the API server got.
-type request struct{ method, path, accept, contentType, body string }
+type request struct{ method, path, query, accept, contentType, body string }
 
 // serve returns an API server that answers every request with this object, and what it got last.
 func serve(t *testing.T, code int, answer any) (*Server, *request) {
@@ -31,7 +30,7 @@ func serve(t *testing.T, code int, answer any) (*Server, *request) {
 		if err != nil {
 			t.Error(err)
 		}
-		got = request{r.Method, r.URL.Path, r.Header.Get("Accept"), r.Header.Get("Content-Type"), string(body)}
+		got = request{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Get("Accept"), r.Header.Get("Content-Type"), string(body)}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
 		if err := json.NewEncoder(w).Encode(answer); err != nil {
@@ -39,16 +38,11 @@ func serve(t *testing.T, code int, answer any) (*Server, *request) {
 		}
 	}))
 	t.Cleanup(srv.Close)
-	client, err := metadata.NewForConfig(&rest.Config{Host: srv.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	s, err := NewServer(&rest.Config{Host: srv.URL, QPS: -1}, srv.Client())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
-	apps, err := appsv1client.NewForConfig(&rest.Config{Host: srv.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return NewServer(client, apps), &got
+	return s, &got
 }
 
 func metadataOnly(version string) metav1.PartialObjectMetadata {
@@ -60,7 +54,7 @@ func metadataOnly(version string) metav1.PartialObjectMetadata {
 
 func TestServer_patchesWithBytesAndAsksForMetadataOnly(t *testing.T) {
 	s, got := serve(t, http.StatusOK, metadataOnly("42"))
-	version, err := s.PatchPod(t.Context(), "ns", "a", []byte(`[]`))
+	version, err := s.Patch(t.Context(), pods(), "", "ns", "a", []byte(`[]`))
 	if err != nil || version != "42" {
 		t.Fatalf("version %q, error %v", version, err)
 	}
@@ -70,10 +64,34 @@ func TestServer_patchesWithBytesAndAsksForMetadataOnly(t *testing.T) {
 	}
 }
 
+func TestServer_createsFromBytesAndAsksForMetadataOnly(t *testing.T) {
+	s, got := serve(t, http.StatusCreated, metadataOnly("42"))
+	made, err := s.Create(t.Context(), pods(), "ns", []byte(`{"kind":"Pod"}`))
+	if err != nil || made.ResourceVersion != "42" || made.UID != "u-1" {
+		t.Fatalf("made %+v, error %v", made, err)
+	}
+	if got.method != http.MethodPost || got.path != "/api/v1/namespaces/ns/pods" || got.body != `{"kind":"Pod"}` ||
+		got.contentType != "application/json" || got.query != "fieldManager=outrigger" || !strings.HasPrefix(got.accept, "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;") {
+		t.Errorf("request %+v", *got)
+	}
+}
+
+func TestServer_deletesWhatHasTheUID(t *testing.T) {
+	s, got := serve(t, http.StatusOK, metadataOnly("42"))
+	uid := types.UID("u-1")
+	if err := s.Delete(t.Context(), revisions(), "ns", "a", metav1.Preconditions{UID: &uid}); err != nil {
+		t.Fatal(err)
+	}
+	if got.method != http.MethodDelete || got.path != "/apis/apps/v1/namespaces/ns/controllerrevisions/a" || got.contentType != "application/json" ||
+		got.body != `{"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"u-1"}}` {
+		t.Errorf("request %+v", *got)
+	}
+}
+
 func TestServer_patchesTheStatusOfAClusterScopedObject(t *testing.T) {
 	s, got := serve(t, http.StatusOK, metadataOnly("43"))
 	sets := schema.GroupVersionResource{Group: "apps.kruise.io", Version: "v1beta1", Resource: "sidecarsets"}
-	version, err := s.PatchStatus(t.Context(), sets, "", "a", []byte(`[]`))
+	version, err := s.Patch(t.Context(), sets, "status", "", "a", []byte(`[]`))
 	if err != nil || version != "43" || got.path != "/apis/apps.kruise.io/v1beta1/sidecarsets/a/status" {
 		t.Errorf("version %q, error %v, request %+v", version, err, *got)
 	}
@@ -81,9 +99,9 @@ func TestServer_patchesTheStatusOfAClusterScopedObject(t *testing.T) {
 
 func TestServer_looksAtMetadataOnly(t *testing.T) {
 	s, got := serve(t, http.StatusOK, metadataOnly("44"))
-	uid, version, err := s.LookAtPod(t.Context(), "ns", "a")
-	if err != nil || uid != "u-1" || version != "44" || !strings.Contains(got.accept, "as=PartialObjectMetadata") {
-		t.Errorf("uid %q, version %q, error %v, request %+v", uid, version, err, *got)
+	found, err := s.Look(t.Context(), pods(), "ns", "a")
+	if err != nil || found.UID != "u-1" || found.ResourceVersion != "44" || !strings.Contains(got.accept, "as=PartialObjectMetadata") {
+		t.Errorf("found %+v, error %v, request %+v", found, err, *got)
 	}
 }
 
@@ -106,7 +124,7 @@ func TestServer_answersAreJudgedAfterTheWayThroughTheClient(t *testing.T) {
 			answer := status.Status()
 			answer.APIVersion, answer.Kind = "v1", "Status"
 			s, _ := serve(t, int(answer.Code), answer)
-			if got := Judge(s.PatchPod(t.Context(), "ns", "a", []byte(`[]`))); got.Fate != tc.want {
+			if got := Judge(s.Patch(t.Context(), pods(), "", "ns", "a", []byte(`[]`))); got.Fate != tc.want {
 				t.Errorf("fate %d (%s), want %d", got.Fate, got.Message, tc.want)
 			}
 		})

@@ -101,6 +101,8 @@ type Change struct {
 	Labels      []LabelChange
 	Annotations []AnnotationChange
 	Conditions  []ConditionChange
+	// NoAnnotations tells that there is no annotation at all now: then they cannot be added one by one.
+	NoAnnotations bool
 	// Finalizers and Owners are nil when they stay as they are.
 	Finalizers *FinalizerChange
 	Owners     *OwnerChange

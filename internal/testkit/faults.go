@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -69,40 +70,42 @@ func (f *Failing) Struck() bool {
 	return f.at <= 0
 }
 
-// PatchPod implements engine.Pods.
-func (f *Failing) PatchPod(ctx context.Context, namespace, name string, patch []byte) (version string, err error) {
+// Create implements engine.API.
+func (f *Failing) Create(ctx context.Context, resource schema.GroupVersionResource, namespace string, object []byte) (made metav1.ObjectMeta, err error) {
 	err = f.call(func() (err error) {
-		version, err = f.api.PatchPod(ctx, namespace, name, patch)
+		made, err = f.api.Create(ctx, resource, namespace, object)
+		return err
+	})
+	if err != nil {
+		return metav1.ObjectMeta{}, err
+	}
+	return made, nil
+}
+
+// Patch implements engine.API.
+func (f *Failing) Patch(ctx context.Context, resource schema.GroupVersionResource, subresource, namespace, name string, patch []byte) (version string, err error) {
+	err = f.call(func() (err error) {
+		version, err = f.api.Patch(ctx, resource, subresource, namespace, name, patch)
 		return err
 	})
 	return version, err
 }
 
-// PatchPodStatus implements engine.Pods.
-func (f *Failing) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (version string, err error) {
-	err = f.call(func() (err error) {
-		version, err = f.api.PatchPodStatus(ctx, namespace, name, patch)
-		return err
-	})
-	return version, err
+// Delete implements engine.API.
+func (f *Failing) Delete(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, p metav1.Preconditions) error {
+	return f.call(func() error { return f.api.Delete(ctx, resource, namespace, name, p) })
 }
 
-// LookAtPod implements engine.Pods.
-func (f *Failing) LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error) {
+// Look implements engine.API.
+func (f *Failing) Look(ctx context.Context, resource schema.GroupVersionResource, namespace, name string) (found metav1.ObjectMeta, err error) {
 	err = f.call(func() (err error) {
-		uid, version, err = f.api.LookAtPod(ctx, namespace, name)
+		found, err = f.api.Look(ctx, resource, namespace, name)
 		return err
 	})
-	return uid, version, err
-}
-
-// PatchStatus implements engine.Statuses.
-func (f *Failing) PatchStatus(ctx context.Context, resource schema.GroupVersionResource, namespace, name string, patch []byte) (version string, err error) {
-	err = f.call(func() (err error) {
-		version, err = f.api.PatchStatus(ctx, resource, namespace, name, patch)
-		return err
-	})
-	return version, err
+	if err != nil {
+		return metav1.ObjectMeta{}, err
+	}
+	return found, nil
 }
 
 func (f *Failing) call(do func() error) error {

@@ -136,15 +136,18 @@ type postponed struct {
 }
 
 type posted struct {
+	resource                 schema.GroupVersionResource
 	namespace, name, version string
 	patch                    []byte
 }
 
-func (p *postponed) PatchPodStatus(ctx context.Context, namespace, name string, patch []byte) (string, error) {
-	return p.API.PatchPodStatus(ctx, namespace, name, patch)
-}
-
-func (p *postponed) PatchPod(_ context.Context, namespace, name string, patch []byte) (string, error) {
+func (p *postponed) Patch(ctx context.Context, resource schema.GroupVersionResource, subresource, namespace, name string, patch []byte) (string, error) {
+	switch {
+	case resource.Resource == "sidecarsets":
+		return "1", nil
+	case subresource != "":
+		return p.API.Patch(ctx, resource, subresource, namespace, name, patch)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
@@ -152,22 +155,14 @@ func (p *postponed) PatchPod(_ context.Context, namespace, name string, patch []
 	}
 	p.version++
 	version := strconv.FormatInt(p.version, 10)
-	p.waiting = append(p.waiting, posted{namespace, name, version, patch})
+	p.waiting = append(p.waiting, posted{resource, namespace, name, version, patch})
 	return version, nil
-}
-
-func (p *postponed) LookAtPod(ctx context.Context, namespace, name string) (uid, version string, err error) {
-	return p.API.LookAtPod(ctx, namespace, name)
-}
-
-func (p *postponed) PatchStatus(context.Context, schema.GroupVersionResource, string, string, []byte) (string, error) {
-	return "1", nil
 }
 
 // send applies what was acknowledged.
 func (p *postponed) send() {
 	for _, post := range p.waiting {
-		version, err := p.API.PatchPod(context.Background(), post.namespace, post.name, post.patch)
+		version, err := p.API.Patch(context.Background(), post.resource, "", post.namespace, post.name, post.patch)
 		if err != nil || version != post.version {
 			panic(fmt.Sprintf("a postponed patch got version %s, %v; acknowledged was %s", version, err, post.version))
 		}

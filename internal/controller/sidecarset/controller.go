@@ -57,13 +57,7 @@ type notUpgradable struct {
 	pods       int
 }
 
-// server is what a Reconciler needs of the API server beyond what it reads from the cache.
-type server interface {
-	engine.API
-	engine.Statuses
-}
-
-func newReconciler(sets sets, server server, records *records, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
+func newReconciler(sets sets, server engine.API, records *records, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
 	return &Reconciler{
 		sets:     sets,
 		records:  records,

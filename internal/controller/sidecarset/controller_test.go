@@ -214,11 +214,11 @@ func TestReconcile_podsThatGoAndComeWithTheSameName(t *testing.T) {
 	w.run()
 	again := testkit.Carrier("web-00001", set)
 	again.UID = "another"
-	w.api.Delete("default/web-00000")
+	w.api.Remove("default/web-00000")
 	w.run()
-	w.api.Delete("default/web-00001")
+	w.api.Remove("default/web-00001")
 	w.api.Put(again)
-	w.api.Delete("default/web-00002")
+	w.api.Remove("default/web-00002")
 	w.api.Put(testkit.Carrier("web-00003", set))
 	w.run()
 	if got, want := counters(w.status()), [4]int32{2, 2, 2, 2}; got != want {

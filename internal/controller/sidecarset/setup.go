@@ -8,8 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	appsv1client "k8s.io/client-go/kubernetes/typed/apps/v1"
-	"k8s.io/client-go/metadata"
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -53,11 +51,7 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	if o.Workers <= 0 {
 		o.Workers = 3
 	}
-	meta, err := metadata.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
-	if err != nil {
-		return fmt.Errorf("set up the SidecarSet controller: %w", err)
-	}
-	apps, err := appsv1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	server, err := engine.NewServer(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
@@ -69,7 +63,7 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
-	r := newReconciler(mgr.GetClient(), engine.NewServer(meta, apps), newRecords(informers),
+	r := newReconciler(mgr.GetClient(), server, newRecords(informers),
 		mgr.GetEventRecorder(recorderName), o, time.Now)
 	if o.Metrics != nil {
 		r.metrics = o.Metrics

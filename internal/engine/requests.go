@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// Call is what a Request does.
+type Call string
+
+// The calls that change something.
+const (
+	Create Call = "create"
+	Patch  Call = "patch"
+	Delete Call = "delete"
+)
+
+// Request is one call to the API server that changes something.
+type Request struct {
+	Call     Call
+	Resource schema.GroupVersionResource
+	// Subresource that is patched: status, or empty for the object itself.
+	Subresource     string
+	Namespace, Name string
+	// Body is the object to create, or the JSON patch.
+	Body []byte
+	// UID, and Version if it is not empty, that the object to delete must have.
+	UID, Version string
+}
+
+func pods() schema.GroupVersionResource { return corev1.SchemeGroupVersion.WithResource("pods") }
+func claims() schema.GroupVersionResource {
+	return corev1.SchemeGroupVersion.WithResource("persistentvolumeclaims")
+}
+func revisions() schema.GroupVersionResource {
+	return appsv1.SchemeGroupVersion.WithResource("controllerrevisions")
+}
+
+// Requests are what a step sends to the API server, in order; the next one is sent when the one before it is done.
+//
+//	UpdateInPlace            patch pods/status (the drain), if there are conditions; patch pods, if there is anything else
+//	SetCondition, SetState   patch pods/status, labels and annotations included
+//	ResetContainer           patch pods
+//	AdoptPod, ReleasePod     patch pods
+//	CreatePod                create the claims, create the Pod
+//	DeletePod                delete the Pod, delete its claims
+//	KeepClaim, DeleteClaim   patch, delete the claim
+//	UpdateOwner              patch the owner
+//	Create-, Update-, DeleteRevision
+//
+// A step that asks for something its verb does not do is an error: nothing of it is left out in silence.
+func Requests(owner Owner, s *plan.Step) ([]Request, error) {
+	if err := writable(s); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", s.Verb, s.Unit, err)
+	}
+	switch s.Verb {
+	case plan.UpdateInPlace, plan.ResetContainer:
+		return updateRequests(s)
+	case plan.SetCondition, plan.SetState:
+		return patchRequests(s, pods(), "status", everything)
+	case plan.AdoptPod, plan.ReleasePod:
+		return patchRequests(s, pods(), "", everything)
+	case plan.KeepClaim:
+		return patchRequests(s, claims(), "", everything)
+	case plan.UpdateOwner:
+		return patchRequests(s, owner.Resource, "", everything)
+	case plan.CreatePod:
+		return createRequests(s)
+	case plan.DeletePod:
+		return deleteRequests(s)
+	case plan.DeleteClaim:
+		return []Request{deletion(claims(), s.Unit)}, nil
+	default:
+		return revisionRequests(owner, s)
+	}
+}
+
+// updateRequests drains the Pod before it changes. The drain tests everything that the step was decided on: no Pod is
+// drained for an update that its next request would find outdated.
+func updateRequests(s *plan.Step) ([]Request, error) {
+	if len(s.Change.Conditions) == 0 {
+		return patchRequests(s, pods(), "", everything)
+	}
+	requests, err := patchRequests(s, pods(), "status", conditions)
+	rest := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
+	rest.Change.Conditions = nil
+	if err != nil || partsOf(&rest.Change) == 0 {
+		return requests, err
+	}
+	patch, err := patchRequests(&rest, pods(), "", everything)
+	return append(requests, patch...), err
+}
+
+func patchRequests(s *plan.Step, resource schema.GroupVersionResource, subresource string, which part) ([]Request, error) {
+	body, err := json.Marshal(operations(s, which))
+	if err != nil {
+		return nil, fmt.Errorf("write the patch of %s: %w", s.Unit, err)
+	}
+	return []Request{{
+		Call: Patch, Resource: resource, Subresource: subresource, Namespace: s.Unit.Namespace, Name: s.Unit.Name, Body: body,
+	}}, nil
+}
+
+func createRequests(s *plan.Step) ([]Request, error) {
+	requests := make([]Request, 0, 1+len(s.Create.Claims))
+	for _, c := range s.Create.Claims {
+		requests = append(requests, Request{Call: Create, Resource: claims(), Namespace: s.Unit.Namespace, Name: c.Name, Body: c.Object})
+	}
+	return append(requests, Request{Call: Create, Resource: pods(), Namespace: s.Unit.Namespace, Name: s.Unit.Name, Body: s.Create.Pod}), nil
+}
+
+func deleteRequests(s *plan.Step) ([]Request, error) {
+	requests := []Request{deletion(pods(), s.Unit)}
+	for _, c := range s.Claims {
+		requests = append(requests, deletion(claims(), c))
+	}
+	return requests, nil
+}
+
+func deletion(resource schema.GroupVersionResource, u plan.Unit) Request {
+	return Request{Call: Delete, Resource: resource, Namespace: u.Namespace, Name: u.Name, UID: u.UID}
+}

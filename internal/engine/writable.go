@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// part is a set of the parts of a Change.
+type part uint8
+
+const (
+	images part = 1 << iota
+	labels
+	annotations
+	conditions
+	finalizers
+	owners
+	spec
+	everything = 1<<iota - 1
+)
+
+func (p part) String() string {
+	names := []string{"images", "labels", "annotations", "conditions", "finalizers", "owners", "spec"}
+	for i, name := range names {
+		if p&(1<<i) != 0 {
+			return name
+		}
+	}
+	return "nothing"
+}
+
+// partsOf tells which parts of a Change are not empty.
+func partsOf(c *plan.Change) (p part) {
+	for i, there := range [...]bool{
+		len(c.Images) > 0, len(c.Labels) > 0, len(c.Annotations) > 0, len(c.Conditions) > 0,
+		c.Finalizers != nil, c.Owners != nil, len(c.Spec) > 0,
+	} {
+		if there {
+			p |= 1 << i
+		}
+	}
+	return p
+}
+
+// writes says which parts of a Change a verb writes; false: the verb is not known.
+func writes(verb plan.Verb) (p part, known bool) {
+	switch verb {
+	case plan.UpdateInPlace:
+		return everything &^ spec, true
+	case plan.ResetContainer:
+		return images | labels | annotations, true
+	case plan.SetCondition, plan.SetState:
+		return labels | annotations | conditions, true
+	case plan.AdoptPod, plan.ReleasePod, plan.KeepClaim:
+		return labels | annotations | owners, true
+	case plan.UpdateOwner:
+		return spec, true
+	case plan.CreatePod, plan.DeletePod, plan.DeleteClaim, plan.CreateRevision, plan.UpdateRevision, plan.DeleteRevision:
+		return 0, true
+	}
+	return 0, false
+}
+
+// writable refuses a step that asks for something that its verb does not do, that lacks what the verb needs, or that
+// could not be done safely.
+func writable(s *plan.Step) error {
+	may, known := writes(s.Verb)
+	asked := partsOf(&s.Change)
+	switch more := asked &^ may; {
+	case !known:
+		return fmt.Errorf("verb %q is not known", s.Verb)
+	case more != 0:
+		return fmt.Errorf("this verb does not write %s", more)
+	}
+	if err := removable(&s.Change); err != nil {
+		return err
+	}
+	return complete(s, asked)
+}
+
+// removable refuses to remove what may not be there: the patch would not apply.
+func removable(c *plan.Change) error {
+	for _, a := range c.Annotations {
+		switch {
+		case !a.Remove:
+		case c.NoAnnotations:
+			return fmt.Errorf("annotation %s is to be removed, and there is none at all", a.Key)
+		case a.Absent || a.Unchecked:
+			return fmt.Errorf("annotation %s is to be removed, and need not be there", a.Key)
+		}
+	}
+	for _, l := range c.Labels {
+		if l.Remove && l.Absent {
+			return fmt.Errorf("label %s is to be removed, and is not there", l.Key)
+		}
+	}
+	return nil
+}
+
+// complete refuses a step that lacks what its verb needs.
+func complete(s *plan.Step, asked part) error {
+	switch s.Verb {
+	case plan.SetCondition:
+		if asked&conditions == 0 {
+			return errors.New("there is no condition")
+		}
+	case plan.SetState, plan.UpdateOwner:
+		if asked == 0 {
+			return errors.New("there is nothing to write")
+		}
+	case plan.AdoptPod, plan.ReleasePod, plan.KeepClaim:
+		if asked&owners == 0 {
+			return errors.New("there are no owners")
+		}
+	case plan.CreatePod:
+		if s.Create == nil || len(s.Create.Pod) == 0 {
+			return errors.New("there is no pod to create")
+		}
+	case plan.DeletePod, plan.DeleteClaim:
+		if s.Unit.UID == "" || slices.ContainsFunc(s.Claims, func(c plan.Unit) bool { return c.UID == "" }) {
+			return errors.New("what is deleted must have a UID")
+		}
+	}
+	return nil
+}
