@@ -102,27 +102,25 @@ func removable(c *plan.Change) error {
 
 // complete refuses a step that lacks what its verb needs.
 func complete(s *plan.Step, asked part) error {
-	switch s.Verb {
-	case plan.SetCondition:
-		if asked&conditions == 0 {
-			return errors.New("there is no condition")
-		}
-	case plan.SetState, plan.UpdateOwner:
-		if asked == 0 {
-			return errors.New("there is nothing to write")
-		}
-	case plan.AdoptPod, plan.ReleasePod, plan.KeepClaim:
-		if asked&owners == 0 {
-			return errors.New("there are no owners")
-		}
-	case plan.CreatePod:
-		if s.Create == nil || len(s.Create.Pod) == 0 {
-			return errors.New("there is no pod to create")
-		}
-	case plan.DeletePod, plan.DeleteClaim:
-		if s.Unit.UID == "" || slices.ContainsFunc(s.Claims, func(c plan.Unit) bool { return c.UID == "" }) {
-			return errors.New("what is deleted must have a UID")
+	for _, need := range []struct {
+		verbs   []plan.Verb
+		missing bool
+		what    string
+	}{
+		{[]plan.Verb{plan.SetCondition}, asked&conditions == 0, "there is no condition"},
+		{[]plan.Verb{plan.SetState, plan.UpdateOwner}, asked == 0, "there is nothing to write"},
+		{[]plan.Verb{plan.AdoptPod, plan.ReleasePod, plan.KeepClaim}, asked&owners == 0, "there are no owners"},
+		{[]plan.Verb{plan.CreatePod}, s.Create == nil || len(s.Create.Pod) == 0, "there is no pod to create"},
+		{[]plan.Verb{plan.DeletePod, plan.DeleteClaim}, anonymous(s), "what is deleted must have a UID"},
+	} {
+		if need.missing && slices.Contains(need.verbs, s.Verb) {
+			return errors.New(need.what)
 		}
 	}
 	return nil
+}
+
+// anonymous tells whether a unit or claim has no UID.
+func anonymous(s *plan.Step) bool {
+	return s.Unit.UID == "" || slices.ContainsFunc(s.Claims, func(c plan.Unit) bool { return c.UID == "" })
 }

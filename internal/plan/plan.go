@@ -51,8 +51,9 @@ const (
 	DeletePod Verb = "DeletePod"
 	// SetState says by one write where a Pod stands: conditions of its status, and labels. Its containers run as before.
 	SetState Verb = "SetState"
-	// AdoptPod makes the owner a Pod's controller; ReleasePod ends that.
-	AdoptPod   Verb = "AdoptPod"
+	// AdoptPod makes the owner a Pod's controller.
+	AdoptPod Verb = "AdoptPod"
+	// ReleasePod ends that.
 	ReleasePod Verb = "ReleasePod"
 	// KeepClaim has a claim be deleted with its Pod; DeleteClaim deletes it.
 	KeepClaim   Verb = "KeepClaim"
