@@ -1,8 +1,10 @@
 // Package inplace answers what the one patch of an in-place update writes to a Pod, and whether kubelet has
 // carried out the last one.
 //
-// It does not decide which Pods are updated. Start at Version.Change. The annotations it writes are
-// OpenKruise's wire format, documented at their names in api/apps/v1beta1.
+// It does not decide which Pods are updated. For SidecarSets start at Version.Change. For workloads, Between tells what
+// differs between two templates and whether a Pod can get it in place, TemplateVersion.Change begins that, and ProgressOf
+// and Continue bring it to an end. The annotations that are written are OpenKruise's wire format, documented at their
+// names in api/apps/v1beta1.
 package inplace
 
 import (
@@ -99,31 +101,12 @@ func modern(entries string) string {
 	return b.String() + entries[done:]
 }
 
-// stateOf writes this set's entry of the in-place update state. Besides imageID it says of a container, as an
-// addition to the wire format, what Settled needs:
-//
-//	containerID   which container ran
-//	image         what that was made from; empty when that cannot be known
-//	changing      whether an earlier change was still under way
+// stateOf writes this set's entry of the in-place update state.
 func (v Version) stateOf(p Pod, newVersion bool) string {
 	entry := object(p.StateJSON, v.name)
 	last := object(entry, "lastContainerStatuses")
 	for i, image := range p.Images {
-		status := object(last, image.Container)
-		runs, changing := p.Runs[i], "true"
-		if p.Settled[i] {
-			changing = "false"
-		}
-		if before := GetText(status, "containerID"); before == "" || before != runs.ContainerID {
-			madeFrom := runs.MadeFrom
-			if madeFrom == "" && (p.Settled[i] || runs.ContainerID == "") {
-				madeFrom = image.From
-			}
-			status = Set(status, "image", quote(madeFrom))
-		}
-		status = Set(status, "imageID", quote(runs.ImageID))
-		status = Set(status, "containerID", quote(runs.ContainerID))
-		last = Set(last, image.Container, Set(status, "changing", changing))
+		last = Set(last, image.Container, recorded(object(last, image.Container), image, p.Runs[i], p.Settled[i]))
 	}
 	if newVersion {
 		entry = Set(entry, "revision", v.hash)
@@ -131,6 +114,29 @@ func (v Version) stateOf(p Pod, newVersion bool) string {
 	entry = Set(entry, "updateTimestamp", v.now)
 	entry = Set(entry, "lastContainerStatuses", last)
 	return Set(p.StateJSON, v.name, entry)
+}
+
+// recorded writes what kubelet reports of a container whose image is about to change. Besides imageID it says, as an
+// addition to the wire format, what SettledEntry needs:
+//
+//	containerID   which container ran
+//	image         what that was made from; empty when that cannot be known
+//	changing      whether an earlier change was still under way
+func recorded(status string, image plan.ImageChange, runs Report, settled bool) string {
+	changing := "true"
+	if settled {
+		changing = "false"
+	}
+	if before := GetText(status, "containerID"); before == "" || before != runs.ContainerID {
+		madeFrom := runs.MadeFrom
+		if madeFrom == "" && (settled || runs.ContainerID == "") {
+			madeFrom = image.From
+		}
+		status = Set(status, "image", quote(madeFrom))
+	}
+	status = Set(status, "imageID", quote(runs.ImageID))
+	status = Set(status, "containerID", quote(runs.ContainerID))
+	return Set(status, "changing", changing)
 }
 
 // object returns the member that is an object, or an empty one.
@@ -162,8 +168,16 @@ const patience = 10
 // container that takes longer to stop serves meanwhile; a rollout that waited for it would stand for as long.
 const longestStop = 30
 
-// Settled tells whether kubelet runs a container with the image that its spec names, and from when on that is sure
-// (in seconds since 1970; 0: it is). stateJSON is the Pod's state annotation; it passed CheckObject or is empty.
+// Settled is SettledEntry for a container of a SidecarSet: stateJSON is the Pod's state annotation, which has an entry
+// for every set. It passed CheckObject or is empty.
+func Settled(specImage string, r Report, stateJSON, set, container string) (settled bool, from int64) {
+	entry, _ := Get(stateJSON, set)
+	return SettledEntry(specImage, r, entry, container)
+}
+
+// SettledEntry tells whether kubelet runs a container with the image that its spec names, and from when on that is
+// sure (in seconds since 1970; 0: it is). entry is the record of the last update (InPlaceUpdateState), empty if there
+// is none.
 //
 // What has to be told apart from the container that is wanted is any other that kubelet may have started: from the
 // image before the last change, when the container crashed in between, or from a version in between. Such a one is
@@ -173,7 +187,7 @@ const longestStop = 30
 //
 //	nothing runs, or kubelet has not looked at the newest spec     no
 //	its start was watched (see Origins.Watch)                      when it was made from the image of the spec
-//	Version.Change recorded no change of the container             yes
+//	no change of the container was recorded                        yes
 //	the container that ran before the change still runs            when it was made from the image of the spec;
 //	                                                               in doubt when it is not known what it was made from
 //	spec.image has a digest and imageID another                    no
@@ -185,14 +199,13 @@ const longestStop = 30
 // In doubt, only time tells: a container that kubelet does not want is gone when its grace period is over, counted from
 // the last thing that kubelet is known to have done before: starting a container of the Pod. There is seldom doubt, because starts are watched; what is left is what happened while no manager ran or the watch was
 // interrupted, and kubelets that do not say which generation they look at (before Kubernetes 1.34).
-func Settled(specImage string, r Report, stateJSON, set, container string) (settled bool, from int64) {
+func SettledEntry(specImage string, r Report, entry, container string) (settled bool, from int64) {
 	if r.ImageID == "" || r.Behind {
 		return false, 0
 	}
 	if r.MadeFrom != "" {
 		return r.MadeFrom == specImage, 0
 	}
-	entry, _ := Get(stateJSON, set)
 	statuses, _ := Get(entry, "lastContainerStatuses")
 	last, changed := Get(statuses, container)
 	if !changed {
@@ -212,7 +225,7 @@ func Settled(specImage string, r Report, stateJSON, set, container string) (sett
 	return true, max(r.Started, told.Unix()) + min(r.Grace, longestStop) + patience
 }
 
-// carriedOut is Settled for a container whose last change was recorded.
+// carriedOut is SettledEntry for a container whose last change was recorded.
 func carriedOut(specImage string, r Report, last string) (settled, sure bool) {
 	before, known := Get(last, "containerID")
 	image := GetText(last, "image")

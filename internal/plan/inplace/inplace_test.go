@@ -257,6 +257,15 @@ func FuzzSet(f *testing.F) {
 		if diff := cmp.Diff(normal(t, want), normal(t, again)); diff != "" {
 			t.Fatalf("Set(%q, %q) = %q: %s", object, key, got, diff)
 		}
+		removed := Remove(object, key)
+		delete(want, key)
+		again = map[string]json.RawMessage{}
+		if err := json.Unmarshal([]byte(removed), &again); err != nil {
+			t.Fatalf("Remove(%q, %q) = %q: %v", object, key, removed, err)
+		}
+		if diff := cmp.Diff(normal(t, want), normal(t, again)); diff != "" {
+			t.Fatalf("Remove(%q, %q) = %q: %s", object, key, removed, diff)
+		}
 		if err := CheckObject(version().Change(pod(object, object)).Annotations[1].To); err != nil {
 			t.Fatal(err)
 		}

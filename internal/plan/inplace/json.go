@@ -46,6 +46,27 @@ func Set(object, key, value string) string {
 	return object[:end] + comma + quote(key) + ":" + value + object[end:]
 }
 
+// Remove returns the object without a member.
+func Remove(object, key string) string {
+	before := -1 // the end of the member before, or of the opening brace
+	for m, more := next(object, 0); more; m, more = next(object, m.to) {
+		if k, _ := Text(m.key); k != key {
+			before = m.to
+			continue
+		}
+		if before >= 0 { // with the comma before it
+			return Remove(object[:before]+object[m.to:], key)
+		}
+		start := skipSpace(object, 0) + 1
+		end := skipSpace(object, m.to)
+		if end < len(object) && object[end] == ',' {
+			end++
+		}
+		return Remove(object[:start]+object[end:], key)
+	}
+	return object
+}
+
 // Text returns what a JSON string says. It returns false for any other value.
 func Text(value string) (string, bool) {
 	if len(value) < 2 || value[0] != '"' {

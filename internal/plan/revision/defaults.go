@@ -39,7 +39,7 @@ func Default(c *v1beta1.SidecarContainer) {
 }
 
 func defaultContainer(c *corev1.Container) {
-	orElse(&c.ImagePullPolicy, pullPolicy(c.Image))
+	orElse(&c.ImagePullPolicy, PullPolicy(c.Image))
 	orElse(&c.TerminationMessagePath, corev1.TerminationMessagePathDefault)
 	orElse(&c.TerminationMessagePolicy, corev1.TerminationMessageReadFile)
 	for i := range c.Ports {
@@ -54,9 +54,9 @@ func defaultContainer(c *corev1.Container) {
 	}
 }
 
-// pullPolicy is the default for an image: Always for the tag latest, which is also meant when there is
+// PullPolicy is the default for an image: Always for the tag latest, which is also meant when there is
 // neither a tag nor a digest.
-func pullPolicy(image string) corev1.PullPolicy {
+func PullPolicy(image string) corev1.PullPolicy {
 	name, _, digested := strings.Cut(image, "@")
 	_, tag, tagged := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
 	if tag == "latest" || !tagged && !digested {

@@ -29,7 +29,7 @@ func Of(spec *v1beta1.SidecarSetSpec) (Hashes, error) {
 		return Hashes{}, err
 	}
 	for i := range running {
-		if c := &running[i]; c.ImagePullPolicy == pullPolicy(c.Image) {
+		if c := &running[i]; c.ImagePullPolicy == PullPolicy(c.Image) {
 			c.ImagePullPolicy = ""
 		}
 		running[i].Image = ""

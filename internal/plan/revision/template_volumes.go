@@ -15,7 +15,7 @@ func defaultVolume(v *corev1.VolumeSource) {
 	case v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil:
 		*v.EmptyDir.SizeLimit = normalQuantity(*v.EmptyDir.SizeLimit)
 	case v.Image != nil:
-		orElse(&v.Image.PullPolicy, pullPolicy(v.Image.Reference))
+		orElse(&v.Image.PullPolicy, PullPolicy(v.Image.Reference))
 	case v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil:
 		claim := &v.Ephemeral.VolumeClaimTemplate.Spec
 		orPoint(&claim.VolumeMode, corev1.PersistentVolumeFilesystem)

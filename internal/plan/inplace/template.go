@@ -1,0 +1,270 @@
+package inplace
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+)
+
+// RevisionLabel is the label by which a workload's Pod names its revision.
+const RevisionLabel = "controller-revision-hash"
+
+// TemplateVersion is the revision of a workload's template that Pods are updated to.
+type TemplateVersion struct {
+	// Revision is its name.
+	Revision string
+	// ShortLabel has Pods name it by its short hash only.
+	ShortLabel bool
+	// Grace is for how many seconds a Pod gets no traffic before its containers are changed; 0 for none.
+	Grace int32
+	Now   time.Time
+}
+
+// TemplatePod is what an update needs of one Pod of a workload.
+type TemplatePod struct {
+	// Containers are those of spec.containers in order, injected ones too.
+	Containers []TemplateContainer
+	Labels     map[string]string
+	Finalizers []string
+	// Annotation returns an annotation, and whether there is one.
+	Annotation func(key string) (value string, ok bool)
+}
+
+// TemplateContainer is one container of a Pod.
+type TemplateContainer struct {
+	Name, Image string
+	// Runs is what kubelet reports of it, and Ready whether that it is ready.
+	Runs  Report
+	Ready bool
+	// Priority is the value of KRUISE_CONTAINER_PRIORITY, empty if there is none. What is not a whole number is none.
+	Priority string
+}
+
+// Refuses tells why a Pod cannot be changed in place although the templates would allow it; empty if it can be. Its
+// annotations may be unreadable, since anybody can write to them.
+func (p TemplatePod) Refuses(d Difference) string {
+	if d.Recreate != "" {
+		return d.Recreate
+	}
+	if _, err := p.pending(); err != nil {
+		return err.Error()
+	}
+	for _, image := range d.Images {
+		if p.container(image.Name) < 0 {
+			return fmt.Sprintf("the pod has no container %s", image.Name)
+		}
+	}
+	if len(d.Resources) > 0 {
+		return "changing the resources of a running container is not supported yet"
+	}
+	return ""
+}
+
+// Restarts tells whether a change restarts containers. Then the Pod is to get no traffic before.
+func (p TemplatePod) Restarts(d Difference) bool {
+	earlier, err := p.pending()
+	return err == nil && len(p.todo(d.after(earlier)).Images) > 0
+}
+
+// Change returns the content of the patch that begins an update, for a Pod that does not refuse it: labels and
+// annotations that say which revision the Pod has; and if there is no grace period, or no container restarts, also
+// what differs, of the containers those of the first batch. What an earlier update has not done yet is done, too.
+//
+// With a grace period the patch changes no container, so it can be written together with the conditions that drain
+// the Pod; Continue returns the rest when the time is over.
+func (v TemplateVersion) Change(p TemplatePod, d Difference) plan.Change {
+	earlier, err := p.pending()
+	if err != nil { // Refuses says so
+		earlier = Difference{}
+	}
+	work := p.todo(d.after(earlier))
+	c := plan.Change{Labels: slices.Concat(
+		p.label(RevisionLabel, revision.Label(v.Revision, v.ShortLabel)),
+		p.label(v1beta1.PodTemplateHashLabel, revision.Short(v.Revision)),
+	)}
+	state := p.state()
+	entry := v.begin(state.object(), len(work.Images) > 0)
+	grace := p.grace()
+	if v.Grace > 0 && len(work.Images) > 0 {
+		c.Annotations = slices.Concat(state.write(entry), grace.write(graceJSON(v, work)))
+		return c
+	}
+	entry = p.apply(work, entry, v.Now, &c)
+	c.Annotations = slices.Concat(c.Annotations, state.write(entry), grace.remove())
+	return c
+}
+
+// begin writes which update a state is about, and forgets what earlier ones left. What they recorded of containers is
+// still needed, to tell when those are settled.
+func (v TemplateVersion) begin(entry string, restarts bool) string {
+	for _, flag := range []string{"updateEnvFromMetadata", "updateResources", "updateImages", "nextContainerImages", "nextContainerRefMetadata", "nextContainerResources", "containerBatchesRecord"} {
+		entry = Remove(entry, flag)
+	}
+	now := v.Now
+	if v.Grace > 0 {
+		now = now.Add(time.Second - 1) // a timestamp has no fractions, and a grace period is no shorter than asked for
+	}
+	entry = Set(entry, "revision", quote(v.Revision))
+	entry = Set(entry, "updateTimestamp", timestamp(now))
+	entry = Set(entry, "lastContainerStatuses", object(entry, "lastContainerStatuses"))
+	if restarts {
+		entry = Set(entry, "updateImages", "true")
+	}
+	return entry
+}
+
+func timestamp(t time.Time) string { return quote(t.UTC().Format(time.RFC3339)) }
+
+// apply writes the first batch of what is to do, and returns the state that says so, and what comes next. entry is the
+// state without what it says of batches.
+func (p TemplatePod) apply(work Difference, entry string, now time.Time, c *plan.Change) string {
+	before := p.state()
+	busy := p.busy(before, work.Images, now)
+	batch, later := p.split(work, busy)
+	last := object(entry, "lastContainerStatuses")
+	var names []string
+	for _, image := range batch.Images {
+		i := p.container(image.Name)
+		own := &p.Containers[i]
+		change := plan.ImageChange{Container: own.Name, Index: i, From: own.Image, To: image.To}
+		last = Set(last, own.Name, recorded(object(last, own.Name), change, own.Runs, own.settled(before.object(), now)))
+		c.Images = append(c.Images, change)
+		names = append(names, own.Name)
+	}
+	batch.Metadata.write(p, c)
+	entry = Set(entry, "lastContainerStatuses", last)
+	return later.write(entry, names, busy, now)
+}
+
+// busy are the containers of the batch before that a next batch has to wait for, because they do not change again.
+func (p TemplatePod) busy(state note, again []ContainerImage, now time.Time) (names []string) {
+	rest, err := state.outstanding()
+	if err != nil {
+		return nil
+	}
+	for _, name := range rest.PreCheck.Ready {
+		i := p.container(name)
+		changes := slices.ContainsFunc(again, func(image ContainerImage) bool { return image.Name == name })
+		if i >= 0 && !changes && !(p.Containers[i].Ready && p.Containers[i].settled(state.object(), now)) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// settled tells whether it surely runs the image that its spec names.
+func (c *TemplateContainer) settled(state string, now time.Time) bool {
+	settled, sure := SettledEntry(c.Image, c.Runs, state, c.Name)
+	return settled && sure <= now.Unix()
+}
+
+// todo leaves out the images that the Pod has, or has no container for, and puts the rest in the order of its containers.
+func (p TemplatePod) todo(d Difference) Difference {
+	var images []ContainerImage
+	for i := range p.Containers {
+		for _, image := range d.Images {
+			if image.Name == p.Containers[i].Name && image.To != p.Containers[i].Image {
+				images = append(images, image)
+			}
+		}
+	}
+	d.Images = images
+	return d
+}
+
+// container returns the place of a container, -1 if there is none.
+func (p TemplatePod) container(name string) int {
+	return slices.IndexFunc(p.Containers, func(c TemplateContainer) bool { return c.Name == name })
+}
+
+// label sets a label, unless the Pod has it.
+func (p TemplatePod) label(key, value string) []plan.LabelChange {
+	was, there := p.Labels[key]
+	if there && was == value {
+		return nil
+	}
+	return []plan.LabelChange{{Key: key, From: was, Absent: !there, To: value}}
+}
+
+// note is one of the two annotations that say how far an update is.
+type note struct {
+	key, legacy string
+	// text is what the note says, under either name: "{}" if nothing.
+	text string
+	// at is the annotation of its present name, old the one of its former name.
+	at, old       string
+	there, former bool
+}
+
+func (p TemplatePod) state() note {
+	return p.note(v1beta1.InPlaceUpdateStateAnnotation, v1beta1.LegacyInPlaceUpdateStateAnnotation)
+}
+
+func (p TemplatePod) grace() note {
+	return p.note(v1beta1.InPlaceUpdateGraceAnnotation, v1beta1.LegacyInPlaceUpdateGraceAnnotation)
+}
+
+func (p TemplatePod) note(key, legacy string) note {
+	n := note{key: key, legacy: legacy, text: "{}"}
+	n.at, n.there = p.Annotation(key)
+	n.old, n.former = p.Annotation(legacy)
+	switch {
+	case n.there:
+		n.text = n.at
+	case n.former:
+		n.text = n.old
+	}
+	return n
+}
+
+// read reads a note into a struct.
+func (n note) read(into any) error {
+	err := CheckObject(n.text)
+	if err == nil {
+		err = json.Unmarshal([]byte(n.text), into)
+	}
+	if err != nil {
+		return fmt.Errorf("annotation %s cannot be read: %w", n.key, err)
+	}
+	return nil
+}
+
+// resources is the error of a note that asks for what is not built.
+func (n note) resources() error {
+	return fmt.Errorf("annotation %s asks to change the resources of a running container, which is not supported yet", n.key)
+}
+
+// object is what a note says, nothing if it cannot be read.
+func (n note) object() string {
+	if CheckObject(n.text) != nil {
+		return "{}"
+	}
+	return n.text
+}
+
+// write sets a note, under its present name only.
+func (n note) write(text string) []plan.AnnotationChange {
+	changes := []plan.AnnotationChange{{Key: n.key, From: n.at, Absent: !n.there, To: text}}
+	if n.there && n.at == text {
+		changes = nil
+	}
+	if n.former {
+		changes = append(changes, plan.AnnotationChange{Key: n.legacy, From: n.old, Remove: true})
+	}
+	return changes
+}
+
+func (n note) remove() (changes []plan.AnnotationChange) {
+	if n.there {
+		changes = append(changes, plan.AnnotationChange{Key: n.key, From: n.at, Remove: true})
+	}
+	if n.former {
+		changes = append(changes, plan.AnnotationChange{Key: n.legacy, From: n.old, Remove: true})
+	}
+	return changes
+}
