@@ -82,13 +82,24 @@ func isOurs(key string) bool {
 // write notes what metadata changes in a Pod, sorted.
 func (m Metadata) write(p TemplatePod, c *plan.Change) {
 	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
-		c.Labels = append(c.Labels, p.label(key, m.Labels[key])...)
+		if !isOurs(key) {
+			c.Labels = append(c.Labels, p.label(key, m.Labels[key])...)
+		}
 	}
 	for _, key := range m.DropLabels {
 		if was, there := p.Labels[key]; there && !isOurs(key) {
 			c.Labels = append(c.Labels, plan.LabelChange{Key: key, From: was, Remove: true})
 		}
 	}
+	m.annotate(p, c)
+	finalizers := slices.DeleteFunc(slices.Clone(p.Finalizers), func(f string) bool { return slices.Contains(m.DropFinalizers, f) })
+	finalizers = append(finalizers, without(m.Finalizers, finalizers)...)
+	if !slices.Equal(finalizers, p.Finalizers) {
+		c.Finalizers = &plan.FinalizerChange{From: p.Finalizers, To: finalizers}
+	}
+}
+
+func (m Metadata) annotate(p TemplatePod, c *plan.Change) {
 	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
 		if was, there := p.Annotation(key); (!there || was != m.Annotations[key]) && !isOurs(key) {
 			c.Annotations = append(c.Annotations, plan.AnnotationChange{Key: key, From: was, Absent: !there, To: m.Annotations[key]})
@@ -98,10 +109,5 @@ func (m Metadata) write(p TemplatePod, c *plan.Change) {
 		if was, there := p.Annotation(key); there && !isOurs(key) {
 			c.Annotations = append(c.Annotations, plan.AnnotationChange{Key: key, From: was, Remove: true})
 		}
-	}
-	finalizers := slices.DeleteFunc(slices.Clone(p.Finalizers), func(f string) bool { return slices.Contains(m.DropFinalizers, f) })
-	finalizers = append(finalizers, without(m.Finalizers, finalizers)...)
-	if !slices.Equal(finalizers, p.Finalizers) {
-		c.Finalizers = &plan.FinalizerChange{From: p.Finalizers, To: finalizers}
 	}
 }

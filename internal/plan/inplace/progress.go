@@ -15,19 +15,19 @@ import (
 type Stage string
 
 const (
-	// Complete: there is nothing left to do. A Pod that was never updated is complete.
+	// Complete is when there is nothing left to do. A Pod that was never updated is complete.
 	Complete Stage = "Complete"
-	// Draining: the Pod gets no traffic, and its containers change when the grace period is over. Continue does it.
+	// Draining is while the Pod gets no traffic, and its containers change when the grace period is over. Continue does it.
 	Draining Stage = "Draining"
-	// Changing: kubelet has not started all containers with their new images yet.
+	// Changing is while kubelet has not started all containers with their new images yet.
 	Changing Stage = "Changing"
-	// Starting: the next containers change as soon as those of this batch are ready.
+	// Starting is when the next containers change as soon as those of this batch are ready.
 	Starting Stage = "Starting"
-	// NextBatch: the next containers may change. Continue does it.
+	// NextBatch is when the next containers may change. Continue does it.
 	NextBatch Stage = "NextBatch"
-	// Superseded: there is a grace period of another revision, which Continue ends without a change.
+	// Superseded is a grace period of another revision, which Continue ends without a change.
 	Superseded Stage = "Superseded"
-	// Unreadable: an annotation keeps it from being known. Somebody has to look at it.
+	// Unreadable is when an annotation keeps it from being known. Somebody has to look at it.
 	Unreadable Stage = "Unreadable"
 )
 

@@ -10,16 +10,8 @@ import (
 // serviceOf returns the quality of service class that Kubernetes gives to Pods of a spec: by the resources of the Pod
 // as a whole where they are set, else by those of all containers. Only cpu and memory count, and only above 0.
 func serviceOf(spec *corev1.PodSpec) corev1.PodQOSClass {
-	all := []corev1.ResourceRequirements{}
-	if spec.Resources != nil {
-		all = append(all, *spec.Resources)
-	} else {
-		for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
-			all = append(all, c.Resources)
-		}
-	}
 	anything, guaranteed := false, true
-	for _, r := range all {
+	for _, r := range counted(spec) {
 		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 			limit, request := r.Limits[name], r.Requests[name]
 			if _, said := r.Requests[name]; !said {
@@ -36,6 +28,17 @@ func serviceOf(spec *corev1.PodSpec) corev1.PodQOSClass {
 		return corev1.PodQOSGuaranteed
 	}
 	return corev1.PodQOSBurstable
+}
+
+// counted are the resources that the class is made of.
+func counted(spec *corev1.PodSpec) (all []corev1.ResourceRequirements) {
+	if spec.Resources != nil {
+		return []corev1.ResourceRequirements{*spec.Resources}
+	}
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		all = append(all, c.Resources)
+	}
+	return all
 }
 
 func positive(q resource.Quantity) bool { return q.Sign() > 0 }

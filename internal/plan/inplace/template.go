@@ -150,11 +150,16 @@ func (p TemplatePod) busy(state note, again []ContainerImage, now time.Time) (na
 	for _, name := range rest.PreCheck.Ready {
 		i := p.container(name)
 		changes := slices.ContainsFunc(again, func(image ContainerImage) bool { return image.Name == name })
-		if i >= 0 && !changes && !(p.Containers[i].Ready && p.Containers[i].settled(state.object(), now)) {
+		if i >= 0 && !changes && !p.Containers[i].serves(state.object(), now) {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// serves tells whether it is ready, and surely what its spec names.
+func (c *TemplateContainer) serves(state string, now time.Time) bool {
+	return c.Ready && c.settled(state, now)
 }
 
 // settled tells whether it surely runs the image that its spec names.

@@ -2,10 +2,7 @@ package inplace
 
 import (
 	"encoding/json"
-	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -18,113 +15,6 @@ const (
 	stateKey = "apps.kruise.io/inplace-update-state"
 	graceKey = "apps.kruise.io/inplace-update-grace"
 )
-
-// fake is a Pod that takes patches as the API server does, and a kubelet that carries them out.
-type fake struct {
-	TemplatePod
-	t           testing.TB
-	annotations map[string]string
-	now         time.Time
-	started     int
-}
-
-// newFake has containers "name image priority", which run and are ready.
-func newFake(t testing.TB, annotations map[string]string, containers ...string) *fake {
-	t.Helper()
-	f := &fake{t: t, annotations: maps.Clone(annotations), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	if f.annotations == nil {
-		f.annotations = map[string]string{}
-	}
-	f.Labels = map[string]string{RevisionLabel: "web-1", "pod-template-hash": "1", "app": "web"}
-	f.Finalizers = []string{"x/y"}
-	f.Annotation = func(key string) (string, bool) { value, ok := f.annotations[key]; return value, ok }
-	for _, text := range containers {
-		fields := append(strings.Fields(text), "")
-		f.Containers = append(f.Containers, TemplateContainer{Name: fields[0], Image: fields[1], Priority: fields[2]})
-		f.run(fields[0])
-		f.ready(fields[0])
-	}
-	return f
-}
-
-func (f *fake) version(grace int32) TemplateVersion {
-	return TemplateVersion{Revision: "web-2", Grace: grace, Now: f.now}
-}
-
-// run is kubelet starting a container from the image of its spec.
-func (f *fake) run(name string) {
-	f.started++
-	c := &f.Containers[f.container(name)]
-	c.Runs, c.Ready = Report{Image: c.Image, ImageID: "sha256:" + c.Image, ContainerID: fmt.Sprintf("containerd://%d", f.started), Started: f.now.Unix()}, false
-}
-
-func (f *fake) ready(name string) { f.Containers[f.container(name)].Ready = true }
-
-// patch applies a change as the API server does: nothing of it may be outdated.
-func (f *fake) patch(c plan.Change) {
-	f.t.Helper()
-	for _, image := range c.Images {
-		own := &f.Containers[image.Index]
-		if own.Name != image.Container || own.Image != image.From || image.From == image.To || image.Init {
-			f.t.Fatalf("image change %+v of %+v", image, own)
-		}
-		own.Image = image.To
-	}
-	seen := map[string]bool{}
-	for _, l := range c.Labels {
-		apply(f.t, f.Labels, "label "+l.Key, l.Key, l.From, l.To, l.Absent, l.Remove, seen)
-	}
-	for _, a := range c.Annotations {
-		apply(f.t, f.annotations, "annotation "+a.Key, a.Key, a.From, a.To, a.Absent, a.Remove, seen)
-	}
-	if change := c.Finalizers; change != nil {
-		if !slices.Equal(change.From, f.Finalizers) || slices.Equal(change.From, change.To) {
-			f.t.Fatalf("finalizers %v become %v of %v", f.Finalizers, change.To, change.From)
-		}
-		f.Finalizers = change.To
-	}
-}
-
-func apply(t testing.TB, values map[string]string, what, key, from, to string, absent, remove bool, seen map[string]bool) {
-	t.Helper()
-	was, there := values[key]
-	if there == absent || was != from || seen[what] || there && !remove && was == to || remove && to != "" {
-		t.Fatalf("%s is %q, there %t: change from %q to %q, absent %t, remove %t", what, was, there, from, to, absent, remove)
-	}
-	seen[what] = true
-	if remove {
-		delete(values, key)
-	} else {
-		values[key] = to
-	}
-}
-
-func (f *fake) stage() Stage { return ProgressOf(f.TemplatePod).Stage }
-
-func (f *fake) proceed() plan.Change {
-	f.t.Helper()
-	c, ok := Continue(f.TemplatePod, f.now)
-	if !ok {
-		f.t.Fatalf("nothing to continue at %+v", ProgressOf(f.TemplatePod))
-	}
-	f.patch(c)
-	return c
-}
-
-func (f *fake) images() string {
-	var images []string
-	for _, c := range f.Containers {
-		images = append(images, c.Image)
-	}
-	return strings.Join(images, " ")
-}
-
-func (f *fake) expect(stage Stage, images string) {
-	f.t.Helper()
-	if got := f.stage(); got != stage || f.images() != images {
-		f.t.Fatalf("%s with %s, want %s with %s\n%v", got, f.images(), stage, images, f.annotations)
-	}
-}
 
 func webTo2() Difference { return Difference{Images: []ContainerImage{{Name: "web", To: "web:2"}}} }
 
@@ -247,88 +137,6 @@ func TestGrace_supersededAndMerged(t *testing.T) {
 	f.expect(Superseded, "web:1")
 	f.proceed()
 	f.expect(Complete, "web:1")
-}
-
-func TestBatches_oneAfterTheOther(t *testing.T) {
-	f := newFake(t, nil, "injected i:1 100", "low low:1 -5", "web web:1 10", "plain plain:1", "odd odd:1 high", "mid mid:1 3")
-	d := Difference{Metadata: Metadata{Labels: map[string]string{"tier": "red"}, DropLabels: []string{"app"}}}
-	for _, name := range []string{"low", "web", "plain", "odd", "mid"} {
-		d.Images = append(d.Images, ContainerImage{Name: name, To: name + ":2"})
-	}
-	d.Images[0].Refs = []Ref{{Key: "tier"}}
-	f.patch(f.version(0).Change(f.TemplatePod, d))
-	f.expect(Changing, "i:1 low:1 web:2 plain:2 odd:2 mid:1")
-	if f.Labels["app"] != "" || f.Labels["tier"] != "" {
-		t.Errorf("labels %v: a label changes with the container that refers to it", f.Labels)
-	}
-	for _, name := range []string{"web", "plain", "odd"} {
-		f.run(name)
-	}
-	f.ready("web")
-	if p := ProgressOf(f.TemplatePod); p.Stage != Starting || p.Why != "waits until plain, odd is ready before the containers of the next priority change" {
-		t.Errorf("%+v", p)
-	}
-	if _, ok := Continue(f.TemplatePod, f.now); ok {
-		t.Error("the next batch does not wait for the one before")
-	}
-	f.ready("plain")
-	f.ready("odd")
-	f.expect(NextBatch, "i:1 low:1 web:2 plain:2 odd:2 mid:1")
-	f.now = f.now.Add(time.Minute)
-	f.proceed()
-	f.expect(Changing, "i:1 low:1 web:2 plain:2 odd:2 mid:2")
-	f.run("mid")
-	f.ready("mid")
-	c := f.proceed()
-	f.expect(Changing, "i:1 low:2 web:2 plain:2 odd:2 mid:2")
-	if f.Labels["tier"] != "red" || len(c.Annotations) != 1 {
-		t.Errorf("the last batch: labels %v, change %+v", f.Labels, c)
-	}
-	f.run("low")
-	f.expect(Complete, "i:1 low:2 web:2 plain:2 odd:2 mid:2")
-	for _, gone := range []string{"next", "preCheck"} {
-		if strings.Contains(f.annotations[stateKey], gone) {
-			t.Errorf("the state still says %s: %s", gone, f.annotations[stateKey])
-		}
-	}
-	if record, _ := Get(f.annotations[stateKey], "containerBatchesRecord"); record != `[{"timestamp":"2026-01-02T03:04:05Z","containers":["web","plain","odd"]},{"timestamp":"2026-01-02T03:05:05Z","containers":["mid"]},{"timestamp":"2026-01-02T03:05:05Z","containers":["low"]}]` {
-		t.Errorf("record %s", record)
-	}
-}
-
-// Containers that refer to the same label change together, and so do those that refer to another one with one of them.
-func TestBatches_sharedMetadataIsOneBatch(t *testing.T) {
-	f := newFake(t, nil, "a a:1 3", "b b:1 2", "c c:1 1", "d d:1 0")
-	note, tier := Ref{Annotation: true, Key: "note"}, Ref{Key: "tier"}
-	f.patch(f.version(0).Change(f.TemplatePod, Difference{
-		Images:   []ContainerImage{{Name: "a", To: "a:2", Refs: []Ref{tier}}, {Name: "b", To: "b:2"}, {Name: "c", To: "c:2", Refs: []Ref{note}}, {Name: "d", To: "d:2", Refs: []Ref{tier, note}}},
-		Metadata: Metadata{Labels: map[string]string{"tier": "red"}, Annotations: map[string]string{"note": "n"}},
-	}))
-	f.expect(Changing, "a:2 b:1 c:2 d:2")
-	if f.Labels["tier"] != "red" || f.annotations["note"] != "n" {
-		t.Errorf("labels %v, annotations %v", f.Labels, f.annotations)
-	}
-}
-
-// A new version does not overtake the order of the one before: low waits for web, which starts still.
-func TestBatches_aNewVersionWaitsForTheBatchBefore(t *testing.T) {
-	for _, grace := range []int32{0, 5} {
-		f := newFake(t, nil, "web web:1 10", "low low:1 0")
-		f.patch(f.version(0).Change(f.TemplatePod, Difference{Images: []ContainerImage{{Name: "web", To: "web:2"}, {Name: "low", To: "low:2"}}}))
-		third := TemplateVersion{Revision: "web-3", Now: f.now, Grace: grace}
-		f.patch(third.Change(f.TemplatePod, Difference{Images: []ContainerImage{{Name: "low", To: "low:3"}}}))
-		if grace > 0 {
-			f.expect(Draining, "web:2 low:1")
-			f.now = f.now.Add(time.Minute)
-			f.proceed()
-		}
-		f.expect(Changing, "web:2 low:1")
-		f.run("web")
-		f.expect(Starting, "web:2 low:1")
-		f.ready("web")
-		f.proceed()
-		f.expect(Changing, "web:2 low:3")
-	}
 }
 
 // What OpenKruise began is brought to an end.
