@@ -1,5 +1,5 @@
 // Command gen finishes the CustomResourceDefinitions that controller-gen made: it adds what markers cannot
-// say of the core types that ours embed (patches.yaml, which explains its own language), shortens the
+// say of the core types that ours embed (patches/<plural>.yaml; that of SidecarSet explains the language), shortens the
 // descriptions of core fields, so that the whole fits into one client-side apply, and names the
 // conversion webhook.
 //
@@ -7,15 +7,15 @@
 package main
 
 import (
-	_ "embed"
+	"embed"
 	"fmt"
 	"os"
 
 	"sigs.k8s.io/yaml"
 )
 
-//go:embed patches.yaml
-var patchesYAML []byte
+//go:embed patches
+var patchFiles embed.FS
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -25,19 +25,28 @@ func main() {
 }
 
 func run(files []string) error {
-	var patches []patch
-	if err := yaml.UnmarshalStrict(patchesYAML, &patches); err != nil {
-		return fmt.Errorf("read patches.yaml: %w", err)
-	}
 	for _, file := range files {
-		if err := finish(file, patches); err != nil {
+		if err := finish(file); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
 	return nil
 }
 
-func finish(file string, patches []patch) error {
+// patchesFor reads the patches of one kind, by its plural.
+func patchesFor(plural string) ([]patch, error) {
+	data, err := patchFiles.ReadFile("patches/" + plural + ".yaml")
+	if err != nil {
+		return nil, fmt.Errorf("read patches: %w", err)
+	}
+	var patches []patch
+	if err := yaml.UnmarshalStrict(data, &patches); err != nil {
+		return nil, fmt.Errorf("read patches/%s.yaml: %w", plural, err)
+	}
+	return patches, nil
+}
+
+func finish(file string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read: %w", err)
@@ -46,10 +55,17 @@ func finish(file string, patches []patch) error {
 	if err := yaml.Unmarshal(data, &crd); err != nil {
 		return fmt.Errorf("parse: %w", err)
 	}
+	patches, err := patchesFor(crd.object("spec").object("names")["plural"].(string))
+	if err != nil {
+		return err
+	}
 	for _, version := range crd.object("spec").list("versions") {
-		root := object(version.(map[string]any)).object("schema").object("openAPIV3Schema")
+		v := object(version.(map[string]any))
 		for _, p := range patches {
-			if err := p.apply(root); err != nil {
+			if p.Version != "" && p.Version != v["name"] {
+				continue
+			}
+			if err := p.apply(v.object("schema").object("openAPIV3Schema")); err != nil {
 				return err
 			}
 		}

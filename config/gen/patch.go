@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// patch is one entry of patches.yaml.
+// patch is one entry of patches/<plural>.yaml.
 type patch struct {
 	At         string           `json:"at"`
+	Version    string           `json:"version,omitempty"`
 	Schema     object           `json:"schema,omitempty"`
 	Rules      []map[string]any `json:"rules,omitempty"`
 	ExactlyOne *exactlyOne      `json:"exactlyOne,omitempty"`

@@ -46,6 +46,9 @@ type CloneSetList struct {
 }
 
 // CloneSetSpec is the desired state of a CloneSet. Only selector cannot be changed later.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.replicas) && self.replicas == 0) || !has(self.updateStrategy) || !has(self.updateStrategy.maxUnavailable) || !(type(self.updateStrategy.maxUnavailable) == int ? self.updateStrategy.maxUnavailable == 0 : self.updateStrategy.maxUnavailable.matches('^0+%$')) || (has(self.updateStrategy.maxSurge) && !(type(self.updateStrategy.maxSurge) == int ? self.updateStrategy.maxSurge == 0 : self.updateStrategy.maxSurge.matches('^0+%$')))",message="must not be 0 when maxSurge is 0",fieldPath=".updateStrategy.maxUnavailable"
+// +kubebuilder:validation:XValidation:rule="!has(self.progressDeadlineSeconds) || self.progressDeadlineSeconds > (has(self.minReadySeconds) ? self.minReadySeconds : 0)",message="must be more than minReadySeconds",fieldPath=".progressDeadlineSeconds"
 type CloneSetSpec struct {
 	// How many Pods are wanted. Default 1.
 	// +optional
@@ -143,6 +146,8 @@ const (
 )
 
 // CloneSetUpdateStrategy says how Pods get a new template, how many at a time, and which first.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'InPlaceOnly' || !has(self.maxSurge) || (type(self.maxSurge) == int ? self.maxSurge == 0 : self.maxSurge.matches('^0+%$'))",message="must be 0 with InPlaceOnly, which never creates a Pod for an update",fieldPath=".maxSurge"
 type CloneSetUpdateStrategy struct {
 	// ReCreate (default): the Pod is deleted and another created. InPlaceIfPossible: the Pod itself is changed where
 	// Kubernetes allows that. InPlaceOnly: it only ever is; a template that would need another Pod is refused.

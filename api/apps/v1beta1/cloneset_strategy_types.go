@@ -71,6 +71,8 @@ const (
 )
 
 // RollingUpdateCloneSet says how many Pods are updated at a time, and which first.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.podUpdatePolicy) || self.podUpdatePolicy != 'InPlaceOnly' || !has(self.maxSurge) || (type(self.maxSurge) == int ? self.maxSurge == 0 : self.maxSurge.matches('^0+%$'))",message="must be 0 with InPlaceOnly, which never creates a Pod for an update",fieldPath=".maxSurge"
 type RollingUpdateCloneSet struct {
 	// ReCreate (default), InPlaceIfPossible or InPlaceOnly.
 	// +optional

@@ -44,6 +44,9 @@ type CloneSetList struct {
 }
 
 // CloneSetSpec is the desired state of a CloneSet. Only selector cannot be changed later.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.replicas) && self.replicas == 0) || !has(self.updateStrategy) || !has(self.updateStrategy.rollingUpdate) || !has(self.updateStrategy.rollingUpdate.maxUnavailable) || !(type(self.updateStrategy.rollingUpdate.maxUnavailable) == int ? self.updateStrategy.rollingUpdate.maxUnavailable == 0 : self.updateStrategy.rollingUpdate.maxUnavailable.matches('^0+%$')) || (has(self.updateStrategy.rollingUpdate.maxSurge) && !(type(self.updateStrategy.rollingUpdate.maxSurge) == int ? self.updateStrategy.rollingUpdate.maxSurge == 0 : self.updateStrategy.rollingUpdate.maxSurge.matches('^0+%$')))",message="must not be 0 when maxSurge is 0",fieldPath=".updateStrategy.rollingUpdate.maxUnavailable"
+// +kubebuilder:validation:XValidation:rule="!has(self.progressDeadlineSeconds) || self.progressDeadlineSeconds > (has(self.minReadySeconds) ? self.minReadySeconds : 0)",message="must be more than minReadySeconds",fieldPath=".progressDeadlineSeconds"
 type CloneSetSpec struct {
 	// How many Pods are wanted. Default 1.
 	// +optional
