@@ -37,7 +37,9 @@ func TestWebhooks_areWhatTheCodeServes(t *testing.T) {
 	for _, w := range validating.Webhooks {
 		served(w.ClientConfig)
 	}
-	if diff := cmp.Diff([]string{webhook.MutateSidecarSetPath, webhook.ValidateSidecarSetPath}, paths); diff != "" {
+	if diff := cmp.Diff([]string{
+		webhook.MutateSidecarSetPath, webhook.DefaultCloneSetPath, webhook.ValidateSidecarSetPath, webhook.ValidateCloneSetPath,
+	}, paths); diff != "" {
 		t.Errorf("paths (-code +config):\n%s", diff)
 	}
 }

@@ -59,6 +59,12 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 	server.Register(webhook.PodPath, pods)
 	server.Register(webhook.MutateSidecarSetPath, webhook.StampSidecarSets())
 	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, revisions, whitelist, registration, admitted))
+	templates, err := templates(mgr)
+	if err != nil {
+		return nil, err
+	}
+	server.Register(webhook.DefaultCloneSetPath, defaultCloneSets(c, templates))
+	server.Register(webhook.ValidateCloneSetPath, webhook.ValidateCloneSets(templates, webhook.NamedPodsFrom(mgr.GetAPIReader())))
 	server.Register(webhook.ConvertPath, convert)
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add the webhook server: %w", err)
@@ -67,6 +73,23 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 		func() error { return registration.Ready(nil) },
 		func() error { return server.StartedChecker()(nil) },
 	), nil
+}
+
+// templates has the API server check Pod templates.
+func templates(mgr manager.Manager) (webhook.Templates, error) {
+	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("make a client for Pod templates: %w", err)
+	}
+	return webhook.TemplatesFrom(clients.CoreV1().RESTClient()), nil
+}
+
+// defaultCloneSets leaves templates alone where that is asked for; they are validated all the same.
+func defaultCloneSets(c Config, templates webhook.Templates) http.Handler {
+	if c.Features.Enabled(features.TemplateNoDefaults) {
+		return webhook.LeaveAlone()
+	}
+	return webhook.DefaultCloneSets(templates)
 }
 
 // podHandler answers Pods when it knows all SidecarSets and namespaces, not before: a Pod that is answered too early

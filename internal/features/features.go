@@ -25,6 +25,9 @@ const (
 	// SidecarSetPatchPodMetadataDefaultsAllowed lets SidecarSets give Pods any annotation where no rule of the
 	// whitelist is for them. Default false.
 	SidecarSetPatchPodMetadataDefaultsAllowed Gate = "SidecarSetPatchPodMetadataDefaultsAllowed"
+	// TemplateNoDefaults leaves Pod templates of workloads as they were written, without the defaults of Kubernetes.
+	// Default false.
+	TemplateNoDefaults Gate = "TemplateNoDefaults"
 )
 
 // Set says which gates are on.
@@ -34,7 +37,7 @@ type Set map[Gate]bool
 func Default() Set {
 	return Set{
 		PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
-		SidecarSetPatchPodMetadataDefaultsAllowed: false,
+		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false,
 	}
 }
 
@@ -44,7 +47,7 @@ func notBuilt() []string {
 		"KruiseDaemon", "DaemonWatchingPod", "CloneSetShortHash", "KruisePodReadinessGate", "PreDownloadImageForInPlaceUpdate",
 		"PreDownloadImageForDaemonSetUpdate", "CloneSetPartitionRollback", "ResourcesDeletionProtection",
 		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
-		"TemplateNoDefaults", "InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
+		"InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
 		"StatefulSetAutoDeletePVC", "StatefulSetStartOrdinal", "StatefulSetAutoResizePVCGate", "PodIndexLabel",
 		"SidecarTerminator", "PodProbeMarkerGate", "EnablePodProbeMarkerOnServerless",
 		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",

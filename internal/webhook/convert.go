@@ -24,8 +24,13 @@ func Convert() (http.Handler, error) {
 		}
 	}
 	converters := conversion.NewRegistry()
-	if err := converters.RegisterConverter(sidecarSetKind(), convertSidecarSet{}); err != nil {
-		return nil, fmt.Errorf("register conversion of SidecarSets: %w", err)
+	for _, err := range []error{
+		converters.RegisterConverter(sidecarSetKind(), convertSidecarSet{}),
+		converters.RegisterConverter(cloneSetKind(), convertCloneSet{}),
+	} {
+		if err != nil {
+			return nil, fmt.Errorf("register conversion: %w", err)
+		}
 	}
 	return conversion.NewWebhookHandler(versions, converters), nil
 }
@@ -49,25 +54,61 @@ func (convertSidecarSet) ConvertObject(_ context.Context, src, dst runtime.Objec
 	return fmt.Errorf("there is no conversion from %T to %T", src, dst)
 }
 
+type convertCloneSet struct{}
+
+// ConvertObject implements conversion.Converter.
+func (convertCloneSet) ConvertObject(_ context.Context, src, dst runtime.Object) error {
+	kind := dst.GetObjectKind().GroupVersionKind()
+	defer dst.GetObjectKind().SetGroupVersionKind(kind)
+	switch from := src.(type) {
+	case *v1alpha1.CloneSet:
+		if to, ok := dst.(*v1beta1.CloneSet); ok {
+			return from.ConvertTo(to)
+		}
+	case *v1beta1.CloneSet:
+		if to, ok := dst.(*v1alpha1.CloneSet); ok {
+			return to.ConvertFrom(from)
+		}
+	}
+	return fmt.Errorf("there is no conversion from %T to %T", src, dst)
+}
+
 // decodeSidecarSet reads a SidecarSet of any version as the hub.
 func decodeSidecarSet(raw []byte) (*v1beta1.SidecarSet, error) {
+	hub, spoke := &v1beta1.SidecarSet{}, &v1alpha1.SidecarSet{}
+	isSpoke, err := decode(raw, "SidecarSet", hub, spoke)
+	if err != nil || !isSpoke {
+		return hub, err
+	}
+	return hub, spoke.ConvertTo(hub)
+}
+
+// decodeCloneSet reads a CloneSet of any version as the hub.
+func decodeCloneSet(raw []byte) (*v1beta1.CloneSet, error) {
+	hub, spoke := &v1beta1.CloneSet{}, &v1alpha1.CloneSet{}
+	isSpoke, err := decode(raw, "CloneSet", hub, spoke)
+	if err != nil || !isSpoke {
+		return hub, err
+	}
+	return hub, spoke.ConvertTo(hub)
+}
+
+// decode reads an object into the one of its version, and tells which it was.
+func decode(raw []byte, kind string, hub, spoke any) (isSpoke bool, err error) {
 	var is metav1.TypeMeta
 	if err := json.Unmarshal(raw, &is); err != nil {
-		return nil, fmt.Errorf("read apiVersion: %w", err)
+		return false, fmt.Errorf("read apiVersion: %w", err)
 	}
-	hub := &v1beta1.SidecarSet{}
+	into := hub
 	switch is.APIVersion {
 	case v1beta1.GroupVersion().String():
-		if err := json.Unmarshal(raw, hub); err != nil {
-			return nil, fmt.Errorf("read SidecarSet: %w", err)
-		}
-		return hub, nil
 	case v1alpha1.GroupVersion().String():
-		spoke := &v1alpha1.SidecarSet{}
-		if err := json.Unmarshal(raw, spoke); err != nil {
-			return nil, fmt.Errorf("read SidecarSet: %w", err)
-		}
-		return hub, spoke.ConvertTo(hub)
+		into, isSpoke = spoke, true
+	default:
+		return false, fmt.Errorf("apiVersion %q of a %s is not known", is.APIVersion, kind)
 	}
-	return nil, fmt.Errorf("apiVersion %q of a SidecarSet is not known", is.APIVersion)
+	if err := json.Unmarshal(raw, into); err != nil {
+		return false, fmt.Errorf("read %s: %w", kind, err)
+	}
+	return isSpoke, nil
 }

@@ -23,12 +23,24 @@ func TestConvert_answersReviews(t *testing.T) {
 	tests := map[string]struct {
 		to, object, want, wantFailure string
 	}{
-		"to the hub":         {to: "apps.kruise.io/v1beta1", object: spoke, want: hub},
-		"from the hub":       {to: "apps.kruise.io/v1alpha1", object: hub, want: spoke},
-		"short form":         {to: "apps.kruise.io/v1beta1", object: strings.Replace(spoke, `{"type":"enabled"}`, `"enabled"`, 1), want: hub},
+		"to the hub":   {to: "apps.kruise.io/v1beta1", object: spoke, want: hub},
+		"from the hub": {to: "apps.kruise.io/v1alpha1", object: hub, want: spoke},
+		"short form":   {to: "apps.kruise.io/v1beta1", object: strings.Replace(spoke, `{"type":"enabled"}`, `"enabled"`, 1), want: hub},
+		"a CloneSet to the hub": {
+			to:     "apps.kruise.io/v1beta1",
+			object: `{"apiVersion":"apps.kruise.io/v1alpha1","kind":"CloneSet","metadata":{"name":"a"},"spec":{"selector":null,"template":{"newer":{"x":1}},"updateStrategy":{"type":"InPlaceOnly"}}}`,
+			want: `{"apiVersion":"apps.kruise.io/v1beta1","kind":"CloneSet","metadata":{"name":"a"},"spec":{"selector":null,"template":{"newer":{"x":1}},` +
+				`"scaleStrategy":{"enablePVCReuse":true},"updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"podUpdatePolicy":"InPlaceOnly"}}}}`,
+		},
+		"a CloneSet from the hub": {
+			to:     "apps.kruise.io/v1alpha1",
+			object: `{"apiVersion":"apps.kruise.io/v1beta1","kind":"CloneSet","metadata":{"name":"a"},"spec":{"selector":null,"template":{"newer":{"x":1}},"updateStrategy":{"type":"OnDelete"}}}`,
+			want: `{"apiVersion":"apps.kruise.io/v1alpha1","kind":"CloneSet","metadata":{"name":"a"},"spec":{"selector":null,"template":{"newer":{"x":1}},` +
+				`"scaleStrategy":{"disablePVCReuse":true},"updateStrategy":{"type":"OnDelete"}}}`,
+		},
 		"to the same":        {to: "apps.kruise.io/v1beta1", object: hub, wantFailure: "not allowed between same type"},
 		"to an unknown one":  {to: "apps.kruise.io/v2", object: hub, wantFailure: "v2"},
-		"of an unknown kind": {to: "apps.kruise.io/v1beta1", object: `{"apiVersion":"apps.kruise.io/v1beta1","kind":"CloneSet"}`, wantFailure: "CloneSet"},
+		"of an unknown kind": {to: "apps.kruise.io/v1beta1", object: `{"apiVersion":"apps.kruise.io/v1beta1","kind":"DaemonSet"}`, wantFailure: "DaemonSet"},
 		"of nonsense":        {to: "apps.kruise.io/v1beta1", object: `{"apiVersion":"apps.kruise.io/v1alpha1","kind":"SidecarSet","spec":1}`, wantFailure: "json"},
 	}
 	for name, test := range tests {

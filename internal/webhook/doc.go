@@ -6,7 +6,7 @@
 // anybody internal/plan/scope. It never reaches into controllers.
 //
 // Start at pod.go for Pods, generic.go for every other kind, registration.go for the configurations,
-// convert.go for versions, certs.go for certificates.
+// convert.go for versions, template.go for Pod templates, certs.go for certificates.
 package webhook
 
 // Paths that the webhooks are served at. The manifests in config/ name them.
@@ -14,5 +14,7 @@ const (
 	PodPath                = "/mutate-pod"
 	MutateSidecarSetPath   = "/mutate-apps-kruise-io-sidecarset"
 	ValidateSidecarSetPath = "/validate-apps-kruise-io-sidecarset"
+	DefaultCloneSetPath    = "/mutate-apps-kruise-io-cloneset"
+	ValidateCloneSetPath   = "/validate-apps-kruise-io-cloneset"
 	ConvertPath            = "/convert"
 )

@@ -26,9 +26,13 @@ import (
 const (
 	MutatingConfiguration   = "kruise-mutating-webhook-configuration"
 	ValidatingConfiguration = "kruise-validating-webhook-configuration"
-	SidecarSetDefinition    = "sidecarsets.apps.kruise.io"
 	Service                 = "kruise-webhook-service"
 )
+
+// Definitions names the CustomResourceDefinitions that we convert objects for.
+func Definitions() []string {
+	return []string{"clonesets.apps.kruise.io", "sidecarsets.apps.kruise.io"}
+}
 
 // narrowAfter is how long a condition must have stood before it is narrowed. A SidecarSet that another
 // replica has widened it for may not be visible to us yet; the API server ends every request within 60 s.
@@ -52,7 +56,7 @@ type RegistrationOptions struct {
 
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=kruise-mutating-webhook-configuration,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=kruise-validating-webhook-configuration,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=sidecarsets.apps.kruise.io,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=sidecarsets.apps.kruise.io;clonesets.apps.kruise.io,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets,verbs=get;list;watch
 
 // Registration keeps what the API server knows of our webhooks right: the caBundle and the address in the two
@@ -64,10 +68,12 @@ type RegistrationOptions struct {
 //
 // The objects themselves are installed with config/; a Registration neither creates them nor restores rules.
 type Registration struct {
-	client  client.Client
-	sets    Sets
-	options RegistrationOptions
-	now     func() time.Time
+	client client.Client
+	// definition reads one of Definitions.
+	definition func(name string) client.Reader
+	sets       Sets
+	options    RegistrationOptions
+	now        func() time.Time
 	// changed asks for a look; SetupWithManager listens.
 	changed chan struct{}
 
@@ -89,7 +95,7 @@ type pendingScope struct {
 // NewRegistration returns a Registration that reads from and writes to c. Reads may come from a cache.
 func NewRegistration(c client.Client, sets Sets, options RegistrationOptions) *Registration {
 	return &Registration{
-		client: c, sets: sets, options: options, now: time.Now, changed: make(chan struct{}, 1),
+		client: c, definition: func(string) client.Reader { return c }, sets: sets, options: options, now: time.Now, changed: make(chan struct{}, 1),
 		pending: map[string]pendingScope{}, ready: errors.New("the webhook configurations were not looked at yet"),
 	}
 }

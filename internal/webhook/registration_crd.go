@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -21,15 +22,23 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
 
-// keepConversion writes the address and the caBundle into the conversion stanza.
+// keepConversion writes the address and the caBundle into the conversion stanzas.
 func (r *Registration) keepConversion(ctx context.Context) error {
+	var errs []error
+	for _, name := range Definitions() {
+		errs = append(errs, r.keepConversionOf(ctx, name))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Registration) keepConversionOf(ctx context.Context, name string) error {
 	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := r.client.Get(ctx, client.ObjectKey{Name: SidecarSetDefinition}, crd); err != nil {
-		return fmt.Errorf("read %s: %w", SidecarSetDefinition, err)
+	if err := r.definition(name).Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
 	}
 	conversion := crd.Spec.Conversion
 	if conversion == nil || conversion.Webhook == nil || conversion.Webhook.ClientConfig == nil {
-		return fmt.Errorf("%s has no conversion webhook: install config/crd", SidecarSetDefinition)
+		return fmt.Errorf("%s has no conversion webhook: install config/crd", name)
 	}
 	next := crd.DeepCopy()
 	to := next.Spec.Conversion.Webhook.ClientConfig
@@ -49,19 +58,39 @@ func (r *Registration) keepConversion(ctx context.Context) error {
 }
 
 // RegistrationCache restricts a manager's cache to the objects that a Registration is about: it may list and
-// watch no others, and CustomResourceDefinitions are large.
+// watch no others.
 func RegistrationCache() map[client.Object]cache.ByObject {
-	named := func(name string) cache.ByObject {
-		return cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", name)}
-	}
 	return map[client.Object]cache.ByObject{
 		&admissionregistrationv1.MutatingWebhookConfiguration{}:   named(MutatingConfiguration),
 		&admissionregistrationv1.ValidatingWebhookConfiguration{}: named(ValidatingConfiguration),
-		&apiextensionsv1.CustomResourceDefinition{}:               named(SidecarSetDefinition),
 	}
 }
 
-// SetupWithManager has every replica react to changes of the three objects, whoever makes them, of SidecarSets
+func named(name string) cache.ByObject {
+	return cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", name)}
+}
+
+// definitionCaches makes a cache for each definition: one watch can ask for one name only, all together are large, and
+// we may not see those of others.
+func definitionCaches(m manager.Manager) (map[string]cache.Cache, error) {
+	caches := map[string]cache.Cache{}
+	for _, name := range Definitions() {
+		c, err := cache.New(m.GetConfig(), cache.Options{
+			HTTPClient: m.GetHTTPClient(), Scheme: m.GetScheme(), Mapper: m.GetRESTMapper(),
+			ByObject: map[client.Object]cache.ByObject{&apiextensionsv1.CustomResourceDefinition{}: named(name)},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("make a cache of %s: %w", name, err)
+		}
+		if err := m.Add(c); err != nil {
+			return nil, fmt.Errorf("add the cache of %s: %w", name, err)
+		}
+		caches[name] = c
+	}
+	return caches, nil
+}
+
+// SetupWithManager has every replica react to changes of these objects, whoever makes them, of SidecarSets
 // and of the bundle.
 func (r *Registration) SetupWithManager(m manager.Manager) error {
 	everything := enqueue.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
@@ -71,16 +100,22 @@ func (r *Registration) SetupWithManager(m manager.Manager) error {
 	if err := m.Add(relay{from: r.changed, to: bundles}); err != nil {
 		return fmt.Errorf("add the relay of bundles: %w", err)
 	}
+	definitions, err := definitionCaches(m)
+	if err != nil {
+		return err
+	}
+	r.definition = func(name string) client.Reader { return definitions[name] }
 	everyReplica := false
-	err := builder.ControllerManagedBy(m).Named("webhook-registration").
+	watched := builder.ControllerManagedBy(m).Named("webhook-registration").
 		WithOptions(controller.Options{NeedLeaderElection: &everyReplica}).
 		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, everything).
 		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, everything).
-		Watches(&apiextensionsv1.CustomResourceDefinition{}, everything).
 		Watches(&v1beta1.SidecarSet{}, everything, builder.WithPredicates(otherSpec())).
-		WatchesRawSource(source.Channel(bundles, everything)).
-		Complete(r)
-	if err != nil {
+		WatchesRawSource(source.Channel(bundles, everything))
+	for _, c := range definitions {
+		watched = watched.WatchesRawSource(source.Kind[client.Object](c, &apiextensionsv1.CustomResourceDefinition{}, everything))
+	}
+	if err := watched.Complete(r); err != nil {
 		return fmt.Errorf("set up the keeping of webhook configurations: %w", err)
 	}
 	return nil

@@ -56,13 +56,14 @@ func install(t *testing.T) *installed {
 	}).Build()
 	w.apply(t)
 	w.writes = 0
-	crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: SidecarSetDefinition}}
-	path := ConvertPath
-	crd.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Webhook: &apiextensionsv1.WebhookConversion{ClientConfig: &apiextensionsv1.WebhookClientConfig{
-		Service: &apiextensionsv1.ServiceReference{Namespace: "kruise-system", Name: Service, Path: &path},
-	}}}
-	if err := w.client.Create(t.Context(), crd); err != nil {
-		t.Fatal(err)
+	for _, name := range Definitions() {
+		crd, path := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: name}}, ConvertPath
+		crd.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Webhook: &apiextensionsv1.WebhookConversion{ClientConfig: &apiextensionsv1.WebhookClientConfig{
+			Service: &apiextensionsv1.ServiceReference{Namespace: "kruise-system", Name: Service, Path: &path},
+		}}}
+		if err := w.client.Create(t.Context(), crd); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return w
 }
@@ -171,11 +172,13 @@ func TestRegistration_tellsHowItIsReached(t *testing.T) {
 			if diff := gocmp.Diff(test.want, got); diff != "" {
 				t.Errorf("client configuration (-want +got):\n%s", diff)
 			}
-			if err := w.client.Get(t.Context(), client.ObjectKey{Name: SidecarSetDefinition}, crd); err != nil {
-				t.Fatal(err)
-			}
-			if got := string(crd.Spec.Conversion.Webhook.ClientConfig.CABundle); got != test.bundle {
-				t.Errorf("conversion trusts %q, want %q", got, test.bundle)
+			for _, name := range Definitions() {
+				if err := w.client.Get(t.Context(), client.ObjectKey{Name: name}, crd); err != nil {
+					t.Fatal(err)
+				}
+				if got := string(crd.Spec.Conversion.Webhook.ClientConfig.CABundle); got != test.bundle {
+					t.Errorf("conversion of %s trusts %q, want %q", name, got, test.bundle)
+				}
 			}
 			if err := r.Ready(nil); err != nil {
 				t.Errorf("Ready() = %v", err)

@@ -52,7 +52,8 @@ func ValidateSidecarSets(sets Sets, revisions Revisions, whitelist Whitelister, 
 	return For(Rules[*v1beta1.SidecarSet]{
 		Kind:   sidecarSetKind(),
 		Decode: decodeSidecarSet,
-		Validate: func(ctx context.Context, set, old *v1beta1.SidecarSet) (field.ErrorList, error) {
+		Validate: func(ctx context.Context, r Review[*v1beta1.SidecarSet]) (field.ErrorList, error) {
+			set, old := r.Obj, r.Old
 			others, err := sets.SidecarSets(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("list the other SidecarSets: %w", err)
@@ -69,16 +70,16 @@ func ValidateSidecarSets(sets Sets, revisions Revisions, whitelist Whitelister, 
 			}
 			return annotationsAllowed(ctx, set, old, whitelist)
 		},
-		Prepare: func(ctx context.Context, set, old *v1beta1.SidecarSet) error {
-			s, err := scope.Of(&set.Spec)
+		Prepare: func(ctx context.Context, r Review[*v1beta1.SidecarSet]) error {
+			s, err := scope.Of(&r.Obj.Spec)
 			if err != nil {
 				return err
 			}
 			if err := pods.Cover(ctx, s); err != nil {
 				return err
 			}
-			if old == nil || !sameScope(&set.Spec, &old.Spec) {
-				admitted.Expect(set, s)
+			if r.Old == nil || !sameScope(&r.Obj.Spec, &r.Old.Spec) {
+				admitted.Expect(r.Obj, s)
 			}
 			return nil
 		},
@@ -173,9 +174,9 @@ func StampSidecarSets() http.Handler {
 	return For(Rules[*v1beta1.SidecarSet]{
 		Kind:   sidecarSetKind(),
 		Decode: decodeSidecarSet,
-		Default: func(raw []byte, set *v1beta1.SidecarSet) ([]jsonpatch.Operation, error) {
-			changes, err := stamps(raw, set)
-			return append(changes, quotes(raw)...), err
+		Default: func(_ context.Context, r Review[*v1beta1.SidecarSet]) (Change, error) {
+			changes, err := stamps(r.Object.Raw, r.Obj)
+			return Change{Operations: append(changes, quotes(r.Object.Raw)...)}, err
 		},
 	})
 }

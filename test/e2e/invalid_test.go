@@ -18,27 +18,18 @@ import (
 	"github.com/outrigger-project/outrigger/test/invalid"
 )
 
-// TestBadInput_managerRunning sends every invalid SidecarSet of the table.
+// TestBadInput_managerRunning sends every invalid object of the tables.
 func TestBadInput_managerRunning(t *testing.T) {
-	all := cases(t)
-	if len(all) < 150 {
-		t.Fatalf("the table has %d cases only", len(all))
-	}
 	whitelist(t, `{"rules":[{"allowedAnnotationKeyExprs":[".*"]}]}`) // for the valid sets that conflicts are with
-	for _, c := range all {
-		t.Run(c.Name, func(t *testing.T) { refuse(t, c) })
+	for _, table := range invalid.Tables() {
+		for _, c := range cases(t, table) {
+			t.Run(table.Resource+"/"+c.Name, func(t *testing.T) { refuse(t, table, c) })
+		}
 	}
 }
 
 // TestBadInput_managerStopped sends those that the schema refuses: the answer does not change.
 func TestBadInput_managerStopped(t *testing.T) {
-	all := cases(t)
-	alone := slices.DeleteFunc(slices.Clone(all), func(c invalid.Case) bool {
-		return c.By != invalid.Schema || c.Old != nil || c.Others != nil // these need objects that nobody admits now
-	})
-	if 2*len(alone) < len(all) {
-		t.Errorf("only %d of %d cases are refused without the manager", len(alone), len(all))
-	}
 	if err := cluster.StopManager(); err != nil {
 		t.Fatal(err)
 	}
@@ -47,19 +38,28 @@ func TestBadInput_managerStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	for _, c := range alone {
-		t.Run(c.Name, func(t *testing.T) { refuse(t, c) })
+	for _, table := range invalid.Tables() {
+		all := cases(t, table)
+		alone := slices.DeleteFunc(slices.Clone(all), func(c invalid.Case) bool {
+			return c.By != invalid.Schema || c.Old != nil || c.Others != nil // these need objects that nobody admits now
+		})
+		if 2*len(alone) < len(all) {
+			t.Errorf("only %d of %d cases of %s are refused without the manager", len(alone), len(all), table.Resource)
+		}
+		for _, c := range alone {
+			t.Run(table.Resource+"/"+c.Name, func(t *testing.T) { refuse(t, table, c) })
+		}
+		t.Logf("%d of %d cases of %s are refused with the manager stopped", len(alone), len(all), table.Resource)
 	}
 	t.Run("a quantity with a fraction", func(t *testing.T) {
-		fraction := strings.Replace(string(invalid.Valid("v1beta1")), `"image":`, `"resources":{"limits":{"cpu":0.5}},"image":`, 1)
-		refuse(t, invalid.Case{Version: "v1beta1", Manifest: []byte(fraction), Want: []string{"spec.containers[0].resources.limits.cpu in body must be of type integer,string"}})
+		fraction := strings.Replace(string(invalid.SidecarSets().Valid("v1beta1")), `"image":`, `"resources":{"limits":{"cpu":0.5}},"image":`, 1)
+		refuse(t, invalid.SidecarSets(), invalid.Case{Version: "v1beta1", Manifest: []byte(fraction), Want: []string{"spec.containers[0].resources.limits.cpu in body must be of type integer,string"}})
 	})
-	t.Logf("%d of %d cases are refused with the manager stopped", len(alone), len(all))
 }
 
-func cases(t *testing.T) []invalid.Case {
+func cases(t *testing.T, table invalid.Table) []invalid.Case {
 	t.Helper()
-	all, err := invalid.All()
+	all, err := table.All()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +67,16 @@ func cases(t *testing.T) []invalid.Case {
 }
 
 // refuse sends one case and looks at the answer.
-func refuse(t *testing.T, c invalid.Case) {
+func refuse(t *testing.T, table invalid.Table, c invalid.Case) {
 	client, err := dynamic.NewForConfig(cluster.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sets := client.Resource(schema.GroupVersionResource{Group: "apps.kruise.io", Version: c.Version, Resource: "sidecarsets"})
+	all := client.Resource(schema.GroupVersionResource{Group: "apps.kruise.io", Version: c.Version, Resource: table.Resource})
+	sets := dynamic.ResourceInterface(all)
+	if table.Namespaced {
+		sets = all.Namespace("default")
+	}
 	for _, other := range c.Others {
 		store(t, sets, other)
 	}
@@ -108,7 +112,7 @@ func refuse(t *testing.T, c invalid.Case) {
 	}
 }
 
-// store creates a valid SidecarSet until the test ends.
+// store creates a valid object until the test ends.
 func store(t *testing.T, sets dynamic.ResourceInterface, manifest []byte) {
 	t.Helper()
 	stored, err := sets.Create(t.Context(), object(t, manifest), metav1.CreateOptions{})

@@ -1,20 +1,16 @@
-// Package invalid holds SidecarSets that must be refused, who must refuse them and what the answer must say.
+// Package invalid holds objects that must be refused, who must refuse them and what the answer must say.
 //
-// cases.yaml is the table and explains its format; All reads it. The test beside it goes through the API
+// There is a table for each kind (tables.go); sidecarsets.yaml explains the format. The test beside it goes through the API
 // server's own schema and CEL code and through Validate, in process; the product's tests send the same cases
 // to a real API server, with the manager stopped and running.
 package invalid
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 
 	"sigs.k8s.io/yaml"
 )
-
-//go:embed cases.yaml
-var casesYAML []byte
 
 // Door is what must refuse a case.
 type Door string
@@ -26,18 +22,18 @@ const (
 	Webhook Door = "webhook"
 )
 
-// Case is one SidecarSet that must be refused.
+// Case is one object that must be refused.
 type Case struct {
 	// Name is unique and tells the version.
 	Name string
 	// Version of the API.
 	Version string
 	By      Door
-	// Manifest is the SidecarSet as JSON.
+	// Manifest is the object as JSON.
 	Manifest []byte
 	// Old, if any, is what is stored already, valid: the case is an update of it.
 	Old []byte
-	// Others are valid SidecarSets that must exist.
+	// Others are valid objects of the kind that must exist.
 	Others [][]byte
 	// Want is what the answer must contain.
 	Want []string
@@ -58,10 +54,10 @@ type entry struct {
 }
 
 // All returns every case.
-func All() ([]Case, error) {
+func (t Table) All() ([]Case, error) {
 	var entries []entry
-	if err := yaml.UnmarshalStrict(casesYAML, &entries); err != nil {
-		return nil, fmt.Errorf("read cases.yaml: %w", err)
+	if err := yaml.UnmarshalStrict(t.cases, &entries); err != nil {
+		return nil, fmt.Errorf("read the cases of %s: %w", t.Resource, err)
 	}
 	var all []Case
 	for _, e := range entries {
@@ -70,7 +66,7 @@ func All() ([]Case, error) {
 			versions = []string{e.Version}
 		}
 		for _, version := range versions {
-			c, err := e.of(version)
+			c, err := t.caseOf(e, version)
 			if err != nil {
 				return nil, fmt.Errorf("case %q: %w", e.Name, err)
 			}
@@ -80,57 +76,41 @@ func All() ([]Case, error) {
 	return all, nil
 }
 
-// Valid returns the SidecarSet that the cases change.
-func Valid(version string) []byte {
-	data, err := json.Marshal(base(version))
+// Valid returns the object that the cases change.
+func (t Table) Valid(version string) []byte {
+	data, err := json.Marshal(t.base(version))
 	if err != nil {
 		panic(err) // a constant
 	}
 	return data
 }
 
-func base(version string) object {
-	return object{
-		"apiVersion": "apps.kruise.io/" + version,
-		"kind":       "SidecarSet",
-		"metadata":   object{"name": "invalid"},
-		"spec": object{
-			"selector": object{"matchLabels": object{"app": "nginx"}},
-			"containers": []any{object{
-				"name": "sidecar", "image": "sidecar:1",
-				"volumeMounts": []any{object{"name": "data", "mountPath": "/data"}},
-			}},
-			"volumes": []any{object{"name": "data", "emptyDir": object{}}},
-		},
-	}
-}
-
-func (e entry) of(version string) (Case, error) {
+func (t Table) caseOf(e entry, version string) (Case, error) {
 	c := Case{Name: e.Name + " (" + version + ")", Version: version, By: e.By, Want: e.Want}
 	if c.By == "" {
 		c.By = Schema
 	}
-	set := base(version)
-	merge(set, e.Change)
+	whole := t.base(version)
+	merge(whole, e.Change)
 	if e.Container != nil {
-		merge(set["spec"].(object)["containers"].([]any)[0].(object), e.Container)
+		merge(t.pod(whole)["containers"].([]any)[0].(object), e.Container)
 	}
 	if e.Init != nil {
 		added := object{"name": "init", "image": "init:1"}
 		merge(added, e.Init)
-		set["spec"].(object)["initContainers"] = []any{added}
+		t.pod(whole)["initContainers"] = []any{added}
 	}
 	var err error
-	if c.Manifest, err = json.Marshal(set); err != nil {
+	if c.Manifest, err = json.Marshal(whole); err != nil {
 		return c, fmt.Errorf("write: %w", err)
 	}
 	if e.Old != nil {
-		if c.Old, err = changed(version, e.Old); err != nil {
+		if c.Old, err = t.changed(version, e.Old); err != nil {
 			return c, err
 		}
 	}
 	for _, other := range e.Others {
-		data, err := changed(version, other)
+		data, err := t.changed(version, other)
 		if err != nil {
 			return c, err
 		}
@@ -139,10 +119,10 @@ func (e entry) of(version string) (Case, error) {
 	return c, nil
 }
 
-func changed(version string, change object) ([]byte, error) {
-	set := base(version)
-	merge(set, change)
-	data, err := json.Marshal(set)
+func (t Table) changed(version string, change object) ([]byte, error) {
+	whole := t.base(version)
+	merge(whole, change)
+	data, err := json.Marshal(whole)
 	if err != nil {
 		return nil, fmt.Errorf("write: %w", err)
 	}

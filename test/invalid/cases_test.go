@@ -21,23 +21,26 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
-	"github.com/outrigger-project/outrigger/api/apps/v1alpha1"
-	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
-	"github.com/outrigger-project/outrigger/internal/plan/scope"
 	"github.com/outrigger-project/outrigger/test/invalid"
 )
 
-// atLeast and bySchema are the goals for the table: how many cases, and which part of them is refused even
-// with the manager stopped.
-const (
-	atLeast  = 150
-	bySchema = 0.9
-)
+// bySchema is the part of a table that is refused even with the manager stopped.
+const bySchema = 0.9
+
+// atLeast is how many cases a table has.
+func atLeast(resource string) int {
+	return map[string]int{"sidecarsets": 150, "clonesets": 120}[resource]
+}
 
 func TestInvalid_isRefusedAtTheRightDoor(t *testing.T) {
-	doors := schemaDoors(t)
-	cases := all(t)
+	for _, table := range invalid.Tables() {
+		t.Run(table.Resource, func(t *testing.T) { refusedAtTheRightDoor(t, table) })
+	}
+}
+
+func refusedAtTheRightDoor(t *testing.T, table invalid.Table) {
+	doors := schemaDoors(t, table.Resource)
+	cases := all(t, table)
 	refusedBySchema := 0
 	for _, c := range cases {
 		if c.By == invalid.Schema {
@@ -58,31 +61,32 @@ func TestInvalid_isRefusedAtTheRightDoor(t *testing.T) {
 				if len(errs) > 0 {
 					t.Fatalf("the schema refuses it already: %v", errs)
 				}
-				errs = validate(t, c)
+				errs = validate(t, table, c)
 			}
 			expect(t, errs, c.Want)
 		})
 	}
 	t.Logf("%d cases, %d of them refused by schema and CEL", len(cases), refusedBySchema)
-	if len(cases) < atLeast || float64(refusedBySchema) < bySchema*float64(len(cases)) {
-		t.Errorf("%d cases, of which %d by schema; want at least %d, and %.0f%% by schema", len(cases), refusedBySchema, atLeast, 100*bySchema)
+	if want := atLeast(table.Resource); len(cases) < want || float64(refusedBySchema) < bySchema*float64(len(cases)) {
+		t.Errorf("%d cases, of which %d by schema; want at least %d, and %.0f%% by schema", len(cases), refusedBySchema, want, 100*bySchema)
 	}
 }
 
 func TestValid_isAccepted(t *testing.T) {
-	doors := schemaDoors(t)
-	for version, door := range doors {
-		c := invalid.Case{Version: version, Manifest: invalid.Valid(version)}
-		if errs := append(door.review(t, c.Manifest, nil), validate(t, c)...); len(errs) > 0 {
-			t.Errorf("%s: %v", version, errs)
+	for _, table := range invalid.Tables() {
+		for version, door := range schemaDoors(t, table.Resource) {
+			c := invalid.Case{Version: version, Manifest: table.Valid(version)}
+			if errs := append(door.review(t, c.Manifest, nil), validate(t, table, c)...); len(errs) > 0 {
+				t.Errorf("%s of %s: %v", table.Resource, version, errs)
+			}
 		}
 	}
 }
 
 // The rules of the schema must not refuse what users have: the examples, which are valid manifests.
 func TestValid_examplesPassTheSchema(t *testing.T) {
-	doors := schemaDoors(t)
-	for _, name := range []string{"01-logtail-sidecarset", "02-volume-merge", "03-gray-release", "06-sidecarset-versions", "09-hot-upgrade", "10-native-sidecar"} {
+	doors := map[string]map[string]schemaDoor{"SidecarSet": schemaDoors(t, "sidecarsets"), "CloneSet": schemaDoors(t, "clonesets")}
+	for _, name := range []string{"01-logtail-sidecarset", "02-volume-merge", "03-gray-release", "04-cloneset-surge", "06-sidecarset-versions", "09-hot-upgrade", "10-native-sidecar"} {
 		data, err := os.ReadFile("../../examples/" + name + ".yaml")
 		if err != nil {
 			t.Fatal(err)
@@ -93,19 +97,26 @@ func TestValid_examplesPassTheSchema(t *testing.T) {
 				t.Fatal(err)
 			}
 			var u unstructured.Unstructured
-			if err := json.Unmarshal(object, &u.Object); err != nil || u.GetKind() != "SidecarSet" {
+			if err := json.Unmarshal(object, &u.Object); err != nil || doors[u.GetKind()] == nil {
 				continue
 			}
-			if errs := doors[u.GroupVersionKind().Version].review(t, object, nil); len(errs) > 0 {
+			u.SetNamespace("default") // as kubectl does, where there is none
+			if u.GetKind() == "SidecarSet" {
+				u.SetNamespace("")
+			}
+			if object, err = u.MarshalJSON(); err != nil {
+				t.Fatal(err)
+			}
+			if errs := doors[u.GetKind()][u.GroupVersionKind().Version].review(t, object, nil); len(errs) > 0 {
 				t.Errorf("%s, document %d: %v", name, i+1, errs)
 			}
 		}
 	}
 }
 
-func all(t *testing.T) []invalid.Case {
+func all(t *testing.T, table invalid.Table) []invalid.Case {
 	t.Helper()
-	cases, err := invalid.All()
+	cases, err := table.All()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,9 +155,9 @@ type strategy interface {
 	ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList
 }
 
-func schemaDoors(t *testing.T) map[string]schemaDoor {
+func schemaDoors(t *testing.T, resource string) map[string]schemaDoor {
 	t.Helper()
-	data, err := os.ReadFile("../../config/crd/apps.kruise.io_sidecarsets.yaml")
+	data, err := os.ReadFile("../../config/crd/apps.kruise.io_" + resource + ".yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +180,7 @@ func schemaDoors(t *testing.T) map[string]schemaDoor {
 			t.Fatal(err)
 		}
 		kind := runtimeschema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Spec.Names.Kind}
-		doors[v.Name] = schemaDoor{structural, customresource.NewStrategy(unstructuredTyper{}, false, kind, validator, validator, structural,
+		doors[v.Name] = schemaDoor{structural, customresource.NewStrategy(unstructuredTyper{}, crd.Spec.Scope == apiextensionsv1.NamespaceScoped, kind, validator, validator, structural,
 			&apiextensions.CustomResourceSubresourceStatus{}, nil, nil)}
 	}
 	return doors
@@ -207,47 +218,6 @@ func (d schemaDoor) decode(t *testing.T, manifest []byte) (set *unstructured.Uns
 }
 
 type unstructuredTyper struct{ runtime.ObjectTyper }
-
-func validate(t *testing.T, c invalid.Case) []string {
-	t.Helper()
-	var old *v1beta1.SidecarSet
-	if c.Old != nil {
-		old = hub(t, c.Version, c.Old)
-	}
-	var others []sidecarset.Other
-	for _, data := range c.Others {
-		set := hub(t, c.Version, data)
-		s, err := scope.Of(&set.Spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		others = append(others, sidecarset.Other{Set: set, Scope: s})
-	}
-	set := hub(t, c.Version, c.Manifest)
-	errs := sidecarset.Validate(set, old, others)
-	if len(errs) == 0 && sidecarset.NeedsRevisions(set, old) {
-		errs = sidecarset.ValidateRevision(set, old, others, nil)
-	}
-	return texts(errs)
-}
-
-func hub(t *testing.T, version string, manifest []byte) *v1beta1.SidecarSet {
-	t.Helper()
-	out, spoke := &v1beta1.SidecarSet{}, &v1alpha1.SidecarSet{}
-	if version == "v1beta1" {
-		if err := json.Unmarshal(manifest, out); err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
-	if err := json.Unmarshal(manifest, spoke); err != nil {
-		t.Fatal(err)
-	}
-	if err := spoke.ConvertTo(out); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
 
 func texts(errs field.ErrorList) []string {
 	var all []string

@@ -16,20 +16,26 @@ import (
 	"github.com/outrigger-project/outrigger/test/invalid"
 )
 
-// valid.yaml says what the rules must leave alone, at both doors and in both versions.
+// valid_<kind>.yaml says what the rules must leave alone, at both doors and in both versions.
 func TestValid_somethingOfEverythingIsAccepted(t *testing.T) {
-	for version, door := range schemaDoors(t) {
-		c := invalid.Case{Version: version, Manifest: mutated(t, rich(t, version))}
-		for _, e := range append(door.review(t, c.Manifest, nil), validate(t, c)...) {
-			t.Errorf("%s: %s", version, e)
+	for version, door := range schemaDoors(t, "sidecarsets") {
+		c := invalid.Case{Version: version, Manifest: mutated(t, rich(t, version, "valid_sidecarset.yaml"))}
+		for _, e := range append(door.review(t, c.Manifest, nil), validate(t, invalid.SidecarSets(), c)...) {
+			t.Errorf("SidecarSet of %s: %s", version, e)
+		}
+	}
+	for version, door := range schemaDoors(t, "clonesets") {
+		c := invalid.Case{Version: version, Manifest: rich(t, version, "valid_cloneset_"+version+".yaml")}
+		for _, e := range append(door.review(t, c.Manifest, nil), validate(t, invalid.CloneSets(), c)...) {
+			t.Errorf("CloneSet of %s: %s", version, e)
 		}
 	}
 }
 
 // With the manager stopped nobody makes text of a number with a fraction; then the schema says what it takes.
 func TestValid_fractionsNeedTheMutatingWebhook(t *testing.T) {
-	for version, door := range schemaDoors(t) {
-		got := strings.Join(door.review(t, rich(t, version), nil), "\n")
+	for version, door := range schemaDoors(t, "sidecarsets") {
+		got := strings.Join(door.review(t, rich(t, version, "valid_sidecarset.yaml"), nil), "\n")
 		want := `].resources.limits.cpu in body must be of type integer,string: "number"`
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: the answer is\n%s\nwant\n%s in it", version, got, want)
@@ -37,9 +43,9 @@ func TestValid_fractionsNeedTheMutatingWebhook(t *testing.T) {
 	}
 }
 
-func rich(t *testing.T, version string) []byte {
+func rich(t *testing.T, version, file string) []byte {
 	t.Helper()
-	data, err := os.ReadFile("valid.yaml")
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

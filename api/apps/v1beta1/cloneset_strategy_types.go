@@ -96,7 +96,7 @@ type RollingUpdateCloneSet struct {
 	// How many Pods more than replicas may be created for an update: a number, or a percentage of replicas, rounded up.
 	// Default 0. Not with InPlaceOnly.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^[0-9]{1,4}%$')",message="must be a whole number from 0 to 2147483647, or a percentage from 0% to 9999%"
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^(10000|[0-9]{1,4})%$')",message="must be a whole number from 0 to 2147483647, or a percentage from 0% to 10000%"
 	MaxSurge *intstr.IntOrString `json:"maxSurge,omitempty"`
 
 	// true stops updating further Pods; those already begun finish. Default false.

@@ -2,16 +2,15 @@ package sidecarset
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
+	"github.com/outrigger-project/outrigger/internal/plan/wellformed"
 )
 
 // Other is another SidecarSet, with its compiled selectors.
@@ -137,7 +136,7 @@ func selectorsAreWellFormed(s subject) field.ErrorList {
 		{s.spec.Child("updateStrategy", "selector"), s.set.Spec.UpdateStrategy.Selector},
 	} {
 		if one.selector != nil {
-			errs = append(errs, fullSelector(one.at, one.selector)...)
+			errs = append(errs, wellformed.Selector(one.at, one.selector)...)
 		}
 	}
 	return errs
@@ -170,21 +169,15 @@ func namesAreUnique(s subject) field.ErrorList {
 
 func numbersAreValid(s subject) field.ErrorList {
 	strategy, at := s.set.Spec.UpdateStrategy, s.spec.Child("updateStrategy")
-	return append(numberIsValid(at.Child("partition"), strategy.Partition), numberIsValid(at.Child("maxUnavailable"), strategy.MaxUnavailable)...)
+	return append(wellformed.Number(at.Child("partition"), strategy.Partition, 100), wellformed.Number(at.Child("maxUnavailable"), strategy.MaxUnavailable, 100)...)
 }
 
-func numberIsValid(at *field.Path, n *intstr.IntOrString) field.ErrorList {
-	if n == nil || n.Type == intstr.Int && n.IntVal >= 0 || n.Type == intstr.String && isPercent(n.StrVal) {
-		return nil
-	}
-	return field.ErrorList{field.Invalid(at, n.String(), "must be a whole number from 0 to 2147483647, or a percentage from 0% to 100%")}
+func priorityIsValid(s subject) field.ErrorList {
+	return wellformed.Priority(s.spec.Child("updateStrategy", "priorityStrategy"), s.set.Spec.UpdateStrategy.PriorityStrategy)
 }
 
-// isPercent accepts 0% to 100%, as the schema does: ^(100|[0-9]{1,2})%$.
-func isPercent(text string) bool {
-	digits, hasSign := strings.CutSuffix(text, "%")
-	number, err := strconv.ParseUint(digits, 10, 16)
-	return hasSign && err == nil && number <= 100 && (len(digits) <= 2 || digits == "100")
+func scatterIsValid(s subject) field.ErrorList {
+	return wellformed.Scatter(s.spec.Child("updateStrategy", "scatterStrategy"), s.set.Spec.UpdateStrategy.ScatterStrategy)
 }
 
 func partitionOrSelector(s subject) field.ErrorList {

@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/outrigger-project/outrigger/internal/plan/wellformed"
 )
 
 func resourcesFit(c container) field.ErrorList {
@@ -24,7 +26,7 @@ func resourcesFit(c container) field.ErrorList {
 	if huge && !ordinary {
 		errs = append(errs, field.Forbidden(at, "huge pages need cpu or memory as well"))
 	}
-	return sorted(append(errs, requestsFitLimits(at, c.Resources)...))
+	return wellformed.Sorted(append(errs, requestsFitLimits(at, c.Resources)...))
 }
 
 func requestsFitLimits(at *field.Path, r corev1.ResourceRequirements) field.ErrorList {

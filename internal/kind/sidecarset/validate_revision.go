@@ -10,13 +10,11 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/inject"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/plan/wellformed"
 )
 
 func historyLimitIsValid(s subject) field.ErrorList {
-	if limit := s.set.Spec.RevisionHistoryLimit; limit != nil && *limit < 0 {
-		return field.ErrorList{field.Invalid(s.spec.Child("revisionHistoryLimit"), *limit, "must be 0 or more")}
-	}
-	return nil
+	return wellformed.NotNegative(s.spec.Child("revisionHistoryLimit"), s.set.Spec.RevisionHistoryLimit)
 }
 
 // customVersionIsValid: it becomes a label of the revision. Who labels the SidecarSet without knowing that v1beta1

@@ -34,7 +34,7 @@ var canary = changed("name: a}", `name: a, annotations: {apps.kruise.io/sidecars
 func TestValidate_accepts(t *testing.T) {
 	tests := map[string]struct{ set, old, other string }{
 		"a set":                        {set: twoContainers},
-		"something of everything":      {set: read(t, "../../../test/invalid/valid.yaml")},
+		"something of everything":      {set: read(t, "../../../test/invalid/valid_sidecarset.yaml")},
 		"itself among the others":      {set: twoContainers, other: twoContainers},
 		"another set of other Pods":    {set: twoContainers, other: changed("app: a}", "app: b}", "name: a}", "name: b}")},
 		"other Pods by namespace":      {set: changed("spec:", "spec:\n  namespaceSelector: {matchLabels: {env: x}}"), other: changed("name: a}", "name: b}", "spec:", "spec:\n  namespaceSelector: {matchLabels: {env: y}}")},

@@ -1,9 +1,6 @@
 package sidecarset
 
 import (
-	"cmp"
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -164,11 +161,5 @@ func pullSecretsAreNamed(s subject) field.ErrorList {
 	for i, secret := range s.set.Spec.ImagePullSecrets {
 		errs = append(errs, referenceIsValid(s.spec.Child("imagePullSecrets").Index(i).Child("name"), secret.Name)...)
 	}
-	return errs
-}
-
-// sorted makes the order of errors found in maps the same each time.
-func sorted(errs field.ErrorList) field.ErrorList {
-	slices.SortFunc(errs, func(a, b *field.Error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errs
 }

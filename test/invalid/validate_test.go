@@ -1,0 +1,105 @@
+package invalid_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1alpha1"
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
+	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/plan/scope"
+	"github.com/outrigger-project/outrigger/test/invalid"
+)
+
+// validate is what the validating webhook says, as far as no cluster is needed.
+func validate(t *testing.T, table invalid.Table, c invalid.Case) []string {
+	t.Helper()
+	if table.Resource == "clonesets" {
+		return validateCloneSet(t, c)
+	}
+	return validateSidecarSet(t, c)
+}
+
+func validateCloneSet(t *testing.T, c invalid.Case) []string {
+	t.Helper()
+	var old *v1beta1.CloneSet
+	if c.Old != nil {
+		old = hubCloneSet(t, c.Version, c.Old)
+	}
+	return texts(cloneset.Validate(hubCloneSet(t, c.Version, c.Manifest), old, nil))
+}
+
+// TestCloneSets_validateKnowsTheRulesOfTheSchema: where there is no schema, Validate alone says what is wrong. What it
+// leaves to the API server is listed: types of fields, and the insides of a Pod template.
+func TestCloneSets_validateKnowsTheRulesOfTheSchema(t *testing.T) {
+	left := []string{"unknown field", "must be of type", "spec.template.spec.", "volumeMode", "annotations.scrape", "labels.x"}
+	for _, c := range all(t, invalid.CloneSets()) {
+		if slices.ContainsFunc(left, func(l string) bool { return strings.Contains(strings.Join(c.Want, "\n"), l) }) && c.By == invalid.Schema {
+			continue
+		}
+		if errs := validateCloneSet(t, c); len(errs) == 0 {
+			t.Errorf("%s: Validate finds nothing; the schema says %q", c.Name, c.Want)
+		}
+	}
+}
+
+func hubCloneSet(t *testing.T, version string, manifest []byte) *v1beta1.CloneSet {
+	t.Helper()
+	out, spoke := &v1beta1.CloneSet{}, &v1alpha1.CloneSet{}
+	if version == "v1beta1" {
+		decode(t, manifest, out)
+		return out
+	}
+	decode(t, manifest, spoke)
+	if err := spoke.ConvertTo(out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func validateSidecarSet(t *testing.T, c invalid.Case) []string {
+	t.Helper()
+	var old *v1beta1.SidecarSet
+	if c.Old != nil {
+		old = hubSidecarSet(t, c.Version, c.Old)
+	}
+	var others []sidecarset.Other
+	for _, data := range c.Others {
+		set := hubSidecarSet(t, c.Version, data)
+		s, err := scope.Of(&set.Spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, sidecarset.Other{Set: set, Scope: s})
+	}
+	set := hubSidecarSet(t, c.Version, c.Manifest)
+	errs := sidecarset.Validate(set, old, others)
+	if len(errs) == 0 && sidecarset.NeedsRevisions(set, old) {
+		errs = sidecarset.ValidateRevision(set, old, others, nil)
+	}
+	return texts(errs)
+}
+
+func hubSidecarSet(t *testing.T, version string, manifest []byte) *v1beta1.SidecarSet {
+	t.Helper()
+	out, spoke := &v1beta1.SidecarSet{}, &v1alpha1.SidecarSet{}
+	if version == "v1beta1" {
+		decode(t, manifest, out)
+		return out
+	}
+	decode(t, manifest, spoke)
+	if err := spoke.ConvertTo(out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func decode(t *testing.T, manifest []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(manifest, into); err != nil {
+		t.Fatal(err)
+	}
+}
