@@ -149,11 +149,7 @@ func (p *Pod) Know(set string, o inplace.Origins) {
 func sidecarOf(pod *corev1.Pod, c *corev1.Container, statuses []corev1.ContainerStatus) Sidecar {
 	s := Sidecar{Container: Container{Name: c.Name, Image: c.Image}}
 	if status := inplace.StatusOf(statuses, c.Name); status != nil {
-		s.Runs = inplace.Report{
-			Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID,
-			Started: started(pod, status), Grace: grace(pod), Behind: behind(pod),
-		}
-		s.Ready = status.Ready
+		s.Runs, s.Ready = inplace.ReportOf(pod, status), status.Ready
 	}
 	return s
 }
@@ -224,33 +220,4 @@ func injected(c *corev1.Container) bool {
 		}
 	}
 	return false
-}
-
-// behind tells whether kubelet says that it has not looked at the newest spec yet.
-func behind(pod *corev1.Pod) bool {
-	return pod.Status.ObservedGeneration > 0 && pod.Status.ObservedGeneration < pod.Generation
-}
-
-// started returns when the last of the Pod's containers was started, in seconds since 1970; 0 when this one does not
-// run.
-func started(pod *corev1.Pod, status *corev1.ContainerStatus) (last int64) {
-	if status.State.Running == nil {
-		return 0
-	}
-	for _, list := range [...][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
-		for i := range list {
-			if running := list[i].State.Running; running != nil {
-				last = max(last, running.StartedAt.Unix())
-			}
-		}
-	}
-	return last
-}
-
-// grace returns how many seconds kubelet gives the Pod's containers to stop.
-func grace(pod *corev1.Pod) int64 {
-	if pod.Spec.TerminationGracePeriodSeconds == nil {
-		return corev1.DefaultTerminationGracePeriodSeconds
-	}
-	return *pod.Spec.TerminationGracePeriodSeconds
 }

@@ -1,0 +1,148 @@
+package cloneset
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
+	"github.com/outrigger-project/outrigger/internal/plan/lifecycle"
+)
+
+// finish goes on with what has begun, whatever the strategy says.
+func (d *decision) finish() {
+	for i := range d.obs.Pods {
+		p := &d.obs.Pods[i]
+		if p.Leaving || p.Born {
+			continue
+		}
+		at := int32(i) //nolint:gosec // there are fewer Pods than that
+		switch p.Relation {
+		case Stray:
+			d.letGo(at)
+		case Orphan:
+			d.adopt(at)
+		case Owned:
+			d.goOn(at)
+		}
+	}
+	d.claims()
+}
+
+// letGo ends the ownership of a Pod that the selector does not select any more.
+func (d *decision) letGo(i int32) {
+	if d.untouchable(i) {
+		return
+	}
+	p := &d.obs.Pods[i]
+	d.act(i, plan.Step{
+		Verb: plan.ReleasePod, Why: "the selector does not select its labels",
+		Change: plan.Change{Owners: &plan.OwnerChange{From: []byte(p.OwnersJSON), To: disowned(p.OwnersJSON, d.set.UID)}},
+	})
+}
+
+// adopt begins the ownership of a Pod that is selected and nobody's.
+func (d *decision) adopt(i int32) {
+	if d.untouchable(i) {
+		return
+	}
+	p := &d.obs.Pods[i]
+	d.act(i, plan.Step{
+		Verb: plan.AdoptPod, Why: "the selector selects its labels, and it has no controller",
+		Change: plan.Change{Owners: &plan.OwnerChange{From: []byte(p.OwnersJSON), To: d.set.owned(p.OwnersJSON)}},
+	})
+}
+
+// goOn gives a Pod the next step of what it is in the middle of: an update, or a stage of its lifecycle.
+func (d *decision) goOn(i int32) {
+	p := &d.obs.Pods[i]
+	if p.Unseen || p.Refused != "" {
+		return // said when something is wanted of it
+	}
+	if p.Progress.Stage == inplace.Unreadable {
+		d.hold(i, Unreadable, p.Progress.Why)
+		return
+	}
+	if d.set.Update.has(p) && d.continues(i) {
+		return
+	}
+	change, why := plan.Change{}, ""
+	if to, because := d.nextState(p); to != "" {
+		change, why = d.moved(p, to), because
+	}
+	if ready, because := d.makeReady(p); len(ready) > 0 {
+		change.Conditions = append(change.Conditions, ready...)
+		why = because
+	}
+	if len(change.Conditions)+len(change.Labels) > 0 {
+		d.act(i, plan.Step{Verb: plan.SetState, Target: p.Revision, Change: change, Why: why})
+	}
+}
+
+// continues goes on with an update that has begun: after its grace period, or with the containers that change later.
+func (d *decision) continues(i int32) bool {
+	p := &d.obs.Pods[i]
+	change, due := inplace.Continue(p.Template, d.obs.Now)
+	if due {
+		d.act(i, plan.Step{Verb: plan.UpdateInPlace, Target: p.Revision, Change: change, Why: p.Progress.Why})
+	}
+	return due
+}
+
+// goOnOld goes on with updates to a revision that is not the newest any more, of Pods that do not get the newest now.
+func (d *decision) goOnOld() {
+	for _, i := range d.members {
+		if p := &d.obs.Pods[i]; p.Progress.Due(d.obs.Now) && !d.untouchable(i) {
+			d.continues(i)
+		}
+	}
+}
+
+// nextState is where a Pod goes in its lifecycle by itself; empty if it stays.
+func (d *decision) nextState(p *Pod) (to v1beta1.LifecycleStateType, why string) {
+	if p.State == v1beta1.LifecycleStatePreparingDelete {
+		return "", "" // a matter of scale
+	}
+	to, why = lifecycle.Next(d.set.Lifecycle, d.facts(p))
+	if p.State == v1beta1.LifecycleStatePreparingUpdate && to == v1beta1.LifecycleStateUpdating && !d.set.Update.has(p) {
+		return "", "" // its update does that
+	}
+	return to, why
+}
+
+// makeReady lets a Pod serve: for the first time, or again after its update.
+func (d *decision) makeReady(p *Pod) (conditions []plan.ConditionChange, why string) {
+	if !p.Ready.There || !p.Scheduled {
+		return nil, "" // kubelet has not reported yet, and will soon: one write is enough then
+	}
+	const first, again = "the pod is new, nothing keeps it from serving", "its containers run what its spec names, and are ready"
+	if c := p.InPlaceReady; c.Gate && !c.There {
+		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), first
+	} else if c.Gate && !c.True && d.updated(p) {
+		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), again
+	}
+	if c := p.KruiseReady; c.Gate && !c.There {
+		conditions, why = append(conditions, d.condition(p, v1beta1.KruisePodReady, c, lifecycle.Status(c.Message) == corev1.ConditionTrue)), first
+	}
+	return conditions, why
+}
+
+// whyUpdating tells of an update in place.
+func whyUpdating(images int, free bool) string {
+	switch {
+	case images == 0:
+		return "only metadata changes, no container restarts"
+	case free:
+		return fmt.Sprintf("it does not serve anyway; %s", containers(images))
+	}
+	return containers(images)
+}
+
+func containers(n int) string {
+	if n == 1 {
+		return "1 container gets another image"
+	}
+	return fmt.Sprintf("%d containers get another image", n)
+}

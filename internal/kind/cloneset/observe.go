@@ -1,0 +1,124 @@
+package cloneset
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
+	"github.com/outrigger-project/outrigger/internal/plan/order"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/plan/scale"
+)
+
+// Facts are what was seen of a CloneSet.
+type Facts struct {
+	Pods   []Pod
+	Claims []Claim
+	// Refused and Taken are as in Observed.
+	Refused map[string]string
+	Taken   []string
+	// History are its revisions, Templates what they keep, by name.
+	History   revision.History
+	Templates map[string]*v1beta1.PodTemplate
+	Nodes     map[string]map[string]string
+	Now       time.Time
+}
+
+// Observe resolves a CloneSet's numbers, defaults and revisions into values. An error says which field is wrong; the
+// webhook should have refused it.
+func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
+	s, err := resolve(set)
+	if err != nil {
+		return Observed{}, err
+	}
+	wanted, err := revision.WantedTemplate(revision.Owner{Name: set.Name, UID: string(set.UID), Collisions: set.Status.CollisionCount}, &set.Spec.Template, set.Annotations)
+	if err != nil {
+		return Observed{}, err
+	}
+	decision := revision.Decide(wanted, f.History)
+	s.Waiting = decision.Waiting
+	s.Update = Version{Name: decision.Name, Hash: last(decision.Name), Template: &set.Spec.Template}
+	s.Current = s.Update
+	if name := set.Status.CurrentRevision; name != "" && f.Templates[name] != nil {
+		s.Current = Version{Name: name, Hash: last(name), Template: f.Templates[name]}
+	}
+	s.From = differences(f, &set.Spec.Template)
+	return Observed{
+		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
+	}, nil
+}
+
+// resolve reads everything but the revisions.
+func resolve(set *v1beta1.CloneSet) (Set, error) {
+	spec := &set.Spec
+	rolling := &spec.UpdateStrategy.RollingUpdate
+	selector, err := metav1.LabelSelectorAsSelector(spec.Selector)
+	if err != nil {
+		return Set{}, fmt.Errorf("selector: %w", err)
+	}
+	priority, err := order.PriorityOf(rolling.PriorityStrategy)
+	if err != nil {
+		return Set{}, fmt.Errorf("updateStrategy.rollingUpdate.priorityStrategy.%w", err)
+	}
+	s := Set{
+		Namespace: set.Namespace, Name: set.Name, UID: string(set.UID), Generation: set.Generation,
+		OnDelete: spec.UpdateStrategy.Type == v1beta1.OnDeleteCloneSetStrategyType,
+		Paused:   rolling.Paused, Policy: policyOf(rolling.PodUpdatePolicy),
+		Grace:    rolling.InPlaceUpdateStrategy.GracePeriodSeconds,
+		MinReady: int64(spec.MinReadySeconds), HistoryLimit: revision.DefaultHistoryLimit,
+		Lifecycle: spec.Lifecycle, Priority: priority, Scatter: order.ScatterOf(rolling.ScatterStrategy),
+		Delete: spec.ScaleStrategy.PodsToDelete, ClaimTemplates: spec.VolumeClaimTemplates, ReuseClaims: spec.ScaleStrategy.EnablePVCReuse,
+		LabelSelector: selector.String(), SelectorLabels: spec.Selector.MatchLabels,
+		Partition: written(rolling.Partition, "0"), MaxUnavailable: written(rolling.MaxUnavailable, "20%"),
+		Status: set.Status,
+	}
+	if spec.RevisionHistoryLimit != nil {
+		s.HistoryLimit = int(*spec.RevisionHistoryLimit)
+	}
+	if spec.ProgressDeadlineSeconds != nil {
+		s.ProgressDeadline = time.Duration(*spec.ProgressDeadlineSeconds) * time.Second
+	}
+	replicas := 1
+	if spec.Replicas != nil {
+		replicas = int(*spec.Replicas)
+	}
+	s.Limits, err = scale.LimitsOf(replicas, rolling.Partition, rolling.MaxSurge, rolling.MaxUnavailable,
+		spec.ScaleStrategy.MaxUnavailable, s.Paused, s.OnDelete)
+	s.Limits.ExcludePreparingDelete = spec.ScaleStrategy.ExcludePreparingDelete
+	return s, err
+}
+
+// policyOf is the policy with its default.
+func policyOf(p v1beta1.CloneSetPodUpdatePolicy) v1beta1.CloneSetPodUpdatePolicy {
+	if p == "" {
+		return v1beta1.ReCreateCloneSetPodUpdatePolicy
+	}
+	return p
+}
+
+// written is a number as the user wrote it.
+func written(n *intstr.IntOrString, otherwise string) string {
+	if n == nil {
+		return otherwise
+	}
+	return n.String()
+}
+
+// differences says of every revision that Pods have how they become of a template.
+func differences(f Facts, to *v1beta1.PodTemplate) map[string]inplace.Difference {
+	have := map[string]bool{}
+	for i := range f.Pods {
+		have[last(f.Pods[i].Revision)] = true
+	}
+	from := map[string]inplace.Difference{}
+	for name, template := range f.Templates {
+		if have[last(name)] {
+			from[last(name)] = inplace.Between(template, to, false)
+		}
+	}
+	return from
+}

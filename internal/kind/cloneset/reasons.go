@@ -1,0 +1,56 @@
+package cloneset
+
+import (
+	"fmt"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// Why Pods are held. Users and metrics group by these words.
+const (
+	// WaitingForCache: our last write to the Pod has not come back.
+	WaitingForCache plan.Reason = "WaitingForCache"
+	// RefusedByAPIServer: our last write was refused; it is tried again later.
+	RefusedByAPIServer plan.Reason = "RefusedByAPIServer"
+	// Unreadable: annotations of the Pod are not what they should be.
+	Unreadable plan.Reason = "Unreadable"
+	// HeldByHook: a lifecycle hook has not let go of the Pod.
+	HeldByHook plan.Reason = "HeldByHook"
+	// WaitsForBudget: maxUnavailable is used up.
+	WaitsForBudget plan.Reason = "WaitsForBudget"
+	// KeptByPartition: the partition keeps the Pod's revision.
+	KeptByPartition plan.Reason = "KeptByPartition"
+	// Replaced: a Pod of the newest revision was made beside the others, by maxSurge, and this one is not needed then.
+	Replaced plan.Reason = "Replaced"
+	// Paused: updateStrategy.rollingUpdate.paused.
+	Paused plan.Reason = "Paused"
+	// OnDelete: updateStrategy.type.
+	OnDelete plan.Reason = "OnDelete"
+	// NeedsRecreation: the Pod cannot be updated in place, and is not to be recreated.
+	NeedsRecreation plan.Reason = "NeedsRecreation"
+	// ScaleUpLimited: Pods are missing, but scaleStrategy.maxUnavailable is used up.
+	ScaleUpLimited plan.Reason = "ScaleUpLimited"
+)
+
+func whyLimited(missing, unavailable int) string {
+	return fmt.Sprintf("%d more pods are wanted, but %d are unavailable already, and scaleStrategy.maxUnavailable allows no more", missing, unavailable)
+}
+
+// whyBudget says why no serving Pod may stop serving.
+func (d *decision) whyBudget() string {
+	return fmt.Sprintf("%d of %d pods are unavailable or made so now, and %s", d.unavailable+d.taken, len(d.members), d.whyMost())
+}
+
+// whyWindow says why no more Pods may be on their way.
+func (d *decision) whyWindow() string {
+	return fmt.Sprintf("%d pods are being updated or not available since, and %s", d.fresh.Unavailable+d.taken, d.whyMost())
+}
+
+// whyMost says how many may be unavailable, and why.
+func (d *decision) whyMost() string {
+	text := "maxUnavailable is " + d.set.MaxUnavailable
+	if more := len(d.members) - d.set.Limits.Replicas; more > 0 {
+		text += fmt.Sprintf(", and there are %d more pods than replicas", more)
+	}
+	return text
+}

@@ -1,0 +1,265 @@
+package cloneset
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
+	"github.com/outrigger-project/outrigger/internal/plan/lifecycle"
+	"github.com/outrigger-project/outrigger/internal/plan/order"
+	"github.com/outrigger-project/outrigger/internal/plan/scale"
+)
+
+// update brings Pods to the newest revision: of those that the partition does not keep, as many as the budget allows.
+//
+// The window is how many Pods of the newest revision may be on their way at a time; the budget is how many more Pods
+// may stop serving. A Pod that does not serve anyway costs none of the budget, but one of the window: a version that
+// never becomes ready stops there, however many old Pods are broken too.
+func (d *decision) update() {
+	candidates := d.candidates()
+	if len(candidates) == 0 {
+		return
+	}
+	if d.set.OnDelete || d.set.Paused {
+		d.standStill(candidates)
+		return
+	}
+	n := max(0, min(d.numbers.Update, len(candidates)))
+	d.sequence(candidates, n)
+	r := room{window: d.numbers.UpdateNow, budget: d.numbers.UpdateReady}
+	for _, i := range candidates[:n] {
+		d.updateWithin(&r, i)
+	}
+	rest := candidates[n:]
+	kept := min(len(rest), d.set.Limits.Keep)
+	for k, i := range rest {
+		d.keep(i, k >= len(rest)-kept)
+	}
+}
+
+// room is how many more Pods may be on their way, and how many of these may be taken out of service.
+type room struct{ window, budget int }
+
+// updateWithin updates a Pod if there is room for it.
+func (d *decision) updateWithin(r *room, i int32) {
+	p := &d.obs.Pods[i]
+	serves := d.set.available(p, d.now)
+	switch {
+	case d.untouchable(i):
+		r.window--
+	case !d.interrupts(p):
+		d.updatePod(i, serves)
+	case r.window <= 0:
+		d.hold(i, WaitsForBudget, d.whyWindow())
+	case serves && r.budget <= 0:
+		d.hold(i, WaitsForBudget, d.whyBudget())
+	default:
+		r.window--
+		d.taken++
+		if serves {
+			r.budget--
+		}
+		d.updatePod(i, serves)
+	}
+}
+
+// candidates are the Pods of other revisions that could be updated.
+func (d *decision) candidates() []int32 {
+	var list []int32
+	for _, i := range d.members {
+		p := &d.obs.Pods[i]
+		switch {
+		case d.set.Update.has(p) || d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
+		case d.set.Policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy && d.recreates(p) != "":
+			d.hold(i, NeedsRecreation, "podUpdatePolicy is InPlaceOnly, but "+d.recreates(p))
+		default:
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// sequence puts the n Pods that are updated first in front, in order: those whose update has begun, then by scatter,
+// priority, and who is worth least.
+func (d *decision) sequence(pods []int32, n int) {
+	ranks := make([]order.Rank, len(d.obs.Pods))
+	worth := make([]scale.Candidate, len(d.obs.Pods))
+	for _, i := range pods {
+		p := &d.obs.Pods[i]
+		ranks[i] = d.set.Priority.Rank(p.Labels)
+		worth[i] = d.candidate(p)
+		worth[i].Cost = 0 // what a Pod costs to delete is for scale-in
+	}
+	compare := func(a, b int32) int {
+		if c := ranks[a].Compare(ranks[b]); c != 0 {
+			return c
+		}
+		return scale.Compare(&worth[a], &worth[b])
+	}
+	begunFirst := func(a, b int32) int {
+		return falseFirst(!d.begun(a)) - falseFirst(!d.begun(b))
+	}
+	if d.set.Scatter.None() {
+		order.First(pods, n, func(a, b int32) int {
+			if c := begunFirst(a, b); c != 0 {
+				return c
+			}
+			return compare(a, b)
+		})
+		return
+	}
+	slices.SortFunc(pods, compare)
+	d.set.Scatter.Spread(pods, d.newest(), func(i int32) map[string]string { return d.obs.Pods[i].Labels })
+	slices.SortStableFunc(pods, begunFirst)
+}
+
+// begun tells whether a Pod's update has begun.
+func (d *decision) begun(i int32) bool {
+	p := &d.obs.Pods[i]
+	return p.State == v1beta1.LifecycleStatePreparingUpdate
+}
+
+// newest are the members that have the newest revision.
+func (d *decision) newest() []int32 {
+	var list []int32
+	for _, i := range d.members {
+		if d.set.Update.has(&d.obs.Pods[i]) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// difference is what has to change in a Pod.
+func (s *Set) difference(p *Pod) inplace.Difference {
+	if diff, known := s.From[last(p.Revision)]; known {
+		return diff
+	}
+	if p.Revision == "" {
+		return inplace.Difference{Recreate: "the pod does not say of which revision it is"}
+	}
+	return inplace.Difference{Recreate: fmt.Sprintf("its revision %s is not kept any more", p.Revision)}
+}
+
+// recreates says why a Pod is updated by making another one; empty if it is updated in place.
+func (d *decision) recreates(p *Pod) string {
+	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy {
+		return "podUpdatePolicy is ReCreate"
+	}
+	return p.Template.Refuses(d.set.difference(p))
+}
+
+// interrupts tells whether a Pod stops serving while it is updated.
+func (d *decision) interrupts(p *Pod) bool {
+	to, _ := lifecycle.ForUpdate(d.set.Lifecycle, d.facts(p))
+	return to != v1beta1.LifecycleStateUpdating || d.recreates(p) != "" || p.Template.Restarts(d.set.difference(p))
+}
+
+// updatePod is one Pod's step towards the newest revision.
+func (d *decision) updatePod(i int32, serves bool) {
+	p := &d.obs.Pods[i]
+	if why := d.recreates(p); why != "" {
+		d.recreate(i, why)
+		return
+	}
+	switch to, why := lifecycle.ForUpdate(d.set.Lifecycle, d.facts(p)); to {
+	case v1beta1.LifecycleStateUpdating:
+		d.updateInPlace(i, serves)
+	case "":
+		d.hold(i, HeldByHook, why)
+	default:
+		d.prepare(i, to, why)
+	}
+}
+
+// prepare asks the inPlaceUpdate hook before an update. After the last update its handlers may not be back yet: then
+// they are put back.
+func (d *decision) prepare(i int32, to v1beta1.LifecycleStateType, why string) {
+	p := &d.obs.Pods[i]
+	s := plan.Step{Verb: plan.SetState, Target: p.Revision, Change: d.moved(p, to), Why: why}
+	labels, finalizers := lifecycle.Handlers(d.set.Lifecycle, d.facts(p), to)
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if p.Labels[key] != labels[key] {
+			s.Change.Labels = append(s.Change.Labels, label(p, key, labels[key]))
+		}
+	}
+	all := slices.Clone(p.Finalizers)
+	for _, name := range finalizers {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	if len(all) > len(p.Finalizers) {
+		s.Verb, s.Change.Finalizers = plan.UpdateInPlace, &plan.FinalizerChange{From: p.Finalizers, To: all} // the status takes none
+	}
+	d.act(i, s)
+}
+
+// recreate deletes a Pod, so that one of the newest revision is made in its place.
+func (d *decision) recreate(i int32, why string) {
+	d.remove(i, fmt.Sprintf("a pod of %s is made in its place: %s", d.set.Update.Name, why))
+	if s := &d.steps[len(d.steps)-1]; s.Verb == plan.SetState { // it is not to be revived
+		s.Change.Labels = append(s.Change.Labels, label(&d.obs.Pods[i], v1beta1.SpecifiedDeleteLabel, "true"))
+	}
+}
+
+// updateInPlace drains a Pod and changes it.
+func (d *decision) updateInPlace(i int32, serves bool) {
+	p := &d.obs.Pods[i]
+	diff := d.set.difference(p)
+	restarts := p.Template.Restarts(diff)
+	change := inplace.TemplateVersion{Revision: d.set.Update.Name, Grace: d.set.Grace, Now: d.obs.Now}.Change(p.Template, diff)
+	if p.State != "" && (restarts || p.State == v1beta1.LifecycleStatePreparingUpdate) {
+		state := d.moved(p, v1beta1.LifecycleStateUpdating)
+		change.Labels = append(change.Labels, state.Labels...)
+		change.Annotations = append(change.Annotations, state.Annotations...)
+		change.Conditions = state.Conditions
+	}
+	s := plan.Step{Verb: plan.UpdateInPlace, Target: d.set.Update.Name, Change: change, Why: whyUpdating(len(change.Images), !serves)}
+	if restarts {
+		s.Change.Conditions = append(s.Change.Conditions, d.drain(p)...)
+		if len(change.Images) == 0 { // its grace period begins: one write is enough
+			s.Verb, s.Why = plan.SetState, fmt.Sprintf("gets no traffic for %d s before its containers change", d.set.Grace)
+		}
+	}
+	d.act(i, s)
+}
+
+// keep holds a Pod that is not updated: the partition keeps it, or one was made beside it and takes its place. One
+// whose hook was asked already goes back.
+func (d *decision) keep(i int32, byPartition bool) {
+	p := &d.obs.Pods[i]
+	if p.State == v1beta1.LifecycleStatePreparingUpdate && !d.untouchable(i) {
+		facts := d.facts(p)
+		facts.TargetIsOwn = true
+		to, why := lifecycle.Next(d.set.Lifecycle, facts)
+		d.act(i, plan.Step{Verb: plan.SetState, Target: p.Revision, Change: d.moved(p, to), Why: why})
+		return
+	}
+	if byPartition {
+		d.hold(i, KeptByPartition, fmt.Sprintf("partition %s keeps %d pods of their revision", d.set.Partition, d.set.Limits.Keep))
+		return
+	}
+	d.hold(i, Replaced, "a pod that was made beside the others takes its place; it goes when enough of them serve")
+}
+
+// standStill holds all Pods that are not of the newest revision.
+func (d *decision) standStill(candidates []int32) {
+	for _, i := range candidates {
+		if d.set.Paused {
+			d.hold(i, Paused, "the update is paused")
+			continue
+		}
+		d.hold(i, OnDelete, "updateStrategy.type is OnDelete: the pod that replaces it is of the newest revision")
+	}
+}
+
+func falseFirst(a bool) int {
+	if a {
+		return 1
+	}
+	return 0
+}
