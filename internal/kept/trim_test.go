@@ -167,49 +167,73 @@ func TestTrim_whatIsNotAPod(t *testing.T) {
 
 // TestTrim_size is goal B7: at most 2.5 KB of cache per Pod.
 func TestTrim_size(t *testing.T) {
-	const n = 2000
-	size := func(make func(i int) any) int {
-		pods := [n]any{}
-		before := heap()
-		for i := range pods {
-			pods[i] = make(i)
-		}
-		after := heap()
-		runtime.KeepAlive(&pods)
-		return int(after-before) / n
+	foreign := func(pod *corev1.Pod) *corev1.Pod {
+		pod.OwnerReferences = []metav1.OwnerReference{controller("apps/v1", "ReplicaSet")}
+		return pod
 	}
-	whole := func(i int) *corev1.Pod {
-		pod := updatedCarrier()
-		pod.Name = fmt.Sprintf("web-%d", i)
-		pod.Annotations["cni.projectcalico.org/containerID"] = fmt.Sprintf("%064d", i)
-		pod.Annotations["cni.projectcalico.org/podIP"] = fmt.Sprintf("10.0.%d.%d/32", i/256, i%256)
-		pod.Annotations["prometheus.io/scrape"] = "true"
-		pod.Annotations["k8s.v1.cni.cncf.io/network-status"] = fmt.Sprintf("%0200d", i)
-		pod.Annotations[corev1.LastAppliedConfigAnnotation] = fmt.Sprintf("%03000d", i)
-		for range 10 {
-			pod.ManagedFields = append(pod.ManagedFields, metav1.ManagedFieldsEntry{
-				Manager: "kubelet", Time: &metav1.Time{Time: time.Unix(0, 0)}, FieldsV1: metav1.NewFieldsV1(fmt.Sprintf("%0600d", i)),
-			})
-		}
-		return pod.DeepCopy()
-	}
-	if got := size(func(i int) any { return whole(i) }); got < 8000 {
+	if got := size(func(i int) any { return whole(updatedCarrier(), i) }); got < 8000 {
 		t.Fatalf("a whole pod is %d bytes: not what it is meant to be", got)
 	}
-	if got := size(func(i int) any { return trimmed(t, whole(i)) }); got > 2500 {
-		t.Errorf("a trimmed pod takes %d bytes", got)
-	} else {
-		t.Logf("a trimmed pod takes %d bytes", got)
+	for name, c := range map[string]struct {
+		pod  func() *corev1.Pod
+		most int
+	}{
+		"a carrier":                    {func() *corev1.Pod { return foreign(updatedCarrier()) }, 2500},
+		"a carrier that is nobody's":   {updatedCarrier, 2500},
+		"one of a CloneSet":            {func() *corev1.Pod { return plain(owned()) }, 2500},
+		"a carrier of a CloneSet":      {owned, 2500},
+		"one of nobody":                {func() *corev1.Pod { return plain(orphaned(owned())) }, 2500},
+		"a foreign one, none of these": {func() *corev1.Pod { return foreign(plain(owned())) }, 500},
+	} {
+		if got := size(func(i int) any { return trimmed(t, whole(c.pod(), i)) }); got > c.most {
+			t.Errorf("%s takes %d bytes, at most %d are allowed", name, got, c.most)
+		} else {
+			t.Logf("%s takes %d bytes", name, got)
+		}
 	}
-	if got := size(func(i int) any {
-		pod := whole(i)
-		delete(pod.Annotations, v1beta1.SidecarSetInjectedListAnnotation)
-		return trimmed(t, pod)
-	}); got > 500 {
-		t.Errorf("a trimmed pod without sidecars takes %d bytes", got)
-	} else {
-		t.Logf("a trimmed pod without sidecars takes %d bytes", got)
+}
+
+// size is how much memory one of many takes.
+func size(make func(i int) any) int {
+	const n = 500
+	pods := [n]any{}
+	before := heap()
+	for i := range pods {
+		pods[i] = make(i)
 	}
+	after := heap()
+	runtime.KeepAlive(&pods)
+	return int(after-before) / n
+}
+
+// whole adds to a Pod what real ones have beside.
+func whole(pod *corev1.Pod, i int) *corev1.Pod {
+	id := fmt.Sprintf("b%04d", i)
+	pod.Name, pod.Labels["apps.kruise.io/cloneset-instance-id"] = "web-"+id, id
+	pod.Annotations["cni.projectcalico.org/containerID"] = fmt.Sprintf("%064d", i)
+	pod.Annotations["cni.projectcalico.org/podIP"] = fmt.Sprintf("10.0.%d.%d/32", i/256, i%256)
+	pod.Annotations["prometheus.io/scrape"] = "true"
+	pod.Annotations["k8s.v1.cni.cncf.io/network-status"] = fmt.Sprintf("%0200d", i)
+	pod.Annotations[corev1.LastAppliedConfigAnnotation] = fmt.Sprintf("%03000d", i)
+	for range 10 {
+		pod.ManagedFields = append(pod.ManagedFields, metav1.ManagedFieldsEntry{
+			Manager: "kubelet", Time: &metav1.Time{Time: time.Unix(0, 0)}, FieldsV1: metav1.NewFieldsV1(fmt.Sprintf("%0600d", i)),
+		})
+	}
+	return received(pod)
+}
+
+// received is a Pod as the watch brings it: no string of it is anybody else's.
+func received(pod *corev1.Pod) *corev1.Pod {
+	data, err := pod.Marshal()
+	if err != nil {
+		panic(err)
+	}
+	pod = &corev1.Pod{}
+	if err := pod.Unmarshal(data); err != nil {
+		panic(err)
+	}
+	return pod
 }
 
 func heap() uint64 {

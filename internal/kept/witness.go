@@ -14,12 +14,18 @@ import (
 // It forgets with the process; what nobody watched is in doubt for a while (see inplace.Settled). A container takes
 // about 0.1 KB of it.
 type Witness struct {
+	// watched tells which Pods are.
+	watched func(*Pod) bool
+
 	mu      sync.Mutex
 	origins map[types.UID]inplace.Origins
 }
 
-// NewWitness returns one that has seen nothing yet.
-func NewWitness() *Witness { return &Witness{origins: map[types.UID]inplace.Origins{}} }
+// NewWitness returns one of the Pods of which watched is true; it has seen nothing yet. Every controller has one of its
+// own: events reach controllers at different times, and each has to know what happened before the event that it is told of.
+func NewWitness(watched func(*Pod) bool) *Witness {
+	return &Witness{watched: watched, origins: map[types.UID]inplace.Origins{}}
+}
 
 // See takes one event: now is nil when the Pod was deleted, old when it is new.
 func (w *Witness) See(old, now *Pod) {
@@ -29,9 +35,9 @@ func (w *Witness) See(old, now *Pod) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.origins, old.UID)
-	case old.carrier != nil && now.carrier != nil && !sameContainers(old, now):
+	case w.watched(old) && w.watched(now) && !sameContainers(old, now):
 		known := w.Of(now.UID)
-		learned := known.Watch(old.Pod(), now.Pod())
+		learned := known.Watch(old.Carrier(), now.Carrier())
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.origins[now.UID] = learned
@@ -48,6 +54,6 @@ func (w *Witness) Of(uid types.UID) inplace.Origins {
 // sameContainers tells whether kubelet reports the same containers, whatever it says of them.
 func sameContainers(a, b *Pod) bool {
 	return slices.EqualFunc(a.statuses, b.statuses, func(x, y keptStatus) bool {
-		return x.name == y.name && x.containerID == y.containerID
+		return x.image.Value().container == y.image.Value().container && x.containerID == y.containerID
 	})
 }

@@ -74,7 +74,7 @@ func (m *members) read(key string) (sidecarset.Pod, bool) {
 
 // recordOf returns a Pod's record, if it belongs to a set. Annotations are shared with the kept Pod, not copied.
 func recordOf(pod *kept.Pod, set string, s scope.Scope, namespaceLabels labels.Set) (sidecarset.Pod, bool) {
-	record, member := sidecarset.Member(pod.Pod(), set, s, namespaceLabels)
+	record, member := sidecarset.Member(pod.Carrier(), set, s, namespaceLabels)
 	if member {
 		record.Annotations = pod.AnnotationList()
 	}

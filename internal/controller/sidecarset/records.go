@@ -48,7 +48,7 @@ type followed struct {
 }
 
 func newRecords(c cache) *records {
-	return &records{cache: c, inboxes: roster.NewInboxes(), sets: map[string]*followed{}, witness: kept.NewWitness()}
+	return &records{cache: c, inboxes: roster.NewInboxes(), sets: map[string]*followed{}, witness: kept.NewWitness((*kept.Pod).Carries)}
 }
 
 // namespaceChanged leaves all Pods of a namespace for the next look of every set that selects namespaces by label.
@@ -124,17 +124,13 @@ func annotationsOf(spec *v1beta1.SidecarSetSpec) []string {
 // annotated tells whether two versions of a Pod differ in an annotation that a set gives. The other annotations, which
 // come and go with every heartbeat, do not matter to it.
 func (r *records) annotated(set string, old, now *kept.Pod) bool {
-	if old.Injected() == "" || now.Injected() == "" || slices.Equal(old.AnnotationList(), now.AnnotationList()) {
+	if !old.Carries() || !now.Carries() {
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.sets[set]
-	return f != nil && slices.ContainsFunc(f.annotations, func(key string) bool {
-		before, had := old.AnnotationList().Get(key)
-		after, has := now.AnnotationList().Get(key)
-		return before != after || had != has
-	})
+	return f != nil && !kept.SameAnnotations(old, now, f.annotations)
 }
 
 // forget drops a set.

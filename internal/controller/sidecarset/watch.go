@@ -46,7 +46,7 @@ func (r *Reconciler) podChanged(q queue, old, now *kept.Pod) {
 
 // setsOf returns the SidecarSets that a Pod carries, none if there is no Pod.
 func setsOf(pod *kept.Pod) []string {
-	if pod.Injected() == "" {
+	if !pod.Carries() {
 		return nil
 	}
 	return strings.Split(pod.Injected(), ",")
@@ -68,7 +68,7 @@ func letsGoOn(old, now *kept.Pod) bool {
 	switch {
 	case now == nil || now.DeletionTimestamp != nil:
 		return true
-	case old == nil || old.Injected() == "" || now.Injected() == "":
+	case old == nil || !old.Carries() || !now.Carries():
 		return false
 	}
 	return now.Ready() && (!kept.SameStatus(old, now) || old.UID != now.UID)
