@@ -81,20 +81,22 @@ func TestValidate_podsToDelete(t *testing.T) {
 	}
 }
 
-// TestValidate_inPlaceOnlyNamesWhatDiffers: the first field that a running Pod cannot take.
+// TestValidate_inPlaceOnlyNamesWhatDiffers: what a running Pod cannot take.
 func TestValidate_inPlaceOnlyNamesWhatDiffers(t *testing.T) {
 	only := []string{"maxUnavailable: 20%", "podUpdatePolicy: InPlaceOnly"}
 	for change, want := range map[string]string{
-		`[{name: c, image: "c:2", command: [ls]}]`:               "spec.template.spec.containers[0].command",
-		`[{name: d, image: "c:1"}]`:                              "spec.template.spec.containers[0].name",
-		`[{name: c, image: "c:1"}, {name: d}]`:                   "spec.template.spec.containers",
-		`[{name: c, image: "c:1"}], initContainers: [{name: d}]`: "spec.template.spec.initContainers",
-		`[{name: c, image: "c:1"}], nodeSelector: {a: b}`:        "spec.template.spec.nodeSelector",
+		`[{name: c, image: "c:2", command: [ls]}]`:                 "template.spec.containers[c].command is added",
+		`[{name: d, image: "c:1"}]`:                                "template.spec.containers[d] is added",
+		`[{name: c, image: "c:1"}, {name: d}]`:                     "template.spec.containers",
+		`[{name: c, image: "c:1"}], initContainers: [{name: d}]`:   "template.spec.initContainers",
+		`[{name: c, image: "c:1"}], newer: 1`:                      "template.spec.newer",
+		`[{name: c, image: "c:1", resources: {limits: {cpu: 1}}}]`: "template.spec.containers[c].resources",
+		`[{name: c, image: "c:1"}], nodeSelector: {a: b}`:          "template.spec.nodeSelector",
 	} {
 		set := parsed(t, edited(append(only, `[{name: c, image: "c:1"}]`, change)...))
 		got := said(cloneset.Validate(set, parsed(t, plainSet), nil))
-		if len(got) != 1 || !strings.HasPrefix(got[0], want+": Forbidden: cannot be changed in a running Pod") {
-			t.Errorf("Validate() = %q, want one error at %s", got, want)
+		if len(got) != 1 || !strings.HasPrefix(got[0], "spec.template: Forbidden: "+want) || !strings.HasSuffix(got[0], "; with InPlaceOnly no pod is replaced by a new one") {
+			t.Errorf("Validate() = %q, want one error about %s", got, want)
 		}
 	}
 }
