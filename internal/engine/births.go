@@ -76,15 +76,15 @@ func (l *BirthLedger) Sent(u plan.Unit, target string, now time.Time) {
 	l.entries[u.String()] = birth{Birth: Birth{Unit: u, Target: target}, doubt: true, since: now}
 }
 
-// Settled notes what became of a creation, be it the Pod's or that of one of its claims, before Sent. After Done, uid is
-// that of the Pod, and target the revision it has.
+// Settled notes what became of a creation of a target, be it the Pod's or that of one of its claims, before Sent. After
+// Done, uid is that of the Pod.
 func (l *BirthLedger) Settled(u plan.Unit, uid, target string, o Outcome, now time.Time) {
 	b, sent := l.entries[u.String()]
 	switch o.Fate {
 	case Done:
 		delete(l.refused, target)
 		if sent {
-			b.Unit.UID, b.Target, b.doubt = uid, target, false
+			b.Unit.UID, b.doubt = uid, false
 			l.entries[u.String()] = b
 		}
 		return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -112,30 +113,37 @@ func (h *Hands) delete(ctx context.Context, owner Owner, d *deed) {
 func (h *Hands) create(ctx context.Context, owner Owner, d *deed) Outcome {
 	u, target := d.step.Unit, d.step.Target
 	var made metav1.ObjectMeta
+	var there bool
 	var o Outcome
 	for i := range d.requests {
 		r := &d.requests[i]
 		if r.Resource == pods() {
 			h.withBirths(owner, func(l *BirthLedger) { l.Sent(u, target, h.now()) })
 		}
-		if made, o = h.make(ctx, owner, r); o.Fate != Done {
+		if made, there, o = h.make(ctx, owner, r); o.Fate != Done {
 			break
 		}
 	}
-	h.withBirths(owner, func(l *BirthLedger) { l.Settled(u, string(made.UID), target, o, h.now()) })
+	h.withBirths(owner, func(l *BirthLedger) {
+		l.Settled(u, string(made.UID), target, o, h.now())
+		if there { // it may be of an earlier plan
+			l.Found(u, string(made.UID), made.Labels[appsv1.ControllerRevisionHashLabelKey], true, h.now())
+		}
+	})
 	return o
 }
 
 // make creates one object. What is there already, and is the owner's, is taken for it: we made it, and nobody heard.
-func (h *Hands) make(ctx context.Context, owner Owner, r *Request) (metav1.ObjectMeta, Outcome) {
-	made, o := h.call(ctx, r)
+func (h *Hands) make(ctx context.Context, owner Owner, r *Request) (made metav1.ObjectMeta, there bool, o Outcome) {
+	made, o = h.call(ctx, r)
 	switch o.Fate {
 	case Exists:
-		return h.there(ctx, owner, r)
+		made, o = h.there(ctx, owner, r)
+		there = o.Fate == Done
 	case Gone, Stale: // its namespace is gone, or a quota was changed by somebody else meanwhile: nothing of ours is
 		o.Fate = Refused
 	}
-	return made, o
+	return made, there, o
 }
 
 // there looks at what has the name of something that was to be created.

@@ -55,8 +55,9 @@ const (
 	AdoptPod Verb = "AdoptPod"
 	// ReleasePod ends that.
 	ReleasePod Verb = "ReleasePod"
-	// KeepClaim has a claim be deleted with its Pod; DeleteClaim deletes it.
-	KeepClaim   Verb = "KeepClaim"
+	// KeepClaim has a claim be deleted with its Pod.
+	KeepClaim Verb = "KeepClaim"
+	// DeleteClaim deletes it.
 	DeleteClaim Verb = "DeleteClaim"
 	// UpdateOwner changes the spec of the owner itself.
 	UpdateOwner Verb = "UpdateOwner"
