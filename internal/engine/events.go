@@ -19,7 +19,7 @@ const maxNote = 1000
 type Event struct {
 	// Type is Normal or Warning.
 	Type, Reason, Action, Note string
-	// Revision that the event is about.
+	// Revision that the event is about; empty if it is about none.
 	Revision string
 }
 
@@ -44,7 +44,10 @@ func SayOfPod(r Recorder, owner Owner, u plan.Unit, e Event) {
 }
 
 func say(r Recorder, about *corev1.ObjectReference, revisionsIn string, e Event) {
-	related := &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ControllerRevision", Namespace: revisionsIn, Name: e.Revision}
+	var related runtime.Object
+	if e.Revision != "" {
+		related = &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ControllerRevision", Namespace: revisionsIn, Name: e.Revision}
+	}
 	note := e.Note
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote], "") + "…"
@@ -96,9 +99,11 @@ func RefusedConditions(refused []Refusal, revision string) Event {
 	}
 }
 
-func count(pods int) string {
-	if pods == 1 {
-		return "1 pod"
+func count(pods int) string { return countOf(pods, "pod") }
+
+func countOf(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
 	}
-	return fmt.Sprintf("%d pods", pods)
+	return fmt.Sprintf("%d %ss", n, thing)
 }
