@@ -150,7 +150,7 @@ func TestDo_startsCreationsSlowlyAndStopsAfterABatchThatFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := &nursery{API: testkit.NewAPI(), refuse: tc.refuse}
-				n.API.Admit = n.admit
+				n.Admit = n.admit
 				h := NewHands(slowly{n}, 32, time.Now)
 				var steps []plan.Step
 				for i := range 20 {

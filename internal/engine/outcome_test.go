@@ -26,6 +26,7 @@ func TestJudge(t *testing.T) {
 		"not found":                   {apierrors.NewNotFound(pods, "a"), Gone, 0},
 		"wrapped not found":           {fmt.Errorf("patch: %w", apierrors.NewNotFound(pods, "a")), Gone, 0},
 		"conflict":                    {apierrors.NewConflict(pods, "a", errors.New("x")), Stale, 0},
+		"something has that name":     {apierrors.NewAlreadyExists(pods, "a"), Exists, 0},
 		"a test of the patch failed":  {testkit.DoesNotApply(errors.New("test failed")), Stale, 0},
 		"the patched pod is invalid":  {apierrors.NewInvalid(pod, "a", field.ErrorList{field.Required(field.NewPath("spec"), "")}), Refused, 0},
 		"forbidden":                   {apierrors.NewForbidden(pods, "a", errors.New("quota")), Refused, 0},

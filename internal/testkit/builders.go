@@ -84,11 +84,17 @@ func run(pod *corev1.Pod) {
 		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: pod.CreationTimestamp},
 		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: pod.CreationTimestamp},
 	}
+	pod.Status.ContainerStatuses = statusesOf(pod, true)
+}
+
+// statusesOf are those of containers that run.
+func statusesOf(pod *corev1.Pod, ready bool) (statuses []corev1.ContainerStatus) {
 	for _, c := range pod.Spec.Containers {
-		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
-			Name: c.Name, Image: c.Image, ImageID: imageID(c.Image), ContainerID: containerID(pod, c.Name, 0), Ready: true,
+		statuses = append(statuses, corev1.ContainerStatus{
+			Name: c.Name, Image: c.Image, ImageID: imageID(c.Image), ContainerID: containerID(pod, c.Name, 0), Ready: ready,
 		})
 	}
+	return statuses
 }
 
 func imageID(image string) string { return "sha256:" + image }

@@ -13,6 +13,8 @@ import (
 // Kubelet restarts containers whose image changed, in its own time: it notices after Notice, when the Pod turns
 // not ready; has the new container running after Restart; and the Pod is ready again after Ready. Each is one
 // change of the Pod. All three are counted from the change of the image, and vary by up to Jitter from Pod to Pod.
+// A Pod that is created is scheduled, runs and is ready after the same times; one that is deleted has stopped after
+// Restart. Ready asks for the Pod's readiness gates, too, whose changes are noticed after Notice.
 type Kubelet struct {
 	Notice, Restart, Ready, Jitter time.Duration
 
@@ -25,6 +27,8 @@ type deed struct {
 	at  time.Time
 	key string
 	do  func(*corev1.Pod)
+	// stopped: nothing of the Pod runs any more.
+	stopped bool
 }
 
 // NewKubelet returns a kubelet for the Pods of an API.
@@ -53,6 +57,48 @@ func (k *Kubelet) Changed(now time.Time, old, patched *corev1.Pod) {
 			setReady(pod, corev1.ConditionTrue, ready)
 		}})
 	}
+}
+
+// Created tells the kubelet, and the scheduler, at a time that there is a new Pod.
+func (k *Kubelet) Created(now time.Time, pod *corev1.Pod) {
+	key, begin := Key(pod), now.Add(k.jitter(pod))
+	scheduled, ready := metav1.NewTime(begin.Add(k.Notice)), begin.Add(k.Ready)
+	k.later(deed{at: scheduled.Time, key: key, do: func(pod *corev1.Pod) {
+		pod.Spec.NodeName, pod.Status.Phase = "node-1", corev1.PodPending
+		pod.Status.Conditions = append(pod.Status.Conditions,
+			corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: scheduled},
+			corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse, LastTransitionTime: scheduled})
+	}})
+	k.later(deed{at: begin.Add(k.Restart), key: key, do: func(pod *corev1.Pod) {
+		pod.Status.Phase = corev1.PodRunning
+		pod.Status.ContainerStatuses = statusesOf(pod, false)
+	}})
+	k.later(deed{at: ready, key: key, do: func(pod *corev1.Pod) {
+		for i := range pod.Status.ContainerStatuses {
+			pod.Status.ContainerStatuses[i].Ready = true
+		}
+		setReady(pod, corev1.ConditionTrue, ready)
+	}})
+}
+
+// Deleted tells the kubelet at a time that a Pod was deleted.
+func (k *Kubelet) Deleted(now time.Time, pod *corev1.Pod) {
+	k.later(deed{at: now.Add(k.jitter(pod) + k.Restart), key: Key(pod), stopped: true})
+}
+
+// StatusChanged tells the kubelet at a time that somebody else wrote a Pod's status: perhaps a readiness gate.
+func (k *Kubelet) StatusChanged(now time.Time, pod *corev1.Pod) {
+	if len(pod.Spec.ReadinessGates) == 0 {
+		return
+	}
+	at := now.Add(k.jitter(pod) + k.Notice)
+	k.later(deed{at: at, key: Key(pod), do: func(pod *corev1.Pod) {
+		running := len(pod.Status.ContainerStatuses) > 0
+		for i := range pod.Status.ContainerStatuses {
+			running = running && pod.Status.ContainerStatuses[i].Ready
+		}
+		setReady(pod, map[bool]corev1.ConditionStatus{true: corev1.ConditionTrue, false: corev1.ConditionFalse}[running], at)
+	}})
 }
 
 func (k *Kubelet) later(d deed) {
@@ -88,6 +134,10 @@ func (k *Kubelet) Act(now time.Time) {
 		d := k.todo[0]
 		k.todo = k.todo[1:]
 		k.mu.Unlock()
+		if d.stopped {
+			k.api.Stopped(d.key)
+			continue
+		}
 		k.api.Change(d.key, d.do)
 	}
 }
@@ -110,7 +160,15 @@ func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
 	return &pod.Status.ContainerStatuses[i]
 }
 
+// setReady sets the condition Ready, which is not True while a readiness gate is not.
 func setReady(pod *corev1.Pod, status corev1.ConditionStatus, now time.Time) {
+	for _, gate := range pod.Spec.ReadinessGates {
+		if !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == gate.ConditionType && c.Status == corev1.ConditionTrue
+		}) {
+			status = corev1.ConditionFalse
+		}
+	}
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady && c.Status != status {
 			c.Status, c.LastTransitionTime = status, metav1.NewTime(now)

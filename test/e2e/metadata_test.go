@@ -148,7 +148,7 @@ func TestRow37and38_Whitelist(t *testing.T) {
 	refusedSet(t, set, "spec.patchPodMetadata[1].annotations[apps.kruise.io/container-launch-priority]: Forbidden")
 }
 
-// TestMetadata_absentIsTested: on this a patch relies that gives an annotation only where there is none (engine.Patch).
+// TestMetadata_absentIsTested: on this a patch relies that gives an annotation only where there is none (engine.Requests).
 func TestMetadata_absentIsTested(t *testing.T) {
 	namespace(t, "absent")
 	pod := env.WebPod("absent", "web", nil)
