@@ -241,3 +241,43 @@ func FuzzTemplatePod(fuzz *testing.F) {
 		}
 	})
 }
+
+// A container that has not come up from one image when it gets the next may be of either: the record says so.
+func TestTemplateChange_recordsThatAnEarlierChangeIsUnderWay(t *testing.T) {
+	f := newFake(t, nil, "web web:1")
+	f.patch(f.version(0).Change(f.TemplatePod, webTo2()))
+	third := TemplateVersion{Revision: "web-3", Now: f.now}
+	f.patch(third.Change(f.TemplatePod, Difference{Images: []ContainerImage{{Name: "web", To: "web:3"}}}))
+	last := object(object(f.annotations[stateKey], "lastContainerStatuses"), "web")
+	if want := `{"image":"web:1","imageID":"sha256:web:1","containerID":"containerd://1","changing":true}`; last != want {
+		t.Errorf("record %s, want %s", last, want)
+	}
+	f.run("web")
+	if p := ProgressOf(f.TemplatePod); p.Stage != Complete || p.Done(f.now) || p.Wait(f.now) != patience*time.Second {
+		t.Errorf("in doubt it is %+v", p)
+	}
+	f.now = f.now.Add(patience * time.Second)
+	f.patch(TemplateVersion{Revision: "web-4", Now: f.now}.Change(f.TemplatePod, Difference{Images: []ContainerImage{{Name: "web", To: "web:4"}}}))
+	last = object(object(f.annotations[stateKey], "lastContainerStatuses"), "web")
+	if want := `{"image":"web:3","imageID":"sha256:web:3","containerID":"containerd://2","changing":false}`; last != want {
+		t.Errorf("when time has told, the record is %s, want %s", last, want)
+	}
+}
+
+func TestMetadata_after(t *testing.T) {
+	earlier := Metadata{
+		Labels: map[string]string{"a": "1", "b": "1", "c": "1"}, DropLabels: []string{"d", "e"},
+		Finalizers: []string{"x/a", "x/b"}, DropFinalizers: []string{"x/c", "x/d"},
+	}
+	later := Metadata{
+		Labels: map[string]string{"b": "2", "d": "2"}, DropLabels: []string{"c", "f"},
+		Finalizers: []string{"x/c"}, DropFinalizers: []string{"x/a", "x/e"},
+	}
+	want := Metadata{
+		Labels: map[string]string{"a": "1", "b": "2", "d": "2"}, DropLabels: []string{"c", "e", "f"}, Annotations: map[string]string{},
+		Finalizers: []string{"x/b", "x/c"}, DropFinalizers: []string{"x/a", "x/d", "x/e"},
+	}
+	if diff := cmp.Diff(want, later.after(earlier)); diff != "" {
+		t.Errorf("after (-want +got):\n%s", diff)
+	}
+}
