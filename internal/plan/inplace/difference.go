@@ -1,6 +1,7 @@
 package inplace
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -76,9 +77,17 @@ func (r Ref) String() string {
 //	                                                 keeps its own
 //	anything else                                    a new Pod
 func Between(from, to *v1beta1.PodTemplate, resize bool) Difference {
-	a, errA := treeOf(from)
-	b, errB := treeOf(to)
-	if err := errors.Join(errA, errB); err != nil {
+	was, errFrom := revision.NormalTemplate(from)
+	is, errTo := revision.NormalTemplate(to)
+	if err := errors.Join(errFrom, errTo); err != nil {
+		return Difference{Recreate: err.Error()}
+	}
+	if bytes.Equal(was, is) {
+		return Difference{}
+	}
+	a, errFrom := treeOf(was)
+	b, errTo := treeOf(is)
+	if err := errors.Join(errFrom, errTo); err != nil {
 		return Difference{Recreate: err.Error()}
 	}
 	d := Difference{Metadata: metadataBetween(a, b)}
@@ -103,14 +112,10 @@ func Between(from, to *v1beta1.PodTemplate, resize bool) Difference {
 // tree is a JSON object.
 type tree map[string]any
 
-// treeOf is a template in its normal form.
-func treeOf(template *v1beta1.PodTemplate) (tree, error) {
-	normal, err := revision.NormalTemplate(template)
-	if err != nil {
-		return nil, err
-	}
+// treeOf reads a template in its normal form.
+func treeOf(template []byte) (tree, error) {
 	var t tree
-	if err := kjson.UnmarshalCaseSensitivePreserveInts(normal, &t); err != nil {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(template, &t); err != nil {
 		return nil, fmt.Errorf("read the template: %w", err)
 	}
 	return t, nil
