@@ -9,6 +9,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 // creation makes one Pod, and before it its claims.
@@ -43,7 +44,7 @@ func (d *decision) pod(name, id string, v Version) []byte {
 	delete(meta, "generateName")
 	meta["ownerReferences"] = []any{d.set.reference()}
 	labels, annotations := member(meta, "labels"), member(meta, "annotations")
-	labels[appsv1.ControllerRevisionHashLabelKey] = v.Name
+	labels[appsv1.ControllerRevisionHashLabelKey] = revision.Label(v.Name, false)
 	labels[v1beta1.PodTemplateHashLabel] = v.Hash
 	labels[v1beta1.CloneSetInstanceIDLabel] = id
 	labels[v1beta1.LifecycleStateLabel] = string(v1beta1.LifecycleStatePreparingNormal)

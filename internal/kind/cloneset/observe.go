@@ -26,6 +26,60 @@ type Facts struct {
 	Templates map[string]*v1beta1.PodTemplate
 	Nodes     map[string]map[string]string
 	Now       time.Time
+	// Memo is what the last look has found out, and is changed by this one; nil if there is none. It says nothing that
+	// cannot be found out again.
+	Memo *Memo
+}
+
+// Memo keeps what follows from a CloneSet's spec and its revisions alone, and costs too much for every look.
+type Memo struct {
+	uid        string
+	generation int64
+	identity   revision.Wanted
+	from       map[string]inplace.Difference
+}
+
+// of returns the memo for a CloneSet as it is: an empty one when it has changed.
+func (m *Memo) of(set *v1beta1.CloneSet) *Memo {
+	if m == nil {
+		m = &Memo{}
+	}
+	if m.uid != string(set.UID) || m.generation != set.Generation || m.from == nil {
+		*m = Memo{uid: string(set.UID), generation: set.Generation, from: map[string]inplace.Difference{}}
+	}
+	return m
+}
+
+// wanted is the revision of the template.
+func (m *Memo) wanted(set *v1beta1.CloneSet) (revision.Wanted, error) {
+	owner := revision.Owner{Name: set.Name, UID: string(set.UID), Collisions: set.Status.CollisionCount}
+	if m.identity.Identity.Hash == "" {
+		var err error
+		if m.identity, err = revision.WantedTemplate(owner, &set.Spec.Template, set.Annotations); err != nil {
+			return revision.Wanted{}, err
+		}
+	}
+	m.identity.Owner = owner
+	return m.identity, nil
+}
+
+// differences says of every revision that Pods have how they become of the template.
+func (m *Memo) differences(f Facts, to *v1beta1.PodTemplate) map[string]inplace.Difference {
+	have := map[string]bool{}
+	for i := range f.Pods {
+		have[f.Pods[i].Revision] = true
+	}
+	short := map[string]bool{}
+	for name := range have {
+		short[revision.Short(name)] = true
+	}
+	for name, template := range f.Templates {
+		hash := revision.Short(name)
+		if _, known := m.from[hash]; !known && short[hash] {
+			m.from[hash] = inplace.Between(template, to, false)
+		}
+	}
+	return m.from
 }
 
 // Observe resolves a CloneSet's numbers, defaults and revisions into values. An error says which field is wrong; the
@@ -35,18 +89,24 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 	if err != nil {
 		return Observed{}, err
 	}
-	wanted, err := revision.WantedTemplate(revision.Owner{Name: set.Name, UID: string(set.UID), Collisions: set.Status.CollisionCount}, &set.Spec.Template, set.Annotations)
+	memo := f.Memo.of(set)
+	wanted, err := memo.wanted(set)
 	if err != nil {
 		return Observed{}, err
 	}
 	decision := revision.Decide(wanted, f.History)
 	s.Waiting = decision.Waiting
-	s.Update = Version{Name: decision.Name, Hash: last(decision.Name), Template: &set.Spec.Template}
+	s.Update = Version{Name: decision.Name, Hash: revision.Short(decision.Name), Template: &set.Spec.Template}
+	for _, r := range decision.History {
+		if r.Hash == wanted.Identity.Hash && r.Name != decision.Name {
+			s.Update.Same = append(s.Update.Same, revision.Short(r.Name))
+		}
+	}
 	s.Current = s.Update
 	if name := set.Status.CurrentRevision; name != "" && f.Templates[name] != nil {
-		s.Current = Version{Name: name, Hash: last(name), Template: f.Templates[name]}
+		s.Current = Version{Name: name, Hash: revision.Short(name), Template: f.Templates[name]}
 	}
-	s.From = differences(f, &set.Spec.Template)
+	s.From = memo.differences(f, &set.Spec.Template)
 	return Observed{
 		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
 	}, nil
@@ -106,19 +166,4 @@ func written(n *intstr.IntOrString, otherwise string) string {
 		return otherwise
 	}
 	return n.String()
-}
-
-// differences says of every revision that Pods have how they become of a template.
-func differences(f Facts, to *v1beta1.PodTemplate) map[string]inplace.Difference {
-	have := map[string]bool{}
-	for i := range f.Pods {
-		have[last(f.Pods[i].Revision)] = true
-	}
-	from := map[string]inplace.Difference{}
-	for name, template := range f.Templates {
-		if have[last(name)] {
-			from[last(name)] = inplace.Between(template, to, false)
-		}
-	}
-	return from
 }

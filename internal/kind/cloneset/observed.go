@@ -1,6 +1,7 @@
 package cloneset
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -81,6 +82,8 @@ type Set struct {
 type Version struct {
 	// Name of the revision; Hash is its last part.
 	Name, Hash string
+	// Same are the last parts of other revisions with the same content, which somebody else has written.
+	Same []string
 	// Template of its Pods; nil for one whose revision is not kept any more.
 	Template *v1beta1.PodTemplate
 }
@@ -108,15 +111,14 @@ type Pod struct {
 	Finalizers      []string
 	// OwnersJSON are its owner references; empty when there are none.
 	OwnersJSON string
+	// Bare tells that it has no annotation at all.
+	Bare bool
 	// ID ties it to its claims (label apps.kruise.io/cloneset-instance-id).
 	ID string
 	// Revision is the name or hash that its label says.
 	Revision string
-	// State is where it stands in its lifecycle, Since the annotation of its last change.
+	// State is where it stands in its lifecycle.
 	State v1beta1.LifecycleStateType
-	Since string
-	// Stated tells that there is an annotation Since.
-	Stated bool
 	// Specified tells that it has the label apps.kruise.io/specified-delete.
 	Specified bool
 	// Leaving tells that it is being deleted, or has ended.
@@ -185,4 +187,10 @@ func (s *Set) available(p *Pod, now int64) bool {
 }
 
 // has tells whether a Pod is of a revision. Labels name it in full or by its last part.
-func (v Version) has(p *Pod) bool { return p.Revision != "" && last(p.Revision) == v.Hash }
+func (v Version) has(p *Pod) bool {
+	if p.Revision == "" {
+		return false
+	}
+	hash := revision.Short(p.Revision)
+	return hash == v.Hash || slices.Contains(v.Same, hash)
+}

@@ -119,6 +119,7 @@ func (d *decision) wakeIn(wait time.Duration) {
 // act gives a Pod its step.
 func (d *decision) act(i int32, s plan.Step) {
 	s.Unit = d.obs.Pods[i].Unit
+	s.Change.NoAnnotations = d.obs.Pods[i].Bare && len(s.Change.Annotations) > 0
 	d.fates[i] = fate{acted: true}
 	d.steps = append(d.steps, s)
 }

@@ -32,6 +32,7 @@ func Project(pod *corev1.Pod, uid string, selector labels.Selector, origins inpl
 		Phase: pod.Status.Phase, Node: pod.Spec.NodeName, Created: pod.CreationTimestamp.Unix(),
 		Cost: scale.CostOf(pod.Annotations[corev1.PodDeletionCost]),
 	}
+	p.Bare = len(pod.Annotations) == 0
 	_, p.Specified = pod.Labels[v1beta1.SpecifiedDeleteLabel]
 	if relation != Owned {
 		p.OwnersJSON = ownersJSON(pod.OwnerReferences)

@@ -19,7 +19,7 @@ func (d *decision) withRevisions() []plan.Step {
 		used[d.obs.Pods[i].Revision] = true
 	}
 	forget := revision.Forget(d.obs.Revisions.History, d.set.HistoryLimit, func(r revision.Record) bool {
-		return used[r.Name] || used[last(r.Name)]
+		return used[r.Name] || used[revision.Short(r.Name)]
 	})
 	return append(steps, forget...)
 }

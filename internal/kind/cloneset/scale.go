@@ -3,11 +3,11 @@ package cloneset
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/lifecycle"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scale"
 )
 
@@ -108,11 +108,11 @@ func (d *decision) makeOf(v Version, n int, why string) bool {
 func (d *decision) ids(n int) []string {
 	taken := map[string]bool{}
 	for _, name := range slices.Concat(d.set.Delete, d.obs.Taken, d.newIDs) {
-		taken[last(name)] = true
+		taken[revision.Short(name)] = true
 	}
 	for i := range d.obs.Pods {
 		taken[d.obs.Pods[i].ID] = true
-		taken[last(d.obs.Pods[i].Unit.Name)] = true
+		taken[revision.Short(d.obs.Pods[i].Unit.Name)] = true
 	}
 	var ids []string
 	for i := range d.obs.Claims {
@@ -242,6 +242,3 @@ func (d *decision) names() {
 		Why:    "pods that scaleStrategy.podsToDelete names are gone",
 	})
 }
-
-// last is what comes after the last dash.
-func last(name string) string { return name[strings.LastIndexByte(name, '-')+1:] }

@@ -10,6 +10,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/lifecycle"
 	"github.com/outrigger-project/outrigger/internal/plan/order"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scale"
 )
 
@@ -135,7 +136,7 @@ func (d *decision) newest() []int32 {
 
 // difference is what has to change in a Pod.
 func (s *Set) difference(p *Pod) inplace.Difference {
-	if diff, known := s.From[last(p.Revision)]; known {
+	if diff, known := s.From[revision.Short(p.Revision)]; known {
 		return diff
 	}
 	if p.Revision == "" {
