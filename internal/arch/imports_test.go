@@ -66,8 +66,8 @@ func law() []rule {
 			ban: []string{"internal/kept"}, why: "what the cache keeps is for those who read the cache",
 		},
 		{
-			from: []string{"internal/roster"}, ban: []string{"internal/kind", "internal/engine", "internal/kept", "internal/controller", "internal/app", "internal/plan"},
-			why: "how records follow the watch does not depend on what is in them",
+			from: []string{"internal/roster", "internal/watch"}, ban: []string{"internal/kind", "internal/engine", "internal/kept", "internal/controller", "internal/app", "internal/plan"},
+			why: "how records and controllers follow the watch does not depend on what is in them",
 		},
 		{from: []string{""}, ban: []string{"k8s.io/kubernetes"}, why: "no pin to one Kubernetes minor; only the devcluster module may"},
 		{from: []string{"internal", "cmd", "api"}, except: []string{"internal/sim", "internal/testkit"}, ban: []string{"internal/sim", "internal/testkit"}, why: "test worlds stay out of the product"},

@@ -13,6 +13,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 // lookAgainAfter is when a set is looked at again whose Pods were not as observed. The next look asks the API
@@ -28,7 +29,6 @@ type sets interface {
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=pods/resize,verbs=patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,namespace=kruise-system,resources=controllerrevisions,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -46,9 +46,7 @@ type Reconciler struct {
 	metrics  *Metrics
 	// revisionsIn is the namespace of the revisions.
 	revisionsIn string
-	// canResize tells that the API server serves pods/resize.
-	canResize bool
-	now       func() time.Time
+	now         func() time.Time
 
 	mu   sync.Mutex
 	told map[string]notUpgradable
@@ -106,18 +104,8 @@ func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, d
 		return reconcile.Result{}, err
 	}
 	return reconcile.Result{
-		RequeueAfter: soonest(again, did.RetryAfter, tooEarly, r.hands.Next(obs.Owner), p.WakeAfter),
+		RequeueAfter: watch.Soonest(again, did.RetryAfter, tooEarly, r.hands.Next(obs.Owner), p.WakeAfter),
 	}, nil
-}
-
-// soonest returns the shortest of the durations that are not 0.
-func soonest(durations ...time.Duration) (least time.Duration) {
-	for _, d := range durations {
-		if d > 0 && (least == 0 || d < least) {
-			least = d
-		}
-	}
-	return least
 }
 
 // tell records the events of a reconcile: at most four of the set, and one of every Pod whose hot upgrade ended.

@@ -5,34 +5,16 @@ import (
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 // revisionsBySet indexes ControllerRevisions by the SidecarSet that their label names.
 const revisionsBySet = "outrigger.revisions"
-
-// RevisionCache is what the manager's cache keeps of ControllerRevisions: those of SidecarSets, in one namespace. The
-// rights are for that namespace only.
-func RevisionCache(namespace string) (ctrlcache.ByObject, error) {
-	named, err := labels.NewRequirement(v1beta1.SidecarSetNameLabel, selection.Exists, nil)
-	if err != nil {
-		return ctrlcache.ByObject{}, fmt.Errorf("select the revisions of SidecarSets: %w", err)
-	}
-	return ctrlcache.ByObject{
-		// A field selector, and not Namespaces, gives an informer with one store to index.
-		Field:     fields.OneTermEqualSelector("metadata.namespace", namespace),
-		Label:     labels.NewSelector().Add(*named),
-		Transform: ctrlcache.TransformStripManagedFields(),
-	}, nil
-}
 
 // revisions follow the watch of ControllerRevisions. Their data, which never changes, is read once.
 type revisions struct {
@@ -42,9 +24,13 @@ type revisions struct {
 	hashes map[types.UID]string
 }
 
-func newRevisions(informer toolscache.SharedIndexInformer) (*revisions, error) {
+// newRevisions follows an informer of the whole cluster's revisions, and takes those of SidecarSets in one namespace.
+func newRevisions(informer toolscache.SharedIndexInformer, namespace string) (*revisions, error) {
 	bySet := func(object any) ([]string, error) {
-		return []string{last[appsv1.ControllerRevision](object).Labels[v1beta1.SidecarSetNameLabel]}, nil
+		if set := setOf(watch.Last[appsv1.ControllerRevision](object), namespace); set != "" {
+			return []string{set}, nil
+		}
+		return nil, nil
 	}
 	if err := informer.AddIndexers(toolscache.Indexers{revisionsBySet: bySet}); err != nil {
 		return nil, fmt.Errorf("index revisions by SidecarSet: %w", err)
@@ -57,9 +43,18 @@ func newRevisions(informer toolscache.SharedIndexInformer) (*revisions, error) {
 	return r, nil
 }
 
+// setOf returns the name of the SidecarSet that a revision is of; empty if it is none of these, or in another namespace than
+// theirs, where others could write it.
+func setOf(r *appsv1.ControllerRevision, namespace string) string {
+	if r.Namespace != namespace {
+		return ""
+	}
+	return r.Labels[v1beta1.SidecarSetNameLabel]
+}
+
 // forget drops what was read of a revision that is gone.
 func (r *revisions) forget(object any) {
-	if gone := last[appsv1.ControllerRevision](object); gone != nil {
+	if gone := watch.Last[appsv1.ControllerRevision](object); gone != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.hashes, gone.UID)
@@ -76,7 +71,7 @@ func (r *revisions) Revisions(set string) []revision.Record {
 	defer r.mu.Unlock()
 	records := make([]revision.Record, len(objects))
 	for i, object := range objects {
-		kept := last[appsv1.ControllerRevision](object)
+		kept := watch.Last[appsv1.ControllerRevision](object)
 		records[i] = revision.RecordOf(kept)
 		if kept.DeletionTimestamp != nil {
 			continue

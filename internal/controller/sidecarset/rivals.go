@@ -8,6 +8,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 // rivals follows what all SidecarSets claim.
@@ -48,7 +49,7 @@ func (r *rivals) of(name string) sidecarset.Rivals {
 // generation 1; the UID tells.
 //
 // Labels make no new generation, but one of them is v1alpha1's custom version.
-func (r *Reconciler) setChanged(q queue, old, now *v1beta1.SidecarSet) {
+func (r *Reconciler) setChanged(q watch.Queue, old, now *v1beta1.SidecarSet) {
 	if now == nil {
 		q.AddAfter(requestFor(old.Name), 0)
 		r.wake(q, r.rivals.delete(old.Name))
@@ -65,7 +66,7 @@ func (r *Reconciler) setChanged(q queue, old, now *v1beta1.SidecarSet) {
 	r.wake(q, concerned)
 }
 
-func (r *Reconciler) wake(q queue, sets []string) {
+func (r *Reconciler) wake(q watch.Queue, sets []string) {
 	for _, name := range sets {
 		q.AddAfter(requestFor(name), 0)
 	}

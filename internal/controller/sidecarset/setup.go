@@ -8,20 +8,15 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/discovery"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kept"
-	"github.com/outrigger-project/outrigger/internal/plan/inplace"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 const (
@@ -29,9 +24,6 @@ const (
 	recorderName = "sidecarset-controller"
 	// bySidecarSet indexes Pods by the SidecarSets they carry.
 	bySidecarSet = "outrigger.sidecarset"
-	// After a failure a set is tried again after 50 ms, doubling to 30 s: an API server that comes back must not
-	// wait long for us.
-	firstRetry, lastRetry = 50 * time.Millisecond, 30 * time.Second
 )
 
 // Options of the controller.
@@ -57,81 +49,32 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
-	sets, err := informerOf(mgr, &v1beta1.SidecarSet{})
+	sets, err := watch.Informer(context.Background(), mgr, &v1beta1.SidecarSet{})
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
-	informers, err := newInformers(mgr)
+	informers, err := newInformers(mgr, o.Namespace)
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
 	r := newReconciler(mgr.GetClient(), server, newRecords(informers),
 		mgr.GetEventRecorder(recorderName), o, time.Now)
-	if r.canResize, err = servesResize(mgr); err != nil {
-		return fmt.Errorf("set up the SidecarSet controller: %w", err)
-	}
 	if o.Metrics != nil {
 		r.metrics = o.Metrics
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("sidecarset").
-		WatchesRawSource(&handled{informer: sets, handler: r.setHandler}).
-		WatchesRawSource(&handled{informer: informers.pods, handler: r.podHandler}).
-		WatchesRawSource(&handled{informer: informers.namespaces, handler: r.namespaceHandler}).
-		WatchesRawSource(&handled{informer: informers.revisions.informer, handler: r.revisionHandler}).
+		WatchesRawSource(&watch.Source{Informer: sets, Handler: r.setHandler}).
+		WatchesRawSource(&watch.Source{Informer: informers.pods, Handler: r.podHandler}).
+		WatchesRawSource(&watch.Source{Informer: informers.namespaces, Handler: r.namespaceHandler}).
+		WatchesRawSource(&watch.Source{Informer: informers.revisions.informer, Handler: r.revisionHandler}).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: o.Workers,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry),
+			RateLimiter:             watch.RateLimiter(),
 		}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
-	}
-	return nil
-}
-
-// servesResize asks the API server whether it can resize Pods.
-func servesResize(mgr manager.Manager) (bool, error) {
-	client, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
-	if err != nil {
-		return false, err
-	}
-	core, err := client.ServerResourcesForGroupVersion("v1")
-	if err != nil {
-		return false, fmt.Errorf("ask the API server whether it serves pods/resize: %w", err)
-	}
-	return inplace.ServesResize(core), nil
-}
-
-// handled is a source of requests: what a handler makes of an informer's events. Nothing is reconciled before it has
-// handled what there was at the start, so that no look takes what it has not heard of for gone.
-type handled struct {
-	informer toolscache.SharedIndexInformer
-	handler  func(queue) toolscache.ResourceEventHandler
-
-	registration toolscache.ResourceEventHandlerRegistration
-}
-
-var _ source.SyncingSource = (*handled)(nil)
-
-// Start implements source.Source.
-func (h *handled) Start(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	registration, err := h.informer.AddEventHandler(h.handler(q))
-	if err != nil {
-		return fmt.Errorf("watch for the SidecarSet controller: %w", err)
-	}
-	h.registration = registration
-	context.AfterFunc(ctx, func() {
-		// A handler that cannot be removed belongs to an informer that has stopped too.
-		_ = h.informer.RemoveEventHandler(registration)
-	})
-	return nil
-}
-
-// WaitForSync implements source.SyncingSource.
-func (h *handled) WaitForSync(ctx context.Context) error {
-	if !toolscache.WaitForCacheSync(ctx.Done(), h.registration.HasSynced) {
-		return fmt.Errorf("wait for the watch of the SidecarSet controller: %w", context.Cause(ctx))
 	}
 	return nil
 }
@@ -142,23 +85,23 @@ type informers struct {
 	*revisions
 }
 
-func newInformers(mgr manager.Manager) (*informers, error) {
-	pods, err := informerOf(mgr, &corev1.Pod{})
+func newInformers(mgr manager.Manager, namespace string) (*informers, error) {
+	pods, err := watch.Informer(context.Background(), mgr, &corev1.Pod{})
 	if err != nil {
 		return nil, err
 	}
-	namespaces, err := informerOf(mgr, &corev1.Namespace{})
+	namespaces, err := watch.Informer(context.Background(), mgr, &corev1.Namespace{})
 	if err != nil {
 		return nil, err
 	}
 	if err := pods.AddIndexers(toolscache.Indexers{bySidecarSet: bySets}); err != nil {
 		return nil, fmt.Errorf("index pods by SidecarSet: %w", err)
 	}
-	revisions, err := informerOf(mgr, &appsv1.ControllerRevision{})
+	revisions, err := watch.Informer(context.Background(), mgr, &appsv1.ControllerRevision{})
 	if err != nil {
 		return nil, err
 	}
-	followed, err := newRevisions(revisions)
+	followed, err := newRevisions(revisions, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -166,21 +109,7 @@ func newInformers(mgr manager.Manager) (*informers, error) {
 }
 
 // bySets is the index function of bySidecarSet.
-func bySets(object any) ([]string, error) { return setsOf(last[kept.Pod](object)), nil }
-
-// informerOf returns the informer behind the manager's cache: records read its store directly, because a cache
-// read through the client copies every Pod.
-func informerOf(mgr manager.Manager, object client.Object) (toolscache.SharedIndexInformer, error) {
-	informer, err := mgr.GetCache().GetInformer(context.Background(), object)
-	if err != nil {
-		return nil, fmt.Errorf("get the informer of %T: %w", object, err)
-	}
-	shared, ok := informer.(toolscache.SharedIndexInformer)
-	if !ok {
-		return nil, fmt.Errorf("the cache of %T is a %T, which has no store to read: it must be of the whole cluster", object, informer)
-	}
-	return shared, nil
-}
+func bySets(object any) ([]string, error) { return setsOf(watch.Last[kept.Pod](object)), nil }
 
 // Pod implements cache.
 func (i *informers) Pod(key string) *kept.Pod {
@@ -188,7 +117,7 @@ func (i *informers) Pod(key string) *kept.Pod {
 	if err != nil {
 		return nil
 	}
-	return last[kept.Pod](object)
+	return watch.Last[kept.Pod](object)
 }
 
 // Carrying implements cache.
@@ -203,7 +132,7 @@ func (i *informers) Carrying(set string) []string {
 // NamespaceLabels implements cache.
 func (i *informers) NamespaceLabels(namespace string) labels.Set {
 	object, _, err := i.namespaces.GetStore().GetByKey(namespace)
-	found := last[corev1.Namespace](object)
+	found := watch.Last[corev1.Namespace](object)
 	switch {
 	case err != nil || found == nil:
 		return nil

@@ -1,10 +1,10 @@
 package sidecarset
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,17 +14,13 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kept"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
-
-// queue is what the watch needs of the work queue.
-type queue interface {
-	AddAfter(item reconcile.Request, wait time.Duration)
-}
 
 // podChanged leaves a changed Pod for the next look at each SidecarSet that it carries or carried, and schedules
 // that look. now is nil when the Pod was deleted, old when it is new. Heartbeats and other changes that make no
 // difference to a record schedule nothing, unless a write of ours to this Pod is still to be seen.
-func (r *Reconciler) podChanged(q queue, old, now *kept.Pod) {
+func (r *Reconciler) podChanged(q watch.Queue, old, now *kept.Pod) {
 	r.records.witness.See(old, now)
 	pod, same := now, false
 	switch {
@@ -75,10 +71,7 @@ func letsGoOn(old, now *kept.Pod) bool {
 }
 
 // namespaceChanged has the sets that select namespaces by label look again at the Pods of one.
-func (r *Reconciler) namespaceChanged(q queue, namespace *corev1.Namespace) {
-	if namespace == nil {
-		return
-	}
+func (r *Reconciler) namespaceChanged(q watch.Queue, namespace *corev1.Namespace) {
 	for _, set := range r.records.namespaceChanged(namespace.Name) {
 		q.AddAfter(requestFor(set), 0)
 	}
@@ -89,63 +82,29 @@ func requestFor(set string) reconcile.Request {
 }
 
 // podHandler tells a Reconciler of Pod events.
-func (r *Reconciler) podHandler(q queue) toolscache.ResourceEventHandler {
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { r.podChanged(q, nil, last[kept.Pod](object)) },
-		UpdateFunc: func(old, now any) { r.podChanged(q, last[kept.Pod](old), last[kept.Pod](now)) },
-		DeleteFunc: func(object any) {
-			if pod := last[kept.Pod](object); pod != nil {
-				r.podChanged(q, pod, nil)
-			}
-		},
-	}
+func (r *Reconciler) podHandler(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *kept.Pod) { r.podChanged(q, old, now) })
 }
 
 // revisionHandler has a SidecarSet look again when one of its revisions changed.
-func (r *Reconciler) revisionHandler(q queue) toolscache.ResourceEventHandler {
-	look := func(object any) {
-		if revision := last[appsv1.ControllerRevision](object); revision != nil {
-			q.AddAfter(requestFor(revision.Labels[v1beta1.SidecarSetNameLabel]), 0)
+func (r *Reconciler) revisionHandler(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *appsv1.ControllerRevision) {
+		if set := setOf(cmp.Or(now, old), r.revisionsIn); set != "" {
+			q.AddAfter(requestFor(set), 0)
 		}
-	}
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    look,
-		UpdateFunc: func(_, now any) { look(now) },
-		DeleteFunc: look,
-	}
+	})
 }
 
 // namespaceHandler tells a Reconciler of changed labels of namespaces.
-func (r *Reconciler) namespaceHandler(q queue) toolscache.ResourceEventHandler {
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(object any) { r.namespaceChanged(q, last[corev1.Namespace](object)) },
-		UpdateFunc: func(old, now any) {
-			if before, after := last[corev1.Namespace](old), last[corev1.Namespace](now); !maps.Equal(before.Labels, after.Labels) {
-				r.namespaceChanged(q, after)
-			}
-		},
-		DeleteFunc: func(object any) { r.namespaceChanged(q, last[corev1.Namespace](object)) },
-	}
+func (r *Reconciler) namespaceHandler(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *corev1.Namespace) {
+		if old == nil || now == nil || !maps.Equal(old.Labels, now.Labels) {
+			r.namespaceChanged(q, cmp.Or(now, old))
+		}
+	})
 }
 
 // setHandler tells a Reconciler of SidecarSets.
-func (r *Reconciler) setHandler(q queue) toolscache.ResourceEventHandler {
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { r.setChanged(q, nil, last[v1beta1.SidecarSet](object)) },
-		UpdateFunc: func(old, now any) { r.setChanged(q, last[v1beta1.SidecarSet](old), last[v1beta1.SidecarSet](now)) },
-		DeleteFunc: func(object any) {
-			if set := last[v1beta1.SidecarSet](object); set != nil {
-				r.setChanged(q, set, nil)
-			}
-		},
-	}
-}
-
-// last returns the last known state of an object that an informer handed over, nil if there is none.
-func last[T any](object any) *T {
-	if unknown, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
-		object = unknown.Obj
-	}
-	t, _ := object.(*T)
-	return t
+func (r *Reconciler) setHandler(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *v1beta1.SidecarSet) { r.setChanged(q, old, now) })
 }

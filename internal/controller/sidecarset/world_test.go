@@ -21,6 +21,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/testkit"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 // world is the controller in a made-up cluster with a clock of its own.
@@ -239,7 +240,7 @@ func (w *world) look(name string) {
 		w.server = testkit.NewFailing(w.api, 0, "")
 		w.start()
 	case err != nil:
-		w.AddAfter(requestFor(name), firstRetry)
+		w.AddAfter(requestFor(name), watch.FirstRetry)
 	case result.RequeueAfter > 0:
 		w.AddAfter(requestFor(name), result.RequeueAfter)
 	}
