@@ -32,9 +32,13 @@ type Config struct {
 	RenewDeadline      time.Duration
 	RetryPeriod        time.Duration
 	SidecarSetWorkers  int
+	CloneSetWorkers    int
 	MaxWritesInFlight  int
 	CacheSyncTimeout   time.Duration
 	DevelopmentLogging bool
+
+	// CloneSetExcludePreparingDelete is scaleStrategy.excludePreparingDelete of CloneSets that do not say true.
+	CloneSetExcludePreparingDelete bool
 }
 
 // bind adds the flags. gates receives the text of --feature-gates, which is parsed after the flags.
@@ -56,7 +60,9 @@ func (c *Config) bind(fs *pflag.FlagSet, gates *string) {
 	fs.DurationVar(&c.RetryPeriod, "leader-election-retry-period", 2*time.Second, "how often leadership is asked for")
 
 	fs.IntVar(&c.SidecarSetWorkers, "sidecarset-workers", 3, "SidecarSets that are worked on at the same time")
-	fs.IntVar(&c.MaxWritesInFlight, "max-writes-in-flight", 32, "writes to Pods that one rollout has under way at the same time; there is no limit per second")
+	fs.IntVar(&c.CloneSetWorkers, "cloneset-workers", 3, "CloneSets that are worked on at the same time")
+	fs.BoolVar(&c.CloneSetExcludePreparingDelete, "cloneset-scaling-exclude-preparing-delete", false, "Pods that a preDelete hook holds do not count in replicas, whatever scaleStrategy.excludePreparingDelete says")
+	fs.IntVar(&c.MaxWritesInFlight, "max-writes-in-flight", 32, "writes to Pods that are under way at the same time, of all SidecarSets and of all CloneSets each; there is no limit per second")
 	fs.DurationVar(&c.CacheSyncTimeout, "controller-cache-sync-timeout", 2*time.Minute, "how long to wait for the first list of each kind")
 	fs.BoolVar(&c.DevelopmentLogging, "log-development", false, "log for people at a terminal instead of as JSON")
 }

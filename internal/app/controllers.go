@@ -6,14 +6,19 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/outrigger-project/outrigger/internal/controller/cloneset"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
 )
 
 // addControllers is THE list of controllers. They run on the leader only.
-func addControllers(mgr manager.Manager, c Config, metrics *sidecarset.Metrics) error {
+func addControllers(mgr manager.Manager, c Config, m metrics) error {
 	err := errors.Join(
 		sidecarset.SetupWithManager(mgr, sidecarset.Options{
-			Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Namespace: c.Namespace, Metrics: metrics,
+			Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Namespace: c.Namespace, Metrics: m.sidecarSets,
+		}),
+		cloneset.SetupWithManager(mgr, cloneset.Options{
+			Workers: c.CloneSetWorkers, WritesInFlight: c.MaxWritesInFlight,
+			ExcludePreparingDelete: c.CloneSetExcludePreparingDelete, Metrics: m.cloneSets,
 		}),
 	)
 	if err != nil {

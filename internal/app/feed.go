@@ -16,18 +16,22 @@ import (
 )
 
 // feed tells the Pod webhook what SidecarSets, revisions of them and namespaces there are. It returns a function that tells whether
-// everything that existed at the start has arrived: until then Pods must not be answered.
-func feed(ctx context.Context, c cache.Cache, pods *webhook.PodHandler, admitted *webhook.Admitted, log logr.Logger) (synced func() bool, err error) {
+// everything that existed at the start has arrived: until then Pods must not be answered. The revisions are in one namespace,
+// where nobody else may write them.
+func feed(ctx context.Context, c cache.Cache, namespace string, pods *webhook.PodHandler, admitted *webhook.Admitted, log logr.Logger) (synced func() bool, err error) {
 	told := func(set string, err error) {
 		if err != nil {
 			log.Error(err, "this SidecarSet is not injected", "sidecarset", set)
 		}
 	}
-	revisions, err := follow(ctx, c, &appsv1.ControllerRevision{},
-		func(r *appsv1.ControllerRevision) { told(r.Labels[v1beta1.SidecarSetNameLabel], pods.PutRevision(r)) },
-		func(r *appsv1.ControllerRevision) {
-			told(r.Labels[v1beta1.SidecarSetNameLabel], pods.DeleteRevision(r))
-		})
+	ofSets := func(do func(*appsv1.ControllerRevision) error) func(*appsv1.ControllerRevision) {
+		return func(r *appsv1.ControllerRevision) {
+			if set := r.Labels[v1beta1.SidecarSetNameLabel]; set != "" && r.Namespace == namespace {
+				told(set, do(r))
+			}
+		}
+	}
+	revisions, err := follow(ctx, c, &appsv1.ControllerRevision{}, ofSets(pods.PutRevision), ofSets(pods.DeleteRevision))
 	if err != nil {
 		return nil, err
 	}

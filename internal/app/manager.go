@@ -26,7 +26,6 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
@@ -59,7 +58,7 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("set up admission: %w", err)
 	}
-	if err := addControllers(mgr, c, measured.sidecarSets); err != nil {
+	if err := addControllers(mgr, c, measured); err != nil {
 		return err
 	}
 	err = errors.Join(
@@ -96,11 +95,12 @@ func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, er
 	}
 	objects := webhook.RegistrationCache()
 	objects[&corev1.Pod{}] = cache.ByObject{Transform: kept.Trim}
-	revisions, err := sidecarset.RevisionCache(c.Namespace)
+	objects[&appsv1.ControllerRevision{}] = cache.ByObject{Transform: kept.TrimRevision}
+	claims, err := kept.Claims()
 	if err != nil {
 		return nil, err
 	}
-	objects[&appsv1.ControllerRevision{}] = revisions
+	objects[kept.ClaimMeta()], objects[kept.NodeMeta()] = claims, cache.ByObject{Transform: kept.TrimNode}
 	objects[&corev1.Namespace{}] = cache.ByObject{Transform: cache.TransformStripManagedFields()}
 	return manager.New(rc, manager.Options{
 		Scheme: scheme,

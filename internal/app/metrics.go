@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/outrigger-project/outrigger/internal/controller/cloneset"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
@@ -14,14 +15,15 @@ import (
 type metrics struct {
 	pods        *webhook.PodMetrics
 	sidecarSets *sidecarset.Metrics
+	cloneSets   *cloneset.Metrics
 }
 
 func newMetrics() metrics {
-	return metrics{pods: webhook.NewPodMetrics(), sidecarSets: sidecarset.NewMetrics()}
+	return metrics{pods: webhook.NewPodMetrics(), sidecarSets: sidecarset.NewMetrics(), cloneSets: cloneset.NewMetrics()}
 }
 
 func (m metrics) register(r prometheus.Registerer) error {
-	if err := errors.Join(r.Register(m.pods), r.Register(m.sidecarSets)); err != nil {
+	if err := errors.Join(r.Register(m.pods), r.Register(m.sidecarSets), r.Register(m.cloneSets)); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	return nil

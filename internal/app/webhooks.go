@@ -99,7 +99,7 @@ func podHandler(ctx context.Context, mgr manager.Manager, c Config, admitted *we
 	if !c.Features.Enabled(features.PodWebhook) { // it knows of no sets, so it injects nothing
 		return pods, func() error { return nil }, nil
 	}
-	synced, err := feed(ctx, mgr.GetCache(), pods, admitted, mgr.GetLogger().WithName("injection"))
+	synced, err := feed(ctx, mgr.GetCache(), c.Namespace, pods, admitted, mgr.GetLogger().WithName("injection"))
 	if err != nil {
 		return nil, nil, err
 	}

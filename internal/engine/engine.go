@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,10 +79,13 @@ func NewHands(server API, inFlight int, now func() time.Time) *Hands {
 // refused is remembered and waits, while the others go on. Of the Pods to create, one is under way until it is there,
 // then two, then four, and so on; after one that is not made no other is begun, while the rest of the plan goes on.
 // Pods are written to when all revisions before them in the plan are written, and what the plan does to revisions after
-// them begins when all of them are.
+// them begins when all of them are. Nothing is done for an owner that is gone and would adopt Pods.
 func (h *Hands) Do(ctx context.Context, owner Owner, p plan.Plan) (Did, error) {
-	before, units, after := p.Phases()
 	var did Did
+	if err := h.mayAdopt(ctx, owner, p); err != nil {
+		return did, err
+	}
+	before, units, after := p.Phases()
 	if err := h.revise(ctx, owner, before, &did); err != nil || len(did.Revised) < len(before) {
 		return did, err
 	}
@@ -88,6 +93,22 @@ func (h *Hands) Do(ctx context.Context, owner Owner, p plan.Plan) (Did, error) {
 		return did, err
 	}
 	return did, h.revise(ctx, owner, after, &did)
+}
+
+// mayAdopt asks the API server whether the owner is still there, if the plan adopts Pods: one that gets an owner that
+// is gone is deleted as garbage.
+func (h *Hands) mayAdopt(ctx context.Context, owner Owner, p plan.Plan) error {
+	if !slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Verb == plan.AdoptPod }) {
+		return nil
+	}
+	found, err := h.server.Look(ctx, owner.Resource, owner.Namespace, owner.Name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look whether %s %s may adopt pods: %w", owner.Kind, owner.Name, err)
+	case string(found.UID) != owner.UID || found.DeletionTimestamp != nil:
+		return fmt.Errorf("%s %s is gone or being deleted: it adopts no pods", owner.Kind, owner.Name)
+	}
+	return nil
 }
 
 // act carries out steps on all but revisions.

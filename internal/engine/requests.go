@@ -25,7 +25,7 @@ const (
 type Request struct {
 	Call     Call
 	Resource schema.GroupVersionResource
-	// Subresource that is patched: status, resize, or empty for the object itself.
+	// Subresource that is patched: status, or empty for the object itself.
 	Subresource     string
 	Namespace, Name string
 	// Body is the object to create, or the JSON patch.
@@ -44,8 +44,7 @@ func revisions() schema.GroupVersionResource {
 
 // Requests are what a step sends to the API server, in order; the next one is sent when the one before it is done.
 //
-//	UpdateInPlace            patch pods/status (the drain), if there are conditions; patch pods/resize, if there are
-//	                         resources; patch pods, if there is anything else
+//	UpdateInPlace            patch pods/status (the drain), if there are conditions; patch pods, if there is anything else
 //	SetCondition, SetState   patch pods/status, labels and annotations included
 //	ResetContainer           patch pods
 //	AdoptPod, ReleasePod     patch pods
@@ -82,31 +81,20 @@ func Requests(owner Owner, s *plan.Step) ([]Request, error) {
 	}
 }
 
-// updateRequests drains the Pod before it changes, and resizes it before the rest. Each request tests everything that the
-// step was decided on, but for what was written before it: no Pod is drained or resized for an update that its next request
-// would find outdated.
+// updateRequests drains the Pod before it changes. The drain tests everything that the step was decided on: no Pod is
+// drained for an update that its next request would find outdated.
 func updateRequests(s *plan.Step) ([]Request, error) {
-	var requests []Request
-	left := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
-	if len(left.Change.Conditions) > 0 {
-		drain, err := patchRequests(&left, pods(), "status", conditions)
-		if err != nil {
-			return nil, err
-		}
-		requests, left.Change.Conditions = drain, nil
+	if len(s.Change.Conditions) == 0 {
+		return patchRequests(s, pods(), "", everything)
 	}
-	if len(left.Change.Resources) > 0 {
-		resize, err := patchRequests(&left, pods(), "resize", resources)
-		if err != nil {
-			return nil, err
-		}
-		requests, left.Change.Resources = append(requests, resize...), nil
+	requests, err := patchRequests(s, pods(), "status", conditions)
+	rest := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
+	rest.Change.Conditions = nil
+	if err != nil || partsOf(&rest.Change) == 0 {
+		return requests, err
 	}
-	if len(requests) > 0 && partsOf(&left.Change) == 0 {
-		return requests, nil
-	}
-	rest, err := patchRequests(&left, pods(), "", everything)
-	return append(requests, rest...), err
+	patch, err := patchRequests(&rest, pods(), "", everything)
+	return append(requests, patch...), err
 }
 
 func patchRequests(s *plan.Step, resource schema.GroupVersionResource, subresource string, which part) ([]Request, error) {

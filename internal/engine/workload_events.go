@@ -33,11 +33,8 @@ func FailedDelete(refused []Refusal) Event {
 }
 
 // ScaleUpLimited tells that Pods are not created yet, and why.
-func ScaleUpLimited(pods int, why string) Event {
-	return Event{
-		Type: corev1.EventTypeWarning, Reason: "ScaleUpLimited", Action: string(plan.CreatePod),
-		Note: fmt.Sprintf("%s not created yet: %s", count(pods), why),
-	}
+func ScaleUpLimited(why string) Event {
+	return Event{Type: corev1.EventTypeWarning, Reason: "ScaleUpLimited", Action: string(plan.CreatePod), Note: why}
 }
 
 // SuccessfulUpdatePodInPlace tells that Pods were given a revision in place.

@@ -16,7 +16,7 @@ func TestEvents_ofWorkloads(t *testing.T) {
 	var got []string
 	for _, e := range []Event{
 		SuccessfulCreate(one, "web-2"), SuccessfulCreate(seven, "web-2"), FailedCreate(refused, "web-2"),
-		SuccessfulDelete(seven[:2]), FailedDelete(refused), FailedDelete(claim), ScaleUpLimited(3, "maxUnavailable is 1"),
+		SuccessfulDelete(seven[:2]), FailedDelete(refused), FailedDelete(claim), ScaleUpLimited("2 more pods are wanted"),
 		SuccessfulUpdatePodInPlace(one, "web-2"), FailedUpdatePodInPlace(refused[:1], "web-2"),
 		SuccessfulUpdatePodReCreate(one, "web-2"), FailedUpdatePodReCreate(refused, "web-2"),
 	} {
@@ -29,7 +29,7 @@ func TestEvents_ofWorkloads(t *testing.T) {
 		"Normal SuccessfulDelete (DeletePod ): deleted 2 pods: p00, p01",
 		"Warning FailedDelete (DeletePod ): the API server refused to delete 2 pods; ns/p00: no",
 		"Warning FailedDelete (DeletePod ): the API server refused to delete 1 claim; ns/data-a: no",
-		"Warning ScaleUpLimited (CreatePod ): 3 pods not created yet: maxUnavailable is 1",
+		"Warning ScaleUpLimited (CreatePod ): 2 more pods are wanted",
 		"Normal SuccessfulUpdatePodInPlace (UpdateInPlace web-2): updated pod p00 in place to web-2",
 		"Warning FailedUpdatePodInPlace (UpdateInPlace web-2): the API server refused to update 1 pod in place to web-2; ns/p00: no",
 		"Normal SuccessfulUpdatePodReCreate (DeletePod web-2): replaced pod p00 by new ones of web-2",

@@ -77,9 +77,14 @@ func (c *Cache[P]) Pod(key string) *P { return c.pods[key] }
 
 // Carrying returns the keys of the Pods whose list has the name, sorted.
 func (c *Cache[P]) Carrying(name string) []string {
+	return c.Keys(func(p *P) bool { return slices.Contains(c.Lists(p), name) })
+}
+
+// Keys returns the keys of the Pods that something is true of, sorted.
+func (c *Cache[P]) Keys(is func(*P) bool) []string {
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(c.pods)) {
-		if slices.Contains(c.Lists(c.pods[key]), name) {
+		if is(c.pods[key]) {
 			keys = append(keys, key)
 		}
 	}

@@ -24,6 +24,7 @@ func (d *decision) finish() {
 			d.letGo(at)
 		case Orphan:
 			d.adopt(at)
+			d.adopting = d.adopting || d.fates[at].acted || p.Unseen
 		case Owned:
 			d.goOn(at)
 		}

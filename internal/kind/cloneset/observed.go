@@ -168,7 +168,9 @@ func (c Condition) blocks() bool { return c.Gate && !c.True }
 // Claim is a PersistentVolumeClaim that was made for a Pod.
 type Claim struct {
 	Unit plan.Unit
-	ID   string
+	// Version is the resourceVersion this record was made from.
+	Version string
+	ID      string
 	// Owner is the UID of what controls it: the CloneSet's, or that of a Pod.
 	Owner      string
 	OwnersJSON string

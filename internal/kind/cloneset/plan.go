@@ -16,7 +16,7 @@ import (
 //	update  Pods become of the newest revision, in place or by being deleted and made anew (update.go)
 //
 // A Pod gets one step at the most. Pods are updated only when nothing is to be scaled: the numbers of both come from
-// scale.Count, which takes one thing at a time.
+// scale.Count, which takes one thing at a time. Neither is done while Pods are being adopted: they count from then on.
 //
 // Steps are in the order they are to be carried out: the newest revision is written before a Pod is told its name,
 // and old ones are deleted last. Every Pod that wants a step and gets none has a hold; holds are in the order of
@@ -24,7 +24,7 @@ import (
 func Plan(obs Observed) plan.Plan {
 	d := newDecision(obs)
 	d.finish()
-	if !obs.Set.Waiting {
+	if !obs.Set.Waiting && !d.adopting {
 		if d.scale(); !d.scaled {
 			d.update()
 		}
@@ -52,6 +52,8 @@ type decision struct {
 	// fates say what becomes of each Pod.
 	fates []fate
 	steps []plan.Step
+	// adopting tells that Pods are being adopted.
+	adopting bool
 	// scaled tells that something is scaled.
 	scaled bool
 	// taken is how many Pods this plan takes out of service, or has on their way.

@@ -108,3 +108,16 @@ func ownersJSON(references []metav1.OwnerReference) string {
 	}
 	return strings.TrimSpace(b.String())
 }
+
+// ClaimOf makes the record of a PersistentVolumeClaim that was made for a Pod.
+func ClaimOf(claim *metav1.ObjectMeta) Claim {
+	c := Claim{
+		Unit:    plan.Unit{Namespace: claim.Namespace, Name: claim.Name, UID: string(claim.UID)},
+		Version: claim.ResourceVersion, ID: claim.Labels[v1beta1.CloneSetInstanceIDLabel],
+		OwnersJSON: ownersJSON(claim.OwnerReferences), Leaving: claim.DeletionTimestamp != nil,
+	}
+	if owner := metav1.GetControllerOfNoCopy(claim); owner != nil {
+		c.Owner = string(owner.UID)
+	}
+	return c
+}

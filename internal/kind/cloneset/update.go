@@ -202,9 +202,12 @@ func (d *decision) prepare(i int32, to v1beta1.LifecycleStateType, why string) {
 // recreate deletes a Pod, so that one of the newest revision is made in its place.
 func (d *decision) recreate(i int32, why string) {
 	d.remove(i, fmt.Sprintf("a pod of %s is made in its place: %s", d.set.Update.Name, why))
-	if s := &d.steps[len(d.steps)-1]; s.Verb == plan.SetState { // it is not to be revived
-		s.Change.Labels = append(s.Change.Labels, label(&d.obs.Pods[i], v1beta1.SpecifiedDeleteLabel, "true"))
+	s := &d.steps[len(d.steps)-1]
+	if s.Verb == plan.DeletePod {
+		s.Target = d.set.Update.Name
+		return
 	}
+	s.Change.Labels = append(s.Change.Labels, label(&d.obs.Pods[i], v1beta1.SpecifiedDeleteLabel, "true")) // it is not to be revived
 }
 
 // updateInPlace drains a Pod and changes it.

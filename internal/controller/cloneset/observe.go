@@ -1,0 +1,135 @@
+package cloneset
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/revision"
+)
+
+// observation is what was seen in one look at a CloneSet.
+type observation struct {
+	cloneset.Observed
+	Owner engine.Owner
+	// set is a copy of the CloneSet with its current status; nil if it is gone.
+	set     *v1beta1.CloneSet
+	members *members
+}
+
+func (o observation) gone() bool { return o.set == nil }
+
+// observe looks at a CloneSet: it reads the CloneSet, its revisions and claims, and the records of its Pods, which it
+// brings up to date, and writes into them what the ledger knows of our own writes. It asks the API server only about what
+// the last write to has an unknown outcome.
+func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (observation, error) {
+	now := r.now()
+	set := &v1beta1.CloneSet{}
+	err := r.sets.Get(ctx, name, set)
+	if apierrors.IsNotFound(err) || err == nil && set.DeletionTimestamp != nil {
+		r.forget(name)
+		return observation{}, nil
+	}
+	if err != nil {
+		return observation{}, fmt.Errorf("read CloneSet %s: %w", name, err)
+	}
+	owner := ownerNamed(name)
+	owner.UID, owner.RevisionsIn, owner.InstanceLabel = string(set.UID), name.Namespace, v1beta1.CloneSetInstanceIDLabel
+	set.Status = r.reporter.Current(owner, set.ResourceVersion, set.Status)
+	if err := r.hands.Look(ctx, owner); err != nil {
+		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
+	}
+	members, err := r.records.look(set, now)
+	if err != nil {
+		return observation{}, reconcile.TerminalError(fmt.Errorf("observe CloneSet %s: %w", name, err))
+	}
+	marks := r.hands.PodMarks(owner, members.refresh)
+	births := r.hands.Births(owner, members.shown)
+	members.mark(marks, births.Births)
+	facts := cloneset.Facts{
+		Pods: members.Records(), Claims: r.claims(owner), Refused: births.Refused, Taken: births.Taken,
+		Nodes: r.nodes(set, members.Records()), Now: now,
+	}
+	if facts.History, facts.Templates, err = r.history(ctx, owner); err != nil {
+		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
+	}
+	observed, err := cloneset.Observe(r.asOrdered(set, owner, members), facts)
+	if err != nil {
+		return observation{}, reconcile.TerminalError(fmt.Errorf("observe CloneSet %s: %w", name, err))
+	}
+	return observation{Observed: observed, Owner: owner, set: set, members: members}, nil
+}
+
+// asOrdered is the CloneSet with what flags say, and with what our last write made of it: while that is not seen, or
+// may not be tried again, podsToDelete is what it is to become.
+func (r *Reconciler) asOrdered(set *v1beta1.CloneSet, owner engine.Owner, m *members) *v1beta1.CloneSet {
+	scale := &set.Spec.ScaleStrategy
+	scale.ExcludePreparingDelete = scale.ExcludePreparingDelete || r.excludePreparingDelete
+	written := r.hands.Marks(owner, plan.UpdateOwner, func(plan.Unit) (string, bool) { return set.ResourceVersion, true })
+	if len(written) > 0 {
+		scale.PodsToDelete = slices.DeleteFunc(scale.PodsToDelete, func(pod string) bool {
+			return m.Find(set.Namespace+"/"+pod) == nil
+		})
+	}
+	return set
+}
+
+// history looks at the revisions: what the cache has, and what the engine knows of our own writes.
+func (r *Reconciler) history(ctx context.Context, owner engine.Owner) (revision.History, map[string]*v1beta1.PodTemplate, error) {
+	records, templates := r.records.cache.Revisions(types.UID(owner.UID))
+	marks, err := r.hands.MarkRevisions(ctx, owner, func(name string) (string, bool) {
+		i := slices.IndexFunc(records, func(record revision.Record) bool { return record.Name == name })
+		if i < 0 {
+			return "", false
+		}
+		return records[i].Version, true
+	})
+	return revision.History{Records: records, Taken: marks.Taken, Unseen: marks.Unseen}, templates, err
+}
+
+// claims are the claims that the CloneSet owns. One that we wrote to is left alone until that is seen.
+func (r *Reconciler) claims(owner engine.Owner) []cloneset.Claim {
+	claims := r.records.cache.Claims(types.UID(owner.UID))
+	shown := func(u plan.Unit) (string, bool) {
+		i := slices.IndexFunc(claims, func(c cloneset.Claim) bool { return c.Unit.UID == u.UID && !c.Leaving })
+		if i < 0 {
+			return "", false
+		}
+		return claims[i].Version, true
+	}
+	for _, verb := range []plan.Verb{plan.DeleteClaim, plan.KeepClaim} {
+		for _, m := range r.hands.Marks(owner, verb, shown) {
+			if i := slices.IndexFunc(claims, func(c cloneset.Claim) bool { return c.Unit.UID == m.Unit.UID }); i >= 0 {
+				claims[i].Leaving = true
+			}
+		}
+	}
+	return claims
+}
+
+// nodes are the labels of the nodes that Pods run on, if the CloneSet spreads its Pods over them.
+func (r *Reconciler) nodes(set *v1beta1.CloneSet, pods []cloneset.Pod) map[string]map[string]string {
+	if len(constraints(set)) == 0 {
+		return nil
+	}
+	nodes := map[string]map[string]string{}
+	for i := range pods {
+		if node := pods[i].Node; node != "" && nodes[node] == nil {
+			nodes[node] = r.records.cache.NodeLabels(node)
+		}
+	}
+	return nodes
+}
+
+func constraints(set *v1beta1.CloneSet) []corev1.TopologySpreadConstraint {
+	return set.Spec.Template.Spec.TopologySpreadConstraints
+}
