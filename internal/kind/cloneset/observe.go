@@ -107,6 +107,7 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 		s.Current = Version{Name: name, Hash: revision.Short(name), Template: f.Templates[name]}
 	}
 	s.From = memo.differences(f, &set.Spec.Template)
+	s.Limits.InPlace = s.inPlace()
 	return Observed{
 		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
 	}, nil
@@ -150,6 +151,16 @@ func resolve(set *v1beta1.CloneSet) (Set, error) {
 		spec.ScaleStrategy.MaxUnavailable, s.Paused, s.OnDelete)
 	s.Limits.ExcludePreparingDelete = spec.ScaleStrategy.ExcludePreparingDelete
 	return s, err
+}
+
+// inPlace tells whether all Pods of other revisions can be updated in place.
+func (s *Set) inPlace() bool {
+	for _, diff := range s.From {
+		if diff.Recreate != "" {
+			return false
+		}
+	}
+	return s.Policy != v1beta1.ReCreateCloneSetPodUpdatePolicy
 }
 
 // policyOf is the policy with its default.

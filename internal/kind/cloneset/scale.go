@@ -172,6 +172,9 @@ func (d *decision) scaleIn() (removed int) {
 	}
 	why := fmt.Sprintf("there are %d pods, %d are wanted", d.old.Total+d.fresh.Total, d.set.Limits.Replicas+d.numbers.Surge)
 	candidates, members := d.expendable()
+	if d.set.Limits.InPlace && d.numbers.Delete <= d.set.Limits.Surge {
+		youngest(candidates)
+	}
 	for _, at := range d.numbers.Choose(d.set.Update.Template.Spec.TopologySpreadConstraints, candidates) {
 		if i := members[at]; !d.untouchable(i) && d.mayDelete(i) {
 			d.remove(i, why)
@@ -179,6 +182,14 @@ func (d *decision) scaleIn() (removed int) {
 		}
 	}
 	return removed
+}
+
+// youngest has the Pods go that were made last. Those that were made beside the others for an update do so in the end;
+// when a Pod became ready, and where it runs, says nothing of that.
+func youngest(candidates []scale.Candidate) {
+	for i := range candidates {
+		candidates[i].ReadySince, candidates[i].Restarts, candidates[i].Spot = candidates[i].Created, 0, scale.Spot{}
+	}
 }
 
 // expendable lists the Pods that could go, and which these are.

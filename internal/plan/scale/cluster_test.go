@@ -61,7 +61,9 @@ func (c *cluster) groups() (old, new Group) {
 
 func (c *cluster) count() Numbers {
 	old, new := c.groups()
-	return Count(c.limits, old, new, c.same)
+	limits := c.limits
+	limits.InPlace = c.inPlace
+	return Count(limits, old, new, c.same)
 }
 
 // round does the first thing there is to do, and tells it; "" if there is none.

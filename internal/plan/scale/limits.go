@@ -23,6 +23,8 @@ type Limits struct {
 	MaxUnavailable int
 	// ScaleMaxUnavailable is how many Pods may be unavailable while others are created.
 	ScaleMaxUnavailable int
+	// InPlace: a Pod that is updated stays the same Pod.
+	InPlace bool
 	// Frozen: no Pod is updated, because the rollout is paused or its type is OnDelete.
 	Frozen bool
 	// ExcludePreparingDelete leaves Pods that prepare their deletion out of every count.
@@ -32,7 +34,7 @@ type Limits struct {
 }
 
 // LimitsOf resolves what a spec asks for. What is nil has its default: partition and maxSurge 0, maxUnavailable 20%,
-// scaleMaxUnavailable Unlimited. ExcludePreparingDelete and RollBack are for the caller to set. Percentages are of
+// scaleMaxUnavailable Unlimited. InPlace, ExcludePreparingDelete and RollBack are for the caller to set. Percentages are of
 // replicas; with 6 of them, and maxUnavailable 20%:
 //
 //	partition 50% → 3   maxSurge 20% → 2 (up)   maxUnavailable with a surge → 1 (down), without → 2 (up)

@@ -52,6 +52,9 @@ func Count(l Limits, old, new Group, sameRevision bool) Numbers {
 	all := old.plus(new)
 	exchange := l.exchange(old, new, sameRevision)
 	surge, surgeOld := l.surge(exchange, all, new)
+	if l.InPlace && !sameRevision {
+		surge = max(surge, l.beside(all, new))
+	}
 	want, wantOld := l.Replicas+surge, l.Keep+surgeOld
 
 	n := Numbers{
@@ -75,8 +78,15 @@ func Count(l Limits, old, new Group, sameRevision bool) Numbers {
 // way round, which only RollBack allows. If both sides have too many or too few, scaling comes first.
 //
 //	5 replicas, partition 3:   5o → 2   5o1n → 1   4o2n → 0   3o2n → 0   2o3n → -1 with RollBack, else 0
+//
+// In place, the Pods that were made beside the others take nobody's place: they go in the end, and the others stay.
+//
+//	the same, InPlace:         5o → 2   5o1n → 2   4o2n → 1   3o3n → 0, and the one that was made goes
 func (l Limits) exchange(old, new Group, sameRevision bool) int {
 	tooManyOld, tooManyNew := old.Active-l.Keep, new.Active-(l.Replicas-l.Keep)
+	if l.InPlace && tooManyOld > 0 {
+		tooManyNew -= within(0, old.Active+new.Active-l.Replicas, min(new.Active, l.Surge))
+	}
 	switch {
 	case tooManyOld > 0 && tooManyNew < 0:
 		return min(tooManyOld, -tooManyNew)
@@ -99,6 +109,12 @@ func (l Limits) surge(exchange int, all, new Group) (surge, old int) {
 		surge, old = replace, max(0, replace-new.specified())
 	}
 	return min(surge, l.Surge), min(old, l.Surge)
+}
+
+// beside is how many Pods that were made beside the others are still needed, because as many updated ones do not serve
+// yet. Without them one of these would be too many, and would be the first to go.
+func (l Limits) beside(all, new Group) int {
+	return min(within(0, all.Active-l.Replicas, l.Surge), new.notAvailable())
 }
 
 // update fills in what there is to update. A Pod that is specified is going to be replaced anyway, so it is none of

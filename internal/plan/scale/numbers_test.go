@@ -77,7 +77,7 @@ func TestCount_stories(t *testing.T) {
 			"2o1n update 1 old", "1o1o+1n delete specified 1 old", "1o1n create 1 new", "1o2n",
 		}},
 		"in place with surge": {Limits{Replicas: 3, Keep: 0, Surge: 1}, 3, 0,
-			func(c *cluster) { c.inPlace = true }, []string{"3o create 1 new", "3o1n update 1 old", "2o2n update 1 old", "1o3n delete 1 old", "3n"}},
+			func(c *cluster) { c.inPlace = true }, []string{"3o create 1 new", "3o1n update 1 old", "2o2n update 1 old", "1o3n update 1 old", "4n delete 1 new", "3n"}},
 		"scaled out, the partition stays": {Limits{Replicas: 8, Keep: 3, MaxUnavailable: 1}, 3, 2,
 			nil, []string{"3o2n create 3 new", "3o5n"}},
 		"scaled out, the partition grows, as a percentage does": {Limits{Replicas: 10, Keep: 6, MaxUnavailable: 1}, 3, 2,
