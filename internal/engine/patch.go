@@ -136,12 +136,15 @@ func (p *patch) conditions(list []plan.ConditionChange, write bool) {
 			p.test("/metadata/resourceVersion", version)
 		default:
 			p.test(at+"/type", c.Type)
+			if c.Keep {
+				p.test(at+"/status", c.Status)
+			}
 			if c.From != "" { // an empty message is left out of the object, and there is nothing to lose
 				p.test(at+"/message", c.From)
 			}
 		}
 		switch {
-		case !write:
+		case !write, c.Keep:
 		case c.Absent:
 			p.add("/status/conditions/-", map[string]string{
 				"type": c.Type, "status": c.Status, "reason": c.Reason, "message": c.Message, "lastTransitionTime": c.Since,

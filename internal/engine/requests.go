@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -82,19 +83,30 @@ func Requests(owner Owner, s *plan.Step) ([]Request, error) {
 }
 
 // updateRequests drains the Pod before it changes. The drain tests everything that the step was decided on: no Pod is
-// drained for an update that its next request would find outdated.
+// drained for an update that its next request would find outdated. And that tests that the Pod is drained still: another
+// manager, not told yet that it leads no more, may have put it back into service.
 func updateRequests(s *plan.Step) ([]Request, error) {
-	if len(s.Change.Conditions) == 0 {
-		return patchRequests(s, pods(), "", everything)
+	rest := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
+	rest.Change.Conditions = kept(s.Change.Conditions)
+	if !slices.ContainsFunc(s.Change.Conditions, func(c plan.ConditionChange) bool { return !c.Keep }) {
+		return patchRequests(&rest, pods(), "", everything)
 	}
 	requests, err := patchRequests(s, pods(), "status", conditions)
-	rest := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
-	rest.Change.Conditions = nil
-	if err != nil || partsOf(&rest.Change) == 0 {
+	if err != nil || partsOf(&rest.Change)&^conditions == 0 {
 		return requests, err
 	}
 	patch, err := patchRequests(&rest, pods(), "", everything)
 	return append(requests, patch...), err
+}
+
+// kept are conditions as they are after they were written, as far as it is known where.
+func kept(written []plan.ConditionChange) (list []plan.ConditionChange) {
+	for _, c := range written {
+		if !c.Absent {
+			list = append(list, plan.ConditionChange{Type: c.Type, Status: c.Status, Index: c.Index, Keep: true})
+		}
+	}
+	return list
 }
 
 func patchRequests(s *plan.Step, resource schema.GroupVersionResource, subresource string, which part) ([]Request, error) {

@@ -85,6 +85,10 @@ patch pods ns/a
   "test","/metadata/labels/new",null
   "test","/metadata/labels/old","y"
   "test","/metadata/annotations",null
+  "test","/status/conditions/3/type","InPlaceUpdateReady"
+  "test","/status/conditions/3/status","False"
+  "test","/status/conditions/1/type","Ready"
+  "test","/status/conditions/1/status","False"
   "test","/metadata/finalizers",null
   "replace","/spec/containers/0/image","web:2"
   "add","/metadata/labels/rev","2"

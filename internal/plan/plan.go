@@ -147,6 +147,8 @@ type ConditionChange struct {
 	// observed, since nothing less proves that nobody else has added one.
 	Absent  bool
 	Version string
+	// Keep: it has this status, and must have when the rest of the change is made. Nothing of it is written.
+	Keep bool
 }
 
 // ImageChange sets the image of one container.

@@ -9,19 +9,22 @@ import (
 )
 
 // drain takes a Pod out of service before it changes. kubelet would do the same with Ready a moment later; a moment
-// in which traffic still comes.
+// in which traffic still comes. One that is out of service is to stay so.
 func (d *decision) drain(p *Pod) []plan.ConditionChange {
-	if !p.InPlaceReady.Gate || p.InPlaceReady.There && !p.InPlaceReady.True {
+	if !p.InPlaceReady.Gate {
 		return nil
+	}
+	if p.InPlaceReady.There && !p.InPlaceReady.True {
+		return []plan.ConditionChange{{Type: string(v1beta1.InPlaceUpdateReady), Status: string(corev1.ConditionFalse), Index: p.InPlaceReady.Index, Keep: true}}
 	}
 	c := d.condition(p, v1beta1.InPlaceUpdateReady, p.InPlaceReady, false)
 	c.Reason = "StartInPlaceUpdate"
 	return append([]plan.ConditionChange{c}, d.outOfService(p)...)
 }
 
-// outOfService sets the condition Ready to False, if it is not.
+// outOfService sets the condition Ready to False: also if it is, since kubelet may have found the Pod ready meanwhile.
 func (d *decision) outOfService(p *Pod) []plan.ConditionChange {
-	if !p.Ready.True {
+	if !p.Ready.There {
 		return nil
 	}
 	c := d.condition(p, corev1.PodReady, p.Ready, false)

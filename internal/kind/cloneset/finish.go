@@ -87,6 +87,9 @@ func (d *decision) continues(i int32) bool {
 	p := &d.obs.Pods[i]
 	change, due := inplace.Continue(p.Template, d.obs.Now)
 	if due {
+		if len(change.Images) > 0 {
+			change.Conditions = d.drain(p)
+		}
 		d.act(i, plan.Step{Verb: plan.UpdateInPlace, Target: p.Revision, Change: change, Why: p.Progress.Why})
 	}
 	return due

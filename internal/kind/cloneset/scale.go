@@ -25,6 +25,10 @@ func (d *decision) scale() {
 		return
 	}
 	d.deleteReleased()
+	if d.unsure() {
+		d.scaled = true
+		return
+	}
 	if d.make() {
 		d.scaled = true
 		return
@@ -34,6 +38,28 @@ func (d *decision) scale() {
 		named += d.scaleIn()
 	}
 	d.scaled = named > 0
+}
+
+// unsure tells whether Pods are missing or too many, but not how many, or of which revision: one that is adopted may not
+// be ours yet, and one that was written to and not seen since may have become of the other revision. Nothing is updated
+// until it is seen, so that is soon.
+func (d *decision) unsure() (some bool) {
+	if d.numbers.Create+d.numbers.Delete == 0 {
+		return false
+	}
+	for i := range d.obs.Pods {
+		if d.mayBecome(int32(i)) { //nolint:gosec // there are fewer Pods than that
+			some = true
+		}
+	}
+	return some
+}
+
+// mayBecome tells whether it is not known if a Pod is ours, or of which revision, where that matters.
+func (d *decision) mayBecome(i int32) bool {
+	p, sides := &d.obs.Pods[i], d.set.Limits.Keep > 0 && d.set.Update.Hash != d.set.Current.Hash
+	adopted := p.Relation == Orphan && (p.Unseen || d.fates[i].acted)
+	return (adopted || sides && p.Unseen && p.Relation == Owned && !p.Leaving) && d.untouchable(i)
 }
 
 // revive takes Pods back that are prepared to be deleted, when there are too few others.
@@ -165,17 +191,21 @@ func (d *decision) mayDelete(i int32) bool {
 	return true
 }
 
-// scaleIn deletes the Pods that are too many, those first that are worth least.
+// scaleIn deletes the Pods that are too many, those first that are worth least. As many fewer go as have a write that is
+// not seen yet: it may have prepared their deletion.
 func (d *decision) scaleIn() (removed int) {
 	if d.numbers.Delete <= 0 {
 		return 0
 	}
 	why := fmt.Sprintf("there are %d pods, %d are wanted", d.old.Total+d.fresh.Total, d.set.Limits.Replicas+d.numbers.Surge)
-	candidates, members := d.expendable()
-	if d.set.Limits.InPlace && d.numbers.Delete <= d.set.Limits.Surge {
+	candidates, members, unseen := d.expendable()
+	n := d.numbers
+	n.Delete = max(0, n.Delete-unseen)
+	n.DeleteOld = min(n.DeleteOld, n.Delete)
+	if d.set.Limits.InPlace && n.Delete <= d.set.Limits.Surge {
 		youngest(candidates)
 	}
-	for _, at := range d.numbers.Choose(d.set.Update.Template.Spec.TopologySpreadConstraints, candidates) {
+	for _, at := range n.Choose(d.set.Update.Template.Spec.TopologySpreadConstraints, candidates) {
 		if i := members[at]; !d.untouchable(i) && d.mayDelete(i) {
 			d.remove(i, why)
 			removed++
@@ -192,17 +222,22 @@ func youngest(candidates []scale.Candidate) {
 	}
 }
 
-// expendable lists the Pods that could go, and which these are.
-func (d *decision) expendable() (candidates []scale.Candidate, members []int32) {
+// expendable lists the Pods that could go, and which these are, and counts those of which that is not known.
+func (d *decision) expendable() (candidates []scale.Candidate, members []int32, unseen int) {
 	for _, i := range d.members {
 		p := &d.obs.Pods[i]
 		if p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p) {
 			continue
 		}
+		if p.Born || p.Unseen {
+			d.untouchable(i)
+			unseen++
+			continue
+		}
 		members = append(members, i)
 		candidates = append(candidates, d.candidate(p))
 	}
-	return candidates, members
+	return candidates, members, unseen
 }
 
 // candidate is what a Pod is worth.

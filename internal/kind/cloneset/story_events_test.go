@@ -171,6 +171,9 @@ func applied(t *testing.T, before *corev1.Pod, change *plan.Change) *corev1.Pod 
 		}
 	}
 	for _, c := range change.Conditions {
+		if c.Keep {
+			continue
+		}
 		condition(p, &c)
 	}
 	if change.Finalizers != nil {

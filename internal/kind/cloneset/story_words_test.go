@@ -68,6 +68,9 @@ func (s *story) rename(text string) string {
 func effects(step *plan.Step) string {
 	var told []string
 	for _, c := range step.Change.Conditions {
+		if c.Keep {
+			continue
+		}
 		told = append(told, c.Type+"="+c.Status)
 	}
 	for _, c := range step.Change.Images {

@@ -74,7 +74,9 @@ func (d *decision) candidates() []int32 {
 		p := &d.obs.Pods[i]
 		switch {
 		case d.set.Update.has(p) || d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
-		case d.set.Policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy && d.recreates(p) != "":
+		case p.Born:
+			d.untouchable(i) // all that is known of it is its name
+		case d.set.Policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy && d.recreates(p) != "" && !p.Unseen:
 			d.hold(i, NeedsRecreation, "podUpdatePolicy is InPlaceOnly, but "+d.recreates(p))
 		default:
 			list = append(list, i)
@@ -117,10 +119,11 @@ func (d *decision) sequence(pods []int32, n int) {
 	slices.SortStableFunc(pods, begunFirst)
 }
 
-// begun tells whether a Pod's update has begun.
+// begun tells whether a Pod's update has begun, or may have: if one whose last write is not seen were passed over, one
+// more than the partition allows would be updated.
 func (d *decision) begun(i int32) bool {
 	p := &d.obs.Pods[i]
-	return p.State == v1beta1.LifecycleStatePreparingUpdate
+	return p.Unseen || p.State == v1beta1.LifecycleStatePreparingUpdate
 }
 
 // newest are the members that have the newest revision.
