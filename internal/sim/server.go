@@ -97,7 +97,7 @@ func (w *World) templateOf(set *v1beta1.SidecarSet) *corev1.Pod {
 	return w.templates[set.Generation]
 }
 
-// Pod, Commit and Pullable are what a kubelet knows of the API server.
+// Pod, Commit and Mended are what a kubelet knows of the API server.
 func (l *life) Pod() *corev1.Pod {
 	if !l.w.exists(l) {
 		return nil
@@ -108,8 +108,8 @@ func (l *life) Pod() *corev1.Pod {
 // Commit has a report be the Pod's newest version.
 func (l *life) Commit(pod *corev1.Pod) { l.w.commit(l, pod, nil) }
 
-// Pullable tells whether bad images can be pulled by now.
-func (l *life) Pullable() bool { return l.w.pullable }
+// Mended tells that bad images can be pulled by now, and that none crashes any more.
+func (l *life) Mended() bool { return l.w.pullable }
 
 func (w *World) exists(l *life) bool { return w.pods[l.pod.Name] == l }
 

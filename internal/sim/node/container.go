@@ -79,6 +79,3 @@ func digest(image string) string { return "sha256:" + strings.TrimSuffix(image, 
 
 // Bad tells whether an image can never be pulled.
 func Bad(image string) bool { return strings.Contains(image, "bad") }
-
-// crashes tells whether what an image holds ends soon after every start, and is never ready.
-func crashes(image string) bool { return strings.Contains(image, "crash") }

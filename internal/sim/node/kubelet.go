@@ -19,8 +19,8 @@ type Server interface {
 	Pod() *corev1.Pod
 	// Commit makes a Pod the newest version.
 	Commit(pod *corev1.Pod)
-	// Pullable tells whether bad images can be pulled by now.
-	Pullable() bool
+	// Mended tells that bad images can be pulled by now, and that none crashes any more.
+	Mended() bool
 }
 
 // Kubelet is a node's agent, as far as one Pod is concerned, in the order of the real one (SyncPod in
@@ -202,21 +202,26 @@ func (k *Kubelet) restart(wanted []string) {
 // waits tells why a container cannot be started now; empty if it can.
 func (k *Kubelet) waits(i int, image string) (why string) {
 	switch {
-	case Bad(image) && (k.w.Now < k.backoff || !k.server.Pullable()):
+	case Bad(image) && (k.w.Now < k.backoff || !k.server.Mended()):
 		return k.refuse(image)
-	case crashes(image) && k.Runs[i].Image == image && k.w.Now < k.Runs[i].again:
+	case k.crashes(image) && k.Runs[i].Image == image && k.w.Now < k.Runs[i].again:
 		k.w.After(k.Runs[i].again-k.w.Now, func() { k.retry(image) })
 		return "CrashLoopBackOff"
 	}
 	return ""
 }
 
+// crashes tells whether what an image holds ends soon after every start, and is never ready.
+func (k *Kubelet) crashes(image string) bool {
+	return strings.Contains(image, "crash") && !k.server.Mended()
+}
+
 // start starts a container. One that crashes does so soon.
 func (k *Kubelet) start(i int, image string, unready bool) {
 	c := &k.Runs[i]
 	c.Start(image, k.node, k.w.Clock())
-	c.Unready = unready || crashes(image)
-	if !crashes(image) {
+	c.Unready = unready || k.crashes(image)
+	if !k.crashes(image) {
 		return
 	}
 	id := c.ID
@@ -278,7 +283,7 @@ func (k *Kubelet) BecomeReady() {
 	}
 	unready := !k.Ready
 	for i := range k.Runs {
-		if crashes(k.Runs[i].Image) {
+		if k.crashes(k.Runs[i].Image) {
 			continue
 		}
 		unready = unready || k.Runs[i].Unready

@@ -1,0 +1,153 @@
+package clone
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+)
+
+// truth is what a status may claim.
+type truth struct{ pods, ready, available, updated, both, all int32 }
+
+func one(b bool) int32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (n *truth) count(ready, available, updated bool) {
+	n.pods++
+	n.ready += one(ready)
+	n.available += one(available)
+	n.updated += one(updated)
+	n.both += one(updated && ready)
+	n.all += one(updated && available)
+}
+
+// exceeds tells whether any counter is above another's.
+func (n *truth) exceeds(o *truth) bool {
+	return n.pods > o.pods || n.ready > o.ready || n.available > o.available || n.updated > o.updated || n.both > o.both || n.all > o.all
+}
+
+// checkStatus checks a status that is about to be written against the truth at the versions observed.
+func (w *World) checkStatus(s *snapshot, status *v1beta1.CloneSetStatus) {
+	n := truth{}
+	for _, l := range w.lives {
+		if v := s.observed(l); v != nil && w.counts(v.pod) {
+			n.count(is(v.pod, corev1.PodReady) && !s.wroteSince(l), (s.observedServing(l) || s.timeTells(l)) && !s.wroteSince(l), !s.old(v.pod))
+		}
+	}
+	if told := toldBy(status); told.exceeds(&n) {
+		w.Violate("honest", "status says %+v, true is %+v", told, n)
+	}
+	w.checkCurrent(s, status)
+	if c := ready(status); c != nil && c.Status == corev1.ConditionTrue && int(n.available) < replicas(s.set) {
+		w.Violate("honest", "Ready is True with %d of %d available", n.available, replicas(s.set))
+	}
+}
+
+// ready is the condition Ready, nil if there is none.
+func ready(status *v1beta1.CloneSetStatus) *v1beta1.CloneSetCondition {
+	for i := range status.Conditions {
+		if status.Conditions[i].Type == v1beta1.ConditionReady {
+			return &status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// checkCurrent checks that a revision is called current only when all Pods have it that the process does not know to leave.
+func (w *World) checkCurrent(s *snapshot, status *v1beta1.CloneSetStatus) {
+	if status.CurrentRevision != status.UpdateRevision || s.current == s.update {
+		return
+	}
+	for _, l := range w.lives {
+		if v := s.observed(l); v != nil && w.counts(v.pod) && s.old(v.pod) && !slices.Contains(l.deletedBy, s.m) {
+			w.Violate("honest", "status says that %s is current, and %s is not of it", status.UpdateRevision, l.pod.Name)
+		}
+	}
+}
+
+func toldBy(s *v1beta1.CloneSetStatus) truth {
+	return truth{s.Replicas, s.ReadyReplicas, s.AvailableReplicas, s.UpdatedReplicas, s.UpdatedReadyReplicas, s.UpdatedAvailableReplicas}
+}
+
+// checkReached checks, when everything had time to happen, that what the spec asks is true and the status says so.
+func (w *World) checkReached() {
+	if w.Failure != nil {
+		return
+	}
+	n, update := truth{}, w.set.Status.UpdateRevision
+	for _, l := range w.active() {
+		v := l.last()
+		available := v.available(w.set, w.Clock()) && l.serves()
+		updated := tail(l.pod.Labels[appsv1.ControllerRevisionHashLabelKey]) == tail(update)
+		n.count(is(l.pod, corev1.PodReady), available, updated)
+		if stops := still(w.set) && stateOf(l.pod) == v1beta1.LifecycleStatePreparingUpdate; !available && !stops {
+			w.Violate("reached", "%s is not available: state %s, conditions %+v", l.pod.Name, stateOf(l.pod), l.pod.Status.Conditions)
+		}
+	}
+	if int(n.pods) != replicas(w.set) {
+		w.Violate("reached", "there are %d pods, %d are wanted", n.pods, replicas(w.set))
+	}
+	w.checkRolled(n)
+	if told := toldBy(&w.set.Status); told != n || w.set.Status.ObservedGeneration != w.set.Generation {
+		w.Violate("reached", "status says %+v of generation %d, true is %+v of %d", told, w.set.Status.ObservedGeneration, n, w.set.Generation)
+	}
+	w.checkNewest(update)
+	w.checkStrays()
+	w.checkClaims()
+}
+
+// checkNewest checks that the update revision is the template, and that no name is left in podsToDelete.
+func (w *World) checkNewest(update string) {
+	if names := w.set.Spec.ScaleStrategy.PodsToDelete; len(names) > 0 {
+		w.Violate("reached", "podsToDelete still has %v", names)
+	}
+	r, t := w.revisions[update], &w.set.Spec.Template
+	if r == nil || r.gone || needsNew(r.template, t) || r.template.Spec.Containers[0].Image != t.Spec.Containers[0].Image {
+		w.Violate("reached", "the update revision %s is not there or not the template", update)
+	}
+}
+
+// checkRolled checks that as many Pods are updated as are to be.
+func (w *World) checkRolled(n truth) {
+	policy := w.set.Spec.UpdateStrategy.RollingUpdate.PodUpdatePolicy
+	if still(w.set) || policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy {
+		return
+	}
+	if old := int(n.pods - n.updated); old > keeps(w.set) {
+		w.Violate("reached", "%d pods are of an old revision, partition %d", old, keeps(w.set))
+	}
+	if c := ready(&w.set.Status); c == nil || c.Status != corev1.ConditionTrue {
+		w.Violate("reached", "condition Ready is %+v", c)
+	}
+}
+
+// checkStrays checks that no Pod is left that is to be adopted or released.
+func (w *World) checkStrays() {
+	for _, l := range w.alive() {
+		selected := l.pod.Labels["app"] == setName
+		if !leaving(l.pod) && !foreign(l.pod) && owned(l.pod) != selected {
+			w.Violate("reached", "%s is owned: %v, selected: %v", l.pod.Name, owned(l.pod), selected)
+		}
+	}
+}
+
+// checkClaims checks that every Pod has its claims, and that none is left without, unless it is kept for the next.
+func (w *World) checkClaims() {
+	ids := map[string]bool{}
+	for _, l := range w.alive() {
+		ids[l.pod.Labels[v1beta1.CloneSetInstanceIDLabel]] = true
+	}
+	for name, c := range w.claims {
+		uid, _ := ownerOf(c)
+		if !c.gone && uid == setUID && !ids[c.object.Labels[v1beta1.CloneSetInstanceIDLabel]] && !w.set.Spec.ScaleStrategy.EnablePVCReuse {
+			w.Violate("reached", "claim %s has no pod", name)
+		}
+	}
+}
