@@ -12,12 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/discovery"
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/cli/why"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 )
 
@@ -183,6 +185,16 @@ func (r *reader) fleet(ctx context.Context, f *why.Facts, set *v1beta1.SidecarSe
 		}
 	}
 	return fleet, nil
+}
+
+// resize asks whether the cluster resizes running Pods.
+func (r *reader) resize(f *why.Facts) {
+	core, err := discovery.NewDiscoveryClient(r.core.RESTClient()).ServerResourcesForGroupVersion("v1")
+	if err != nil {
+		f.Notes = append(f.Notes, fmt.Sprintf("whether the cluster resizes running pods is not known: %v", err))
+		return
+	}
+	f.CanResize = inplace.ServesResize(core)
 }
 
 // known refuses a SidecarSet that neither exists nor is among the injected ones.

@@ -67,7 +67,11 @@ func (h *Hands) call(ctx context.Context, r *Request) (metav1.ObjectMeta, Outcom
 		}
 		return metav1.ObjectMeta{}, Judge("", h.server.Delete(ctx, r.Resource, r.Namespace, r.Name, must))
 	default:
-		return metav1.ObjectMeta{}, Judge(h.server.Patch(ctx, r.Resource, r.Subresource, r.Namespace, r.Name, r.Body))
+		o := Judge(h.server.Patch(ctx, r.Resource, r.Subresource, r.Namespace, r.Name, r.Body))
+		if r.Subresource == "resize" && o.Fate == Gone { // the Pod, or the subresource: the next look tells
+			o.Fate = Stale
+		}
+		return metav1.ObjectMeta{}, o
 	}
 }
 

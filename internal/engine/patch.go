@@ -39,6 +39,7 @@ func operations(s *plan.Step, which part) []operation {
 	}
 	p.test("/metadata/uid", s.Unit.UID)
 	p.images(c.Images, which&images != 0)
+	p.resources(c.Resources, which&resources != 0)
 	p.labels(c.Labels, which&labels != 0)
 	p.annotations(c, which&annotations != 0)
 	p.conditions(c.Conditions, which&conditions != 0)
@@ -67,17 +68,47 @@ func (p *patch) remove(path string) {
 	p.writes = append(p.writes, operation{Op: "remove", Path: path})
 }
 
+// containerAt is the path of a container.
+func containerAt(init bool, index int) string {
+	if init {
+		return "/spec/initContainers/" + strconv.Itoa(index)
+	}
+	return "/spec/containers/" + strconv.Itoa(index)
+}
+
 func (p *patch) images(list []plan.ImageChange, write bool) {
 	for _, image := range list {
-		at := "/spec/containers/" + strconv.Itoa(image.Index)
-		if image.Init {
-			at = "/spec/initContainers/" + strconv.Itoa(image.Index)
-		}
+		at := containerAt(image.Init, image.Index)
 		p.test(at+"/name", image.Container)
 		p.test(at+"/image", image.From)
 		if write {
 			p.writes = append(p.writes, operation{Op: "replace", Path: at + "/image", Value: image.To})
 		}
+	}
+}
+
+// resources of a container that has no such list at all are added together: a patch cannot add to what is not there.
+func (p *patch) resources(all []plan.ResourceChange, write bool) {
+	made := map[string]map[string]string{}
+	for _, r := range all {
+		container := containerAt(r.Init, r.Index)
+		list := container + "/resources/" + r.List
+		p.test(container+"/name", r.Container)
+		if !r.NoList {
+			p.test(list+"/"+r.Resource, text(r.From, r.From == ""))
+			if write {
+				p.add(list+"/"+r.Resource, r.To)
+			}
+			continue
+		}
+		if made[list] == nil {
+			made[list] = map[string]string{}
+			p.test(list, nil)
+			if write {
+				p.add(list, made[list])
+			}
+		}
+		made[list][r.Resource] = r.To
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 type Request struct {
 	Call     Call
 	Resource schema.GroupVersionResource
-	// Subresource that is patched: status, or empty for the object itself.
+	// Subresource that is patched: status, resize, or empty for the object itself.
 	Subresource     string
 	Namespace, Name string
 	// Body is the object to create, or the JSON patch.
@@ -45,7 +45,8 @@ func revisions() schema.GroupVersionResource {
 
 // Requests are what a step sends to the API server, in order; the next one is sent when the one before it is done.
 //
-//	UpdateInPlace            patch pods/status (the drain), if there are conditions; patch pods, if there is anything else
+//	UpdateInPlace            patch pods/status (the drain), if there are conditions; patch pods/resize, if there are
+//	                         resources; patch pods, if there is anything else
 //	SetCondition, SetState   patch pods/status, labels and annotations included
 //	ResetContainer           patch pods
 //	AdoptPod, ReleasePod     patch pods
@@ -82,21 +83,33 @@ func Requests(owner Owner, s *plan.Step) ([]Request, error) {
 	}
 }
 
-// updateRequests drains the Pod before it changes. The drain tests everything that the step was decided on: no Pod is
-// drained for an update that its next request would find outdated. And that tests that the Pod is drained still: another
-// manager, not told yet that it leads no more, may have put it back into service.
+// updateRequests drains the Pod before it changes, and resizes it before the rest. Each request tests everything that the
+// step was decided on, but for what was written before it: no Pod is drained or resized for an update that its next request
+// would find outdated. What comes after the drain tests that the Pod is drained still: another manager, not told yet that it
+// leads no more, may have put it back into service.
 func updateRequests(s *plan.Step) ([]Request, error) {
-	rest := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
-	rest.Change.Conditions = kept(s.Change.Conditions)
-	if !slices.ContainsFunc(s.Change.Conditions, func(c plan.ConditionChange) bool { return !c.Keep }) {
-		return patchRequests(&rest, pods(), "", everything)
+	left := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
+	left.Change.Conditions = kept(s.Change.Conditions)
+	var requests []Request
+	if slices.ContainsFunc(s.Change.Conditions, func(c plan.ConditionChange) bool { return !c.Keep }) {
+		drain, err := patchRequests(s, pods(), "status", conditions)
+		if err != nil {
+			return nil, err
+		}
+		requests = drain
 	}
-	requests, err := patchRequests(s, pods(), "status", conditions)
-	if err != nil || partsOf(&rest.Change)&^conditions == 0 {
-		return requests, err
+	if len(left.Change.Resources) > 0 {
+		resize, err := patchRequests(&left, pods(), "resize", resources)
+		if err != nil {
+			return nil, err
+		}
+		requests, left.Change.Resources = append(requests, resize...), nil
 	}
-	patch, err := patchRequests(&rest, pods(), "", everything)
-	return append(requests, patch...), err
+	if len(requests) > 0 && partsOf(&left.Change)&^conditions == 0 {
+		return requests, nil
+	}
+	rest, err := patchRequests(&left, pods(), "", everything)
+	return append(requests, rest...), err
 }
 
 // kept are conditions as they are after they were written, as far as it is known where.

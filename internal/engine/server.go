@@ -13,11 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
 const (
-	// fieldManager names us in managedFields.
-	fieldManager = "outrigger"
 	// asMetadata asks for an object's metadata in place of the object.
 	asMetadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1," +
 		"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -43,7 +43,7 @@ func NewServer(config *rest.Config, client *http.Client) (*Server, error) {
 
 // Create implements API.
 func (s *Server) Create(ctx context.Context, resource schema.GroupVersionResource, namespace string, object []byte) (metav1.ObjectMeta, error) {
-	return answer(ctx, s.client.Post().AbsPath(path(resource, namespace)...).Param("fieldManager", fieldManager).
+	return answer(ctx, s.client.Post().AbsPath(path(resource, namespace)...).Param("fieldManager", plan.FieldManager).
 		SetHeader("Content-Type", runtime.ContentTypeJSON).Body(object))
 }
 
@@ -53,7 +53,7 @@ func (s *Server) Patch(ctx context.Context, resource schema.GroupVersionResource
 	if subresource != "" {
 		at = append(at, subresource)
 	}
-	patched, err := answer(ctx, s.client.Patch(types.JSONPatchType).AbsPath(at...).Param("fieldManager", fieldManager).Body(patch))
+	patched, err := answer(ctx, s.client.Patch(types.JSONPatchType).AbsPath(at...).Param("fieldManager", plan.FieldManager).Body(patch))
 	return patched.ResourceVersion, err
 }
 

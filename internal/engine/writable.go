@@ -19,11 +19,12 @@ const (
 	finalizers
 	owners
 	spec
+	resources
 	everything = 1<<iota - 1
 )
 
 func (p part) String() string {
-	names := []string{"images", "labels", "annotations", "conditions", "finalizers", "owners", "spec"}
+	names := []string{"images", "labels", "annotations", "conditions", "finalizers", "owners", "spec", "resources"}
 	for i, name := range names {
 		if p&(1<<i) != 0 {
 			return name
@@ -36,7 +37,7 @@ func (p part) String() string {
 func partsOf(c *plan.Change) (p part) {
 	for i, there := range [...]bool{
 		len(c.Images) > 0, len(c.Labels) > 0, len(c.Annotations) > 0, len(c.Conditions) > 0,
-		c.Finalizers != nil, c.Owners != nil, len(c.Spec) > 0,
+		c.Finalizers != nil, c.Owners != nil, len(c.Spec) > 0, len(c.Resources) > 0,
 	} {
 		if there {
 			p |= 1 << i

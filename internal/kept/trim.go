@@ -16,6 +16,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/annotation"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
 
 // Pod is what the cache keeps of a Pod: what the records are made of. A corev1.Pod takes 1.3 KB before it
@@ -76,6 +77,7 @@ type condition struct {
 	grace              int64 // seconds that containers are given to stop
 	ready              corev1.ConditionStatus
 	readySince         int64 // seconds since 1970
+	resizes            unique.Handle[resizes]
 }
 
 type keptContainer struct {
@@ -90,6 +92,8 @@ type traits struct {
 	// native is restartPolicy Always.
 	native    bool
 	resources resources
+	// ours tells which of them we resized (inplace.Amounts).
+	ours [4]bool
 }
 
 type keptStatus struct {
@@ -125,10 +129,11 @@ func trim(pod *corev1.Pod) *Pod {
 	}
 	kept.Labels, kept.Generation = shared(pod.Name, pod.Labels), pod.Generation
 	kept.CreationTimestamp, kept.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
+	resized := inplace.ResizedFieldsOf(pod.ManagedFields)
 	kept.facts = &facts{
 		bookkeeping: bookkeeping{node: One(pod.Spec.NodeName), upgradable: unique.Make(keptCondition{})},
 		condition:   condition{phase: corev1.PodPhase(One(string(pod.Status.Phase))), observedGeneration: pod.Status.ObservedGeneration},
-		containers:  trimContainers(pod.Spec.Containers),
+		containers:  trimContainers(pod.Spec.Containers, false, resized),
 		statuses:    trimStatuses(pod.Status.ContainerStatuses),
 		annotations: annotation.Of(pod.Annotations),
 	}
@@ -138,7 +143,9 @@ func trim(pod *corev1.Pod) *Pod {
 	for i := range kept.annotations {
 		kept.annotations[i].Key = One(kept.annotations[i].Key)
 	}
-	if init := trimContainers(pod.Spec.InitContainers); slices.ContainsFunc(init, func(c keptContainer) bool { return c.traits.Value().native }) {
+	init := trimContainers(pod.Spec.InitContainers, true, resized)
+	kept.resizes = unique.Make(resizes{inplace.ResizeTrouble(pod.Status.Conditions), qosOf(pod, kept.containers, init)})
+	if slices.ContainsFunc(init, func(c keptContainer) bool { return c.traits.Value().native }) {
 		kept.native = &keptNative{init, trimStatuses(pod.Status.InitContainerStatuses)}
 	}
 	if concerns {
@@ -162,16 +169,19 @@ func trim(pod *corev1.Pod) *Pod {
 func (f *facts) trimBookkeeping(annotations map[string]string) {
 	f.injected = One(annotations[v1beta1.SidecarSetInjectedListAnnotation])
 	f.hash = annotations[v1beta1.SidecarSetHashAnnotation]
-	f.withoutImage = annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]
+	f.withoutImage = One(annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]) // most Pods have it from their creation
 	f.state, f.hasState = annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation]
 	f.hot = trimHot(annotations)
 }
 
-func trimContainers(containers []corev1.Container) []keptContainer {
+func trimContainers(containers []corev1.Container, init bool, resized inplace.ResizedFields) []keptContainer {
 	kept := make([]keptContainer, len(containers))
 	for i := range containers {
 		c := &containers[i]
 		t := traits{resources: trimResources(&c.Resources)}
+		if t.resources != (resources{}) {
+			t.ours = resized.Of(c.Name, init)
+		}
 		t.native = c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 		for j := range c.Env {
 			switch c.Env[j].Name {
@@ -234,7 +244,7 @@ func (k *Pod) Pod() *corev1.Pod {
 }
 
 // Carrier returns the Pod as far as SidecarSets are concerned: it has everything that sidecarset.Project reads, but for
-// the annotations beside our bookkeeping (see AnnotationList). It costs half of what Pod costs.
+// the annotations beside our bookkeeping and what concerns resizes (see AnnotationList, Amounts and Resizes). It costs half of what Pod costs.
 func (k *Pod) Carrier() *corev1.Pod {
 	pod := &corev1.Pod{ObjectMeta: k.ObjectMeta}
 	if k.facts == nil {
@@ -357,7 +367,7 @@ func Same(a, b *Pod) bool {
 		return a.facts == b.facts
 	}
 	return a.bookkeeping == b.bookkeeping && maps.Equal(a.Labels, b.Labels) &&
-		slices.Equal(a.containers, b.containers) && slices.Equal(a.hot, b.hot) && sameNative(a.native, b.native) && SameStatus(a, b)
+		slices.Equal(a.containers, b.containers) && slices.Equal(a.hot, b.hot) && SameStatus(a, b)
 }
 
 // SameStatus tells whether kubelet reports the same of two versions of a Pod, as far as it matters. Both concern

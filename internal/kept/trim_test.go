@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -78,6 +79,21 @@ func changes() map[string]func(*corev1.Pod) {
 			pod.Spec.InitContainers = []corev1.Container{{Name: "logtail", Image: "logtail:1", RestartPolicy: &always, Env: pod.Spec.Containers[0].Env}}
 			pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "logtail", Image: "logtail:1", ImageID: "sha256:1", Ready: true}}
 		},
+		"cpu": func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0.2")}
+		},
+		"other limits": func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceEphemeralStorage: resource.MustParse("1Gi")}
+		},
+		"resized": func(pod *corev1.Pod) {
+			pod.ManagedFields = []metav1.ManagedFieldsEntry{{
+				Manager: "outrigger", Subresource: "resize", Time: &metav1.Time{Time: testkit.Start()},
+				FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:containers":{"k:{\"name\":\"logtail\"}":{"f:resources":{"f:requests":{"f:cpu":{}}}}}}}`),
+			}}
+		},
+		"resize deferred": func(pod *corev1.Pod) {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: "Deferred"})
+		},
 		"restarts":  status(func(s *corev1.ContainerStatus) { s.RestartCount = 9 }),
 		"no status": func(pod *corev1.Pod) { pod.Status.ContainerStatuses = nil },
 		"waiting": status(func(s *corev1.ContainerStatus) {
@@ -113,7 +129,7 @@ func TestTrim_keepsEveryFact(t *testing.T) {
 			kept := trimmed(t, pod)
 			got, gotOK := sidecarset.Project(kept.Pod(), "logtail")
 			if gotOK {
-				got.Annotations = kept.AnnotationList()
+				got.Complete(kept)
 			}
 			if diff := cmp.Diff(want, got); diff != "" || wantOK != gotOK {
 				t.Errorf("carries %v, trimmed %v (-whole +trimmed):\n%s", wantOK, gotOK, diff)

@@ -81,6 +81,9 @@ type Step struct {
 	Why string
 }
 
+// FieldManager is our name in the managedFields of what we write.
+const FieldManager = "outrigger"
+
 // Creation is a Pod to be made, as JSON, and the claims that are made before it, in order.
 type Creation struct {
 	Pod    []byte
@@ -97,8 +100,10 @@ type NewClaim struct {
 // holds, so a decision on an outdated observation cannot be applied, and none can be applied twice.
 //
 // SetCondition and SetState write all of it to the Pod's status: the API server takes labels and annotations there, too.
-// UpdateInPlace writes Conditions first, so that a Pod is drained before it changes, and then the rest.
+// UpdateInPlace writes Conditions first, so that a Pod is drained before it changes, then Resources, which go through
+// the Pod's subresource resize, and then the rest. What is refused keeps all that follows from being written.
 type Change struct {
+	Resources   []ResourceChange
 	Images      []ImageChange
 	Labels      []LabelChange
 	Annotations []AnnotationChange
@@ -158,6 +163,20 @@ type ImageChange struct {
 	Index     int
 	Init      bool
 	From, To  string
+}
+
+// ResourceChange sets how much of one resource a container requests, or may use at most.
+type ResourceChange struct {
+	// Container is its name, Index its place in spec.containers, or in spec.initContainers if Init.
+	Container string
+	Index     int
+	Init      bool
+	// List is requests or limits, Resource cpu or memory.
+	List, Resource string
+	// From is the amount it must have now, empty for none; To the one it gets. NoList tells that the container has no
+	// such list at all.
+	From, To string
+	NoList   bool
 }
 
 // AnnotationChange sets one annotation.

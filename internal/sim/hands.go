@@ -27,19 +27,7 @@ func (m *manager) do(snap *snapshot, steps []plan.Step) {
 	}
 	ledger.Sent(s.Unit)
 	w.After(w.request(), func() {
-		if m.dead {
-			return
-		}
-		if w.Fault(1) {
-			m.crash()
-			return
-		}
-		w.somebodyReplaces(s.Unit.Name)
-		o := w.patch(snap, s)
-		if w.subject.Twice {
-			w.patch(snap, s)
-		}
-		w.After(w.Between(time.Millisecond, 40*time.Millisecond), func() {
+		m.write(snap, Parts(s), func(o engine.Outcome) {
 			m.settle(ledger, s.Unit, o)
 			if o.Fate == engine.Unknown || o.Fate == engine.Broken || o.Fate == engine.Busy {
 				steps = steps[:1]
@@ -55,6 +43,30 @@ func (w *World) request() time.Duration {
 		return w.Between(time.Second, 4*time.Second)
 	}
 	return w.Between(time.Millisecond, 80*time.Millisecond)
+}
+
+// write makes the writes of one step, one after the other, until one does not succeed.
+func (m *manager) write(snap *snapshot, parts []plan.Step, then func(engine.Outcome)) {
+	w, s := m.w, parts[0]
+	if m.dead {
+		return
+	}
+	if w.Fault(1) {
+		m.crash()
+		return
+	}
+	w.somebodyReplaces(s.Unit.Name)
+	o := w.patch(snap, s)
+	if w.subject.Twice {
+		w.patch(snap, s)
+	}
+	w.After(w.Between(time.Millisecond, 40*time.Millisecond), func() {
+		if o.Fate == engine.Done && len(parts) > 1 {
+			m.write(snap, parts[1:], func(second engine.Outcome) { then(second.After(o)) })
+			return
+		}
+		then(o)
+	})
 }
 
 // settle tells the ledger how a write went.
@@ -153,7 +165,8 @@ func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 		return engine.Outcome{Fate: engine.Gone}
 	}
 	uid, change := w.subject.Patch(s)
-	pod, err := Apply(l.pod, uid, change)
+	resize := len(s.Change.Resources) > 0
+	pod, err := Write(l.pod, uid, change)
 	if err != nil {
 		w.Tell("manager %d patches %s: %v", m.id, s.Unit.Name, err)
 		return engine.Outcome{Fate: engine.Stale, Message: err.Error()}
@@ -164,7 +177,12 @@ func (w *World) patch(snap *snapshot, s plan.Step) engine.Outcome {
 		w.commit(l, pod, nil)
 		w.writes++
 	} else {
-		w.checkPatch(snap, s, l, pod)
+		if resize {
+			w.checkResize(snap, s, l, pod)
+		} else {
+			w.checkPatch(snap, s, l, pod)
+		}
+		l.resized = resize
 		w.commit(l, pod, m)
 		m.wrote[l.nr] = append(m.wrote[l.nr], l.last().rv)
 		w.After(w.Between(50*time.Millisecond, 3*time.Second), func() { l.Look() })

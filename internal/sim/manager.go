@@ -178,6 +178,7 @@ func (m *manager) observe(history revision.History) (sidecarset.Observed, *snaps
 	}
 	m.observed = pods
 	obs, err := sidecarset.Observe(m.set, pods, history, m.w.Clock())
+	obs.Set.CanResize = true
 	return obs, snap, err
 }
 
@@ -207,7 +208,7 @@ func (m *manager) reconcile() {
 		return
 	}
 	p := m.w.subject.Plan(obs)
-	snap.set, snap.hash, snap.withoutImage, snap.decided = m.set, obs.Set.Hash, obs.Set.HashWithoutImage, obs.Set
+	snap.set, snap.hash, snap.withoutImage, snap.decided = m.set, obs.Set.Hash, obs.Set.HashWithoutResources, obs.Set
 	m.w.checkPlan(snap, obs, p)
 	if p.WakeAfter > 0 {
 		m.wake(p.WakeAfter)

@@ -266,6 +266,7 @@ func TestMutants(t *testing.T) {
 	all := mutants()
 	maps.Copy(all, conditionMutants())
 	maps.Copy(all, hotMutants())
+	maps.Copy(all, resizeMutants())
 	for name, m := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -47,8 +47,8 @@ func (w *World) checkOrder(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 	groups := progressOf(s, obs, p)
 	for _, step := range p.Of(plan.UpdateInPlace) {
 		chosen := pods[step.Unit.UID]
-		if !chosen.Available(&obs.Set, obs.Now.Unix()) || len(step.Change.Images) == 0 {
-			continue // costs nothing
+		if !chosen.Available(&obs.Set, obs.Now.Unix()) || len(step.Change.Images) == 0 || begun(&obs.Set, chosen, step) {
+			continue // costs nothing, or has begun already
 		}
 		for _, h := range p.Holds {
 			if !waits(h) {
@@ -65,6 +65,11 @@ func (w *World) checkOrder(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 			}
 		}
 	}
+}
+
+// begun tells whether a Pod that is taken has the newest version's cpu already.
+func begun(set *sidecarset.Set, chosen *sidecarset.Pod, step plan.Step) bool {
+	return chosen.HashWithoutImage != set.HashWithoutImage && len(step.Change.Resources) == 0
 }
 
 // waits tells whether a Pod is held for its place in the sequence.

@@ -86,15 +86,13 @@ func Apply(pod *corev1.Pod, uid string, change plan.Change) (*corev1.Pod, error)
 		return nil, fmt.Errorf("uid is %s, not %s", pod.UID, uid)
 	}
 	next := node.Shallow(pod)
-	if len(change.Images) > 0 {
+	if len(change.Images)+len(change.Resources) > 0 {
 		next.Generation++
 		next.Spec.Containers = slices.Clone(pod.Spec.Containers)
 		next.Spec.InitContainers = slices.Clone(pod.Spec.InitContainers)
 	}
-	for _, c := range change.Images {
-		if err := applyImage(next, c); err != nil {
-			return nil, err
-		}
+	if err := applyContainers(next, change); err != nil {
+		return nil, err
 	}
 	next.Annotations = maps.Clone(pod.Annotations)
 	for _, c := range change.Annotations {
@@ -115,6 +113,20 @@ func applyAnnotation(pod *corev1.Pod, c plan.AnnotationChange) error {
 		return fmt.Errorf("annotation %s has changed", c.Key)
 	}
 	pod.Annotations[c.Key] = c.To
+	return nil
+}
+
+func applyContainers(pod *corev1.Pod, change plan.Change) error {
+	for _, c := range change.Resources {
+		if err := applyResource(pod, c); err != nil {
+			return err
+		}
+	}
+	for _, c := range change.Images {
+		if err := applyImage(pod, c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

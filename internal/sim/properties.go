@@ -51,6 +51,8 @@ import (
 //	order       No Pod is taken at the cost of the budget while one waits for it, or is kept by the partition, that
 //	            priorityStrategy puts before it. With scatterStrategy none is taken while a group of Pods that is
 //	            further behind waits.
+//	resize      (part of spec, once, partition and reached) A resize gives a Pod the cpu that the spec observed says, under
+//	            the rules of an update, and not what it has; in the end no updated Pod has other cpu than the spec's.
 //	condition   A write of the condition SidecarSetUpgradable changes it, nothing else, and no other set's entry. It says
 //	            what was true of the version observed.
 //	told        When faults and user rest, it says what is true, of Pods that a plan may touch.
@@ -136,7 +138,7 @@ func (w *World) checkPatch(s *snapshot, step plan.Step, l *life, next *corev1.Po
 	w.checkSpec(s, step, l, next)
 	w.checkNamed(s, step, next)
 	w.checkAnnotations(s, l, next)
-	if w.hashOf(next) == l.last().hash {
+	if w.hashOf(next) == l.last().hash && !l.resized {
 		w.Violate("once", "%s is patched to the version it has", step.Unit)
 	}
 	w.checkBudget(s, l, next)
@@ -184,7 +186,7 @@ func (w *World) checkInnocent(s *snapshot, before, after *corev1.Pod) {
 
 // shared tells whether an annotation that a patch may change speaks of other sets, too.
 func shared(key string) bool {
-	return key == v1beta1.SidecarSetHashAnnotation || key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation
+	return strings.HasPrefix(key, v1beta1.SidecarSetHashAnnotation) || key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation
 }
 
 func (w *World) checkBudget(s *snapshot, l *life, next *corev1.Pod) {
@@ -207,7 +209,7 @@ func (w *World) checkBudget(s *snapshot, l *life, next *corev1.Pod) {
 func (w *World) checkPartition(s *snapshot, l *life) {
 	updated := 1
 	for _, other := range w.alive() {
-		has := func(v version) bool { return v.hash == s.hash }
+		has := func(v version) bool { return v.hash == s.hash && !strays(v.pod, s.set) }
 		if other != l && has(other.last()) && s.known(other, other.since(has)) {
 			updated++
 		}
@@ -219,6 +221,19 @@ func (w *World) checkPartition(s *snapshot, l *life) {
 
 // checkPlan checks that a plan tells of every Pod what becomes of it.
 func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
+	told := w.toldOf(p)
+	for i := range obs.Pods {
+		pod := &obs.Pods[i]
+		want := int(one(pod.Unseen || pod.Hash != s.hash || pod.Migrating || strays(s.m.pods[pod.Unit.Name].seen, s.set)))
+		if told[pod.Unit.UID] != want {
+			w.Violate("complete", "%s has %d steps and holds, want %d", pod.Unit, told[pod.Unit.UID], want)
+		}
+	}
+	w.checkOrder(s, obs, p)
+}
+
+// toldOf counts what a plan tells of each Pod, and checks that it says why.
+func (w *World) toldOf(p plan.Plan) map[string]int {
 	told := map[string]int{}
 	for _, step := range p.Steps {
 		if step.Why == "" {
@@ -234,14 +249,7 @@ func (w *World) checkPlan(s *snapshot, obs sidecarset.Observed, p plan.Plan) {
 			w.Violate("complete", "%s has a hold without a reason", h.Unit)
 		}
 	}
-	for i := range obs.Pods {
-		pod := &obs.Pods[i]
-		want := int(one(pod.Unseen || pod.Hash != s.hash || pod.Migrating))
-		if told[pod.Unit.UID] != want {
-			w.Violate("complete", "%s has %d steps and holds, want %d", pod.Unit, told[pod.Unit.UID], want)
-		}
-	}
-	w.checkOrder(s, obs, p)
+	return told
 }
 
 // truth is what a status may claim.
@@ -256,7 +264,7 @@ func (w *World) truthOf(s *snapshot) truth {
 			continue
 		}
 		wrote := s.wroteSince(l)
-		has, serves := v.hash == s.hash && !wrote, (v.available || w.timeTells(s, l)) && !wrote
+		has, serves := v.hash == s.hash && !wrote && !strays(v.pod, s.set), (v.available || w.timeTells(s, l)) && !wrote
 		n.updated, n.ready, n.both = n.updated+one(has), n.ready+one(serves), n.both+one(has && serves)
 		open += one(!has && selects(s.set, l.pod.Labels))
 	}

@@ -34,7 +34,7 @@ const (
 // Run lives through the world of one seed.
 func Run(seed uint64, subject Subject, trace bool) Result {
 	w := &World{
-		World: world.New(seed, trace), dice: rand.New(rand.NewPCG(seed, 8)), subject: subject,
+		World: world.New(seed, trace), dice: rand.New(rand.NewPCG(seed, 8)), sizing: rand.New(rand.NewPCG(seed, 9)), subject: subject,
 		pods: map[string]*life{}, revisions: map[string]keptRevision{}, deleted: map[string]bool{}, templates: map[int64]*corev1.Pod{},
 	}
 	for i := range w.nodes {
@@ -105,6 +105,9 @@ func (w *World) made() *v1beta1.SidecarSet {
 	if w.annotates = w.dice.IntN(3) == 0; w.annotates {
 		set.Spec.PatchPodMetadata = w.annotations()
 	}
+	if w.resizes = w.sizing.IntN(3) == 0; w.resizes {
+		w.sizes(&set.Spec)
+	}
 	limit := int32(w.dice.IntN(4))
 	set.Spec.RevisionHistoryLimit = &limit
 	return set
@@ -140,6 +143,7 @@ func (w *World) podActs() {
 	if w.Percent(25) {
 		w.otherSetWrites(l)
 	}
+	w.somebodyResizes(l)
 	if w.Percent(70) {
 		l.BecomeUnready()
 	} else {
@@ -163,7 +167,7 @@ func (w *World) image(name string) string {
 
 // userActs is one change of mind.
 func (w *World) userActs() {
-	if w.userAnnotates() {
+	if w.userAnnotates() || w.userResizes() {
 		return
 	}
 	switch w.Rng.IntN(12) {
@@ -305,6 +309,7 @@ func (w *World) checkReached() {
 	if moving := strategy.Type != v1beta1.NotUpdate && !strategy.Paused; moving && n.updated < min(asked, n.updated+could) {
 		w.Violate("reached", "%d of %d pods are updated, %d could be", n.updated, n.matched, min(asked, n.updated+could))
 	}
+	w.checkSizes()
 	halfway := w.halfway()
 	if n.both+halfway < n.updated {
 		w.Violate("reached", "%d updated pods are not ready", n.updated-n.both)
@@ -334,7 +339,7 @@ func (w *World) present() (n truth, could, must int32) {
 	hash, withoutImage := hashesOf(w.set)
 	for _, l := range w.alive() {
 		v := l.last()
-		has, selected := v.hash == hash, selects(w.set, l.pod.Labels)
+		has, selected := v.hash == hash && !strays(l.pod, w.set), selects(w.set, l.pod.Labels)
 		n.matched++
 		n.updated += one(has)
 		n.ready += one(v.available)

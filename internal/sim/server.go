@@ -25,13 +25,13 @@ func (w *World) commit(l *life, pod *corev1.Pod, by *manager) {
 	if len(l.versions) > 0 {
 		v = l.last()
 	}
-	v.rv, v.by, v.annotations = w.rv, by, pod.Annotations
+	v.rv, v.pod, v.by, v.annotations = w.rv, pod, by, pod.Annotations
 	if text := pod.Annotations[v1beta1.SidecarSetHashAnnotation]; text != v.hashText {
 		e := entry(text, w.set.Name)
 		v.hashText, v.hash, v.revision = text, e.Hash, e.ControllerRevision
 	}
 	if text := pod.Annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]; text != v.withoutImageText {
-		v.withoutImageText, v.withoutImage = text, entry(text, w.set.Name).Hash
+		v.withoutImageText, v.withoutImage = text, entry(text, w.set.Name).WithoutResources
 	}
 	v.migrating, v.serving = migrating(pod), l.serving()
 	l.versions = append(l.versions, v)
@@ -180,13 +180,14 @@ func hash(set *v1beta1.SidecarSet) string {
 	return full
 }
 
-// hashesOf returns the newest version's hashes.
+// hashesOf returns the newest version's hashes: of everything, and of what no patch of a running Pod changes, which are
+// neither images nor cpu and memory: every simulated Pod can be resized.
 func hashesOf(set *v1beta1.SidecarSet) (full, withoutImage string) {
 	h, err := revision.Of(&set.Spec)
 	if err != nil {
 		panic("hash a spec: " + err.Error())
 	}
-	return h.Full, h.WithoutImage
+	return h.Full, h.WithoutResources
 }
 
 // hashOf returns the version that a Pod's annotation names.
@@ -197,6 +198,7 @@ func (w *World) hashOf(pod *corev1.Pod) string {
 // entryOf is what an annotation says of a set.
 type entryOf struct {
 	Hash               string `json:"hash"`
+	WithoutResources   string `json:"hashWithoutResources"`
 	ControllerRevision string `json:"controllerRevision"`
 }
 
@@ -204,7 +206,7 @@ type entryOf struct {
 func entry(annotation, set string) entryOf {
 	var entries map[string]entryOf
 	if json.Unmarshal([]byte(annotation), &entries) != nil {
-		return entryOf{"unreadable", "unreadable"}
+		return entryOf{"unreadable", "unreadable", "unreadable"}
 	}
 	return entries[set]
 }

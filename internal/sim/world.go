@@ -23,6 +23,9 @@ type World struct {
 	// other worlds are what they would be without.
 	annotates bool
 	dice      *rand.Rand
+	// resizes: the user changes cpu, too, with dice of its own.
+	resizes bool
+	sizing  *rand.Rand
 	// pullable: all images can be pulled.
 	pullable bool
 	pods     map[string]*life
@@ -55,11 +58,14 @@ type life struct {
 	// otherSays is what the other set's controller wrote last into the condition SidecarSetUpgradable: its entry, empty
 	// for none.
 	otherSays string
+	// resized: a resize was our last write.
+	resized bool
 }
 
 // version is what the truth was from a resource version on.
 type version struct {
 	rv                 int
+	pod                *corev1.Pod
 	hash, withoutImage string
 	revision           string
 	// hashText and withoutImageText are the annotations that these were read from.

@@ -26,6 +26,9 @@ type API struct {
 	// the deletion of one, which may be at work for a while yet; concurrently if the requests are.
 	StatusCommitted, Created, Deleted func(*corev1.Pod)
 
+	// Resized, if set, is called after every patch that resized a Pod, concurrently if the patches are.
+	Resized func(old, patched *corev1.Pod)
+
 	mu        sync.Mutex
 	version   int64
 	pods      *shelf[corev1.Pod, *corev1.Pod]

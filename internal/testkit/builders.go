@@ -57,7 +57,7 @@ func Carrier(name string, sets ...*v1beta1.SidecarSet) *corev1.Pod {
 		const entry = `%s%q:{"updateTimestamp":"2029-12-31T23:00:00Z","hash":%q,"sidecarSetName":%q,"sidecarList":[%s]`
 		list += comma(i) + set.Name
 		full += fmt.Sprintf(entry+`,"controllerRevision":%q}`, comma(i), set.Name, hashes.Full, set.Name, names, revision.Name(set.Name, identity.Hash, nil))
-		withoutImage += fmt.Sprintf(entry+`}`, comma(i), set.Name, hashes.WithoutImage, set.Name, names)
+		withoutImage += fmt.Sprintf(entry+`,"hashWithoutResources":%q}`, comma(i), set.Name, hashes.WithoutImage, set.Name, names, hashes.WithoutResources)
 	}
 	if len(sets) > 0 {
 		pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation] = list

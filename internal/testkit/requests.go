@@ -15,7 +15,7 @@ import (
 
 // Calls counts the requests of one kind each.
 type Calls struct {
-	CreatePod, PatchPod, PatchPodStatus, DeletePod, LookAtPod int
+	CreatePod, PatchPod, PatchPodResize, PatchPodStatus, DeletePod, LookAtPod int
 	// Claims are PersistentVolumeClaims.
 	CreateClaim, PatchClaim, DeleteClaim, LookAtClaim int
 	// Owners are whatever has Pods.
@@ -80,22 +80,42 @@ func (a *API) Patch(ctx context.Context, resource schema.GroupVersionResource, s
 func (a *API) patchPod(subresource, namespace, name string, patch []byte) (string, error) {
 	var keep func(old, now *corev1.Pod)
 	count := &a.calls.PatchPod
-	if subresource == "status" {
+	switch subresource {
+	case "status":
 		count, keep = &a.calls.PatchPodStatus, keepForStatus
+	case "resize":
+		count, keep = &a.calls.PatchPodResize, keepForResize
 	}
 	var old *corev1.Pod
 	now, err := locked(a, count, func() (now *corev1.Pod, err error) {
 		old, now, err = a.pods.patch(namespace, name, patch, keep)
 		return now, err
 	})
+	if err != nil {
+		return "", err
+	}
 	switch {
-	case err != nil:
 	case subresource == "status" && a.StatusCommitted != nil:
 		a.StatusCommitted(now)
+	case subresource == "resize" && a.Resized != nil:
+		a.Resized(old, now)
 	case subresource == "" && a.Committed != nil:
 		a.Committed(old, now)
 	}
-	return versionOf(now, err)
+	return now.ResourceVersion, nil
+}
+
+// keepForResize takes back what pods/resize does not change.
+func keepForResize(old, now *corev1.Pod) {
+	spec := old.Spec.DeepCopy()
+	for i := range now.Spec.Containers {
+		spec.Containers[i].Resources = now.Spec.Containers[i].Resources
+	}
+	for i := range now.Spec.InitContainers {
+		spec.InitContainers[i].Resources = now.Spec.InitContainers[i].Resources
+	}
+	now.Spec, now.Status, now.Labels, now.Annotations = *spec, old.Status, old.Labels, old.Annotations
+	now.Finalizers, now.OwnerReferences = old.Finalizers, old.OwnerReferences
 }
 
 // keepForStatus takes back what pods/status does not change; it takes labels, annotations and finalizers.

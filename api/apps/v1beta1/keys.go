@@ -59,4 +59,8 @@ type SidecarSetUpgradeSpec struct {
 	SidecarList []string `json:"sidecarList,omitempty"`
 	// SidecarSetControllerRevision names the SidecarSet's revision. Absent in the without-image annotation.
 	SidecarSetControllerRevision string `json:"controllerRevision,omitempty"`
+	// HashWithoutResources is the hash without images and without cpu and memory: a Pod that differs in these only can be
+	// upgraded in place where the cluster resizes Pods. In the without-image annotation only. An addition to OpenKruise's
+	// format.
+	HashWithoutResources string `json:"hashWithoutResources,omitempty"`
 }

@@ -133,6 +133,15 @@ func TestResize(t *testing.T) {
 	}
 }
 
+// TestResize_ofAContainerWithoutResources: kubelet tells of every running container what it has, if that is nothing.
+func TestResize_ofAContainerWithoutResources(t *testing.T) {
+	w := newWorld(t, podOf())
+	w.settle(time.Second)
+	if s := w.pod.Status.ContainerStatuses[0]; s.Resources == nil {
+		t.Errorf("%s runs and has no status.resources", s.Name)
+	}
+}
+
 func TestReadinessGates(t *testing.T) {
 	const gate = "example.com/gate"
 	w := newWorld(t, with(podOf(), func(p *corev1.Pod) { p.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: gate}} }))

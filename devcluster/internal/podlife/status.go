@@ -128,10 +128,9 @@ func (c *subject) status() corev1.ContainerStatus {
 		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: c.Reason, Message: c.Message}
 	case Running:
 		s.State.Running = &corev1.ContainerStateRunning{StartedAt: stamp(c.Started)}
-		if c.Resources.Requests != nil || c.Resources.Limits != nil {
-			s.Resources = c.Resources.DeepCopy()
-			s.AllocatedResources = c.Resources.Requests.DeepCopy()
-		}
+		// Said of a container without any, too: from that the API server knows that the node can resize the Pod.
+		s.Resources = c.Resources.DeepCopy()
+		s.AllocatedResources = c.Resources.Requests.DeepCopy()
 	case Exited:
 		s.State.Terminated = c.Exit.DeepCopy()
 	}

@@ -124,6 +124,13 @@ func upgrade(l look, record sidecarset.Pod) *Upgrade {
 // changes words what a write changes, bookkeeping left out.
 func changes(c plan.Change) []string {
 	var all []string
+	for _, r := range c.Resources {
+		from := r.From
+		if from == "" {
+			from = "none"
+		}
+		all = append(all, fmt.Sprintf("container %s: %s.%s %s → %s", r.Container, r.List, r.Resource, from, r.To))
+	}
 	for _, image := range c.Images {
 		all = append(all, fmt.Sprintf("container %s: image %s → %s", image.Container, image.From, image.To))
 	}

@@ -210,7 +210,7 @@ func (c *Carried) decide(f Facts, set *v1beta1.SidecarSet, record sidecarset.Pod
 	} else {
 		members = append(slices.Clone(members), record)
 	}
-	l, err := lookAt(set, members, sidecarset.Rivals{}, f.Now) // conflicts hold up no Pod
+	l, err := lookAt(f, set, members, sidecarset.Rivals{}) // conflicts hold up no Pod
 	if err != nil {
 		c.Notes = append(c.Notes, err.Error())
 		return

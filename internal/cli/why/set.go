@@ -63,7 +63,7 @@ func OfSet(f Facts, set *v1beta1.SidecarSet) (Set, error) {
 		r.Notes = append(r.Notes, "where its rollout stands is not known: "+fleet.Unknown)
 		return r, nil
 	}
-	l, err := lookAt(set, fleet.Members, f.rivals(set), f.Now)
+	l, err := lookAt(f, set, fleet.Members, f.rivals(set))
 	if err != nil {
 		return Set{}, err
 	}

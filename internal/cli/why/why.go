@@ -35,6 +35,8 @@ type Facts struct {
 	NamespacesUnknown string
 	// Fleets are the Pods of the sets that were looked at, by set.
 	Fleets map[string]*Fleet
+	// CanResize tells that the cluster resizes running Pods.
+	CanResize bool
 	// Notes say what could not be read.
 	Notes []string
 }
@@ -108,13 +110,13 @@ type look struct {
 	status v1beta1.SidecarSetStatus
 }
 
-func lookAt(set *v1beta1.SidecarSet, members []sidecarset.Pod, rivals sidecarset.Rivals, now time.Time) (look, error) {
+func lookAt(f Facts, set *v1beta1.SidecarSet, members []sidecarset.Pod, rivals sidecarset.Rivals) (look, error) {
 	// The history is not read: which revision Pods are told of does not depend on it.
-	obs, err := sidecarset.Observe(set, members, revision.History{}, now)
+	obs, err := sidecarset.Observe(set, members, revision.History{}, f.Now)
 	if err != nil {
 		return look{}, err
 	}
-	obs.Rivals = rivals
+	obs.Rivals, obs.Set.CanResize = rivals, f.CanResize
 	p := sidecarset.Plan(obs)
 	return look{obs, p, sidecarset.Status(obs, p)}, nil
 }

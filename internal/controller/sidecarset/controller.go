@@ -29,6 +29,7 @@ type sets interface {
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=pods/resize,verbs=patch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,namespace=kruise-system,resources=controllerrevisions,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -46,7 +47,9 @@ type Reconciler struct {
 	metrics  *Metrics
 	// revisionsIn is the namespace of the revisions.
 	revisionsIn string
-	now         func() time.Time
+	// canResize tells that the API server serves pods/resize.
+	canResize bool
+	now       func() time.Time
 
 	mu   sync.Mutex
 	told map[string]notUpgradable

@@ -76,7 +76,7 @@ func (m *members) read(key string) (sidecarset.Pod, bool) {
 func recordOf(pod *kept.Pod, set string, s scope.Scope, namespaceLabels labels.Set) (sidecarset.Pod, bool) {
 	record, member := sidecarset.Member(pod.Carrier(), set, s, namespaceLabels)
 	if member {
-		record.Annotations = pod.AnnotationList()
+		record.Complete(pod)
 	}
 	return record, member
 }

@@ -61,7 +61,7 @@ func (r *Reconciler) observe(ctx context.Context, name string) (observation, err
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe SidecarSet %s: %w", name, err))
 	}
-	observed.Rivals = r.rivals.of(name)
+	observed.Rivals, observed.Set.CanResize = r.rivals.of(name), r.canResize
 	shareStrings(&observed.Set)
 	return observation{Observed: observed, Owner: owner, set: set}, nil
 }

@@ -24,7 +24,7 @@ func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) (chose
 	room := min(w.Room(), len(candidates))
 	before := func(a, b int32) int { return compareDefault(&obs.Set, &obs.Pods[a], &obs.Pods[b], obs.Now.Unix()) }
 	if room < len(candidates) || w.Budget() > 0 { // otherwise there is nothing to be first for
-		before = sequence(obs, verdicts, candidates)
+		before = begunFirst(obs, candidates, sequence(obs, verdicts, candidates))
 	}
 	order.Split(candidates, room, before)
 	freeOnes := 0
@@ -51,6 +51,31 @@ func choose(obs Observed, verdicts []verdict, w rollout.Window, n counts) (chose
 		verdicts[c] = taken
 	}
 	return candidates[:most], costing
+}
+
+// begunFirst puts Pods that are ahead before all others: they have part of the version already.
+func begunFirst(obs Observed, candidates []int32, before func(a, b int32) int) func(a, b int32) int {
+	var begun map[int32]bool
+	for _, c := range candidates {
+		if p := &obs.Pods[c]; p.ahead(&obs.Set) {
+			if begun == nil {
+				begun = map[int32]bool{}
+			}
+			begun[c] = true
+		}
+	}
+	if begun == nil {
+		return before
+	}
+	return func(a, b int32) int {
+		switch {
+		case begun[a] == begun[b]:
+			return before(a, b)
+		case begun[a]:
+			return -1
+		}
+		return 1
+	}
 }
 
 // sequence returns the comparison that puts candidates in sequence. What the user's strategies need of labels is

@@ -40,8 +40,10 @@ type Observed struct {
 type Set struct {
 	Name       string
 	Generation int64
-	// Hash, HashWithoutImage and Revision identify the newest version.
-	Hash, HashWithoutImage, Revision string
+	// Hash, HashWithoutImage, HashWithoutResources and Revision identify the newest version.
+	Hash, HashWithoutImage, HashWithoutResources, Revision string
+	// CanResize tells that the cluster resizes running Pods. Left to the caller.
+	CanResize bool
 	// Waiting tells that the newest revision may not be there yet (revision.Decision).
 	Waiting bool
 	// HistoryLimit is how many revisions are kept, and Injected names the one that injectionStrategy asks for.
@@ -82,6 +84,11 @@ type Wanted struct {
 	// Hot is upgradeType HotUpgrade: in Pods it is two containers, one of which runs EmptyImage.
 	Hot        bool
 	EmptyImage string
+	// Amounts of cpu and memory; Computed: they are each Pod's own (resourcesPolicy). Restarts tells of cpu and of memory
+	// that a change restarts the container.
+	Amounts  inplace.Amounts
+	Computed bool
+	Restarts [2]bool
 }
 
 // Pod is the small record that is kept of each Pod: everything the decision needs, parsed once when the Pod
@@ -92,8 +99,9 @@ type Pod struct {
 	ResourceVersion string
 	// Labels of the Pod, for updateStrategy. Not to be changed.
 	Labels map[string]string
-	// Hash and HashWithoutImage are the SidecarSet version that the Pod's annotations name.
-	Hash, HashWithoutImage string
+	// Hash, HashWithoutImage and HashWithoutResources are the SidecarSet version that the Pod's annotations name; the last
+	// is empty where they do not say.
+	Hash, HashWithoutImage, HashWithoutResources string
 	// Revision is the name of the revision that they name; empty if they do not say.
 	Revision string
 	// Unreadable is what is wrong with the Pod's bookkeeping annotations; empty if nothing is.
@@ -114,6 +122,10 @@ type Pod struct {
 	// SettledFrom is from when on that is sure, in seconds since 1970; 0: it is. Until then the Pod counts as
 	// unavailable.
 	SettledFrom int64
+	// ResizeTrouble is why kubelet does not give the Pod the resources that its spec names; empty if nothing is in the way.
+	ResizeTrouble string
+	// QoS is what the Pod's QoS class follows from.
+	QoS inplace.QoS
 	// Upgradable is the Pod's condition SidecarSetUpgradable.
 	Upgradable Upgradable
 	// Unseen tells that we wrote to the Pod and have not seen the result come back yet. Left to the caller.
@@ -133,10 +145,10 @@ type Pod struct {
 	Restarts   int32 // of the container that restarted most
 	Created    int64 // seconds since 1970
 
-	// HashJSON and StateJSON are the annotations as they are, to be changed.
+	// HashJSON, WithoutImageJSON and StateJSON are the annotations as they are, to be changed.
 	// StateAbsent tells that there is no state annotation.
-	HashJSON, StateJSON string
-	StateAbsent         bool
+	HashJSON, WithoutImageJSON, StateJSON string
+	StateAbsent                           bool
 	// Annotations of the Pod that patchPodMetadata may name.
 	Annotations annotation.List
 }
@@ -149,6 +161,8 @@ type Sidecar struct {
 	Init  bool
 	// Runs is what kubelet reports; zero if it reports nothing.
 	Runs inplace.Report
+	// Amounts are its cpu and memory.
+	Amounts inplace.Amounts
 	// Ready is what kubelet says of the container.
 	Ready bool
 	// Settled and SettledFrom say of this container what the Pod's say of all.
@@ -227,10 +241,13 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, history revision.History, now 
 	}
 	revisions := revision.Decide(wanted, history)
 	s := Set{
-		Name:               set.Name,
-		Generation:         set.Generation,
-		Hash:               hashes.Full,
-		HashWithoutImage:   hashes.WithoutImage,
+		Name:             set.Name,
+		Generation:       set.Generation,
+		Hash:             hashes.Full,
+		HashWithoutImage: hashes.WithoutImage,
+
+		HashWithoutResources: hashes.WithoutResources,
+
 		Revision:           revisions.Name,
 		Waiting:            revisions.Waiting,
 		HistoryLimit:       historyLimit(&set.Spec),
@@ -249,10 +266,7 @@ func Observe(set *v1beta1.SidecarSet, pods []Pod, history revision.History, now 
 		return Observed{}, fmt.Errorf("SidecarSet %s: %w", set.Name, err)
 	}
 	for _, c := range revision.Running(&set.Spec) {
-		s.Containers = append(s.Containers, Wanted{
-			Container: Container{Name: c.Name, Image: c.Image},
-			Hot:       c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, EmptyImage: c.UpgradeStrategy.HotUpgradeEmptyImage,
-		})
+		s.Containers = append(s.Containers, wantedOf(c))
 	}
 	if strategy.Selector != nil {
 		if s.Selector, err = metav1.LabelSelectorAsSelector(strategy.Selector); err != nil {
@@ -277,6 +291,20 @@ func historyLimit(spec *v1beta1.SidecarSetSpec) int {
 		return revision.DefaultHistoryLimit
 	}
 	return int(*spec.RevisionHistoryLimit)
+}
+
+// wantedOf reads a sidecar of the spec.
+func wantedOf(c *v1beta1.SidecarContainer) Wanted {
+	w := Wanted{
+		Container: Container{Name: c.Name, Image: c.Image}, Computed: c.ResourcesPolicy != nil,
+		Hot: c.UpgradeStrategy.UpgradeType == v1beta1.HotUpgrade, EmptyImage: c.UpgradeStrategy.HotUpgradeEmptyImage,
+	}
+	if len(c.Resources.Limits)+len(c.Resources.Requests) > 0 {
+		c = c.DeepCopy()
+		revision.Default(c)
+		w.sized(&c.Container)
+	}
+	return w
 }
 
 // text returns a number as the user wrote it.

@@ -36,7 +36,7 @@ func Plan(obs Observed) plan.Plan {
 		if !p.Available(&obs.Set, now) {
 			window.Unavailable++
 		}
-		if p.Unseen || p.Hash == obs.Set.Hash {
+		if p.Unseen || p.has(&obs.Set) {
 			window.Updated++
 		}
 		if at := p.sureFrom(); at > now && (sure == 0 || at < sure) {
@@ -102,7 +102,7 @@ func judge(s *Set, p *Pod, now int64) verdict {
 	switch {
 	case p.Unseen:
 		return waitsForCache
-	case p.Hash == s.Hash && !p.Migrating && whyUnreadable(s, p) == "":
+	case p.has(s) && !p.Migrating && whyUnreadable(s, p) == "":
 		return isNewest
 	case s.NotUpdate:
 		return notUpdate
@@ -123,7 +123,7 @@ func midway(s *Set, p *Pod, now int64) verdict {
 	switch {
 	case p.canReset(s, now):
 		return resets
-	case !p.Migrating || p.Unreadable != "" || p.Hash != s.Hash && !p.behind() && !p.mustFinish(s, now):
+	case !p.Migrating || p.Unreadable != "" || !p.has(s) && !p.behind() && !p.mustFinish(s, now):
 		return free
 	case p.Refused != "":
 		return refused
@@ -136,7 +136,7 @@ func cost(s *Set, p *Pod, now int64) verdict {
 	switch {
 	case p.Ready && p.SettledFrom > now:
 		return waitsForKubelet
-	case !p.Available(s, now) || !changesImage(s, p):
+	case !p.Available(s, now) || !changesImage(s, p) && !sizedOtherwise(s, p):
 		return free
 	}
 	return costly
@@ -161,9 +161,9 @@ func obstacle(s *Set, p *Pod) verdict {
 	return free
 }
 
-// needsNewPod tells whether more than images differ, which no patch of a running Pod can change.
+// needsNewPod tells whether more than images differs, and more than a running Pod's cpu and memory that can be resized.
 func needsNewPod(s *Set, p *Pod) bool {
-	if p.HashWithoutImage != s.HashWithoutImage {
+	if needsNewSize(s, p) {
 		return true
 	}
 	for i := range s.Containers {
@@ -226,13 +226,19 @@ func step(obs Observed, p *Pod, version inplace.Version, why reasons) plan.Step 
 		u.image(p.sidecar(c.Name), c.Image)
 	}
 	text := why.available
+	change := version.Change(u.Pod)
+	change.Resources = resources(&obs.Set, p)
+	if p.HashWithoutImage != obs.Set.HashWithoutImage || p.HashWithoutResources == "" {
+		change.Annotations = append(change.Annotations, version.Resized(p.WithoutImageJSON, obs.Set.HashWithoutImage, obs.Set.HashWithoutResources))
+	}
 	switch {
+	case len(u.Images) == 0 && len(change.Resources) > 0:
+		text = why.resized
 	case len(u.Images) == 0:
 		text = why.bookkeeping
 	case !p.Available(&obs.Set, now):
 		text = why.unavailable
 	}
-	change := version.Change(u.Pod)
 	change.Annotations = append(change.Annotations, given(&obs.Set, p)...)
 	return plan.Step{
 		Verb: plan.UpdateInPlace, Unit: p.Unit, Target: obs.Set.Revision, Change: u.with(change), Why: text,
@@ -272,7 +278,7 @@ func (r *reasons) of(v verdict, s *Set, p *Pod, now int64) string {
 	case unmergeable:
 		return whyUnmergeable(s, p)
 	case needsRecreation:
-		return r.recreate(p)
+		return r.recreate(s, p)
 	case migrating:
 		return p.migration(now)
 	case paused, notUpdate:

@@ -38,11 +38,13 @@ func Project(pod *corev1.Pod, set string) (Pod, bool) {
 			p.Upgradable = upgradableOf(i, c, set)
 		}
 	}
+	p.ResizeTrouble = inplace.ResizeTrouble(pod.Status.Conditions)
 	for i := range pod.Status.ContainerStatuses {
 		p.Restarts = max(p.Restarts, pod.Status.ContainerStatuses[i].RestartCount)
 	}
 	sidecarList := p.readAnnotations(pod.Annotations, set)
 	p.readContainers(pod, set, sidecarList)
+	p.readResources(pod)
 	p.readPairs(pod)
 	return p, true
 }
@@ -69,10 +71,10 @@ func (p *Pod) readAnnotations(annotations map[string]string, set string) (sideca
 	p.HashJSON = annotations[v1beta1.SidecarSetHashAnnotation]
 	state, hasState := annotations[v1beta1.SidecarSetInPlaceUpdateStateAnnotation]
 	p.StateJSON, p.StateAbsent = state, !hasState
-	withoutImage := annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]
+	p.WithoutImageJSON = annotations[v1beta1.SidecarSetHashWithoutImageAnnotation]
 	for _, a := range [...]struct{ key, text string }{
 		{v1beta1.SidecarSetHashAnnotation, p.HashJSON},
-		{v1beta1.SidecarSetHashWithoutImageAnnotation, withoutImage},
+		{v1beta1.SidecarSetHashWithoutImageAnnotation, p.WithoutImageJSON},
 		{v1beta1.SidecarSetInPlaceUpdateStateAnnotation, p.StateJSON},
 	} {
 		if a.text == "" && a.key == v1beta1.SidecarSetInPlaceUpdateStateAnnotation {
@@ -85,7 +87,8 @@ func (p *Pod) readAnnotations(annotations map[string]string, set string) (sideca
 	}
 	entry := inplace.EntryOf(p.HashJSON, set)
 	p.Hash, p.Revision = entry.Hash, entry.Revision
-	p.HashWithoutImage = inplace.EntryOf(withoutImage, set).Hash
+	withoutImage := inplace.EntryOf(p.WithoutImageJSON, set)
+	p.HashWithoutImage, p.HashWithoutResources = withoutImage.Hash, withoutImage.WithoutResources
 	return entry.SidecarList
 }
 
@@ -127,6 +130,40 @@ func (p *Pod) settle(set string) {
 		s.Settled, s.SettledFrom = inplace.Settled(s.Image, s.Runs, state, set, s.Name)
 		p.Settled, p.SettledFrom = p.Settled && s.Settled, max(p.SettledFrom, s.SettledFrom)
 	}
+}
+
+// Kept is what the cache keeps of a Pod in another form than a corev1.Pod.
+type Kept interface {
+	AnnotationList() annotation.List
+	Amounts(init bool, index int) inplace.Amounts
+	Resizes() (trouble string, qos inplace.QoS)
+}
+
+// Complete fills in what Project found nothing of, because it was kept in another form.
+func (p *Pod) Complete(k Kept) {
+	p.Annotations = k.AnnotationList()
+	p.ResizeTrouble, p.QoS = k.Resizes()
+	for i := range p.Sidecars {
+		s := &p.Sidecars[i]
+		s.Amounts = k.Amounts(s.Init, s.Index)
+	}
+}
+
+// readResources records cpu and memory.
+func (p *Pod) readResources(pod *corev1.Pod) {
+	resized := inplace.ResizedFieldsOf(pod.ManagedFields)
+	p.QoS.Fixed = pod.Spec.Resources != nil
+	read := func(list []corev1.Container, init bool) {
+		for i := range list {
+			amounts := inplace.AmountsOf(&list[i], init, resized)
+			p.QoS.Add(&amounts)
+			if s := p.sidecar(list[i].Name); s != nil {
+				s.Amounts = amounts
+			}
+		}
+	}
+	read(pod.Spec.Containers, false)
+	read(pod.Spec.InitContainers, true)
 }
 
 // Know completes the record of a Pod that carries the set by what was watched.

@@ -56,8 +56,8 @@ func reasonOf(v verdict) plan.Reason {
 // reasons are the texts of one plan, made once and shared by its steps and holds.
 type reasons struct {
 	// of steps on available and unavailable Pods, and on Pods that do not notice.
-	available, unavailable, bookkeeping string
-	holds                               [verdictCount]string
+	available, unavailable, resized, bookkeeping string
+	holds                                        [verdictCount]string
 	// lacking are the set's containers, and why a Pod that has no such container must be recreated.
 	lacking []lacking
 }
@@ -73,6 +73,7 @@ func explain(s *Set, w rollout.Window, taking, costing int, n counts) reasons {
 	r := reasons{
 		available:   update,
 		unavailable: update + "; the pod is unavailable already",
+		resized:     update + "; only cpu and memory change, nothing restarts",
 		bookkeeping: update + "; its images are those already, nothing restarts",
 	}
 	r.holds[waitsForCache] = "our last write to the pod has not come back yet"
@@ -119,11 +120,14 @@ func budgetText(s *Set, w rollout.Window, taking int) string {
 }
 
 // recreate says why a Pod must be recreated.
-func (r *reasons) recreate(p *Pod) string {
+func (r *reasons) recreate(s *Set, p *Pod) string {
 	for _, l := range r.lacking {
 		if !p.Has(l.container) {
 			return l.why
 		}
+	}
+	if differsInSize(s, p) {
+		return whyNoResize(s, p)
 	}
 	return r.holds[needsRecreation]
 }

@@ -56,6 +56,10 @@ type tally struct {
 	waiting int
 	reason  plan.Reason
 	why     string
+	// unsized are updated, and kubelet does not give them their new cpu and memory; trouble is why not, of the first in the
+	// alphabet.
+	unsized int
+	trouble string
 }
 
 // reached tells whether the spec asks no more of running Pods.
@@ -67,12 +71,7 @@ func tell(obs Observed, p plan.Plan) tally {
 	selected := 0
 	for i := range obs.Pods {
 		pod := &obs.Pods[i]
-		updated := pod.Hash == s.Hash && !pod.Unseen && pod.Unreadable == ""
-		ready := pod.Available(s, obs.Now.Unix())
-		t.updated += one(updated)
-		t.ready += one(ready)
-		t.updatedReady += one(updated && ready)
-		t.settling += one(updated && !pod.settled(obs.Now.Unix()))
+		updated := t.count(s, pod, obs.Now.Unix())
 		selected += one(!updated && (s.Selector == nil || s.Selector.Matches(labels.Set(pod.Labels))))
 	}
 	if !s.NotUpdate {
@@ -82,6 +81,23 @@ func tell(obs Observed, p plan.Plan) tally {
 		t.wait(s, &p.Holds[i])
 	}
 	return t
+}
+
+// count counts a Pod, and tells whether it is updated.
+func (t *tally) count(s *Set, pod *Pod, now int64) (updated bool) {
+	updated = pod.has(s) && !pod.Unseen && pod.Unreadable == ""
+	ready := pod.Available(s, now)
+	t.updated += one(updated)
+	t.ready += one(ready)
+	t.updatedReady += one(updated && ready)
+	t.settling += one(updated && !pod.settled(now))
+	if updated && pod.resized() && pod.ResizeTrouble != "" {
+		t.unsized++
+		if t.trouble == "" || pod.ResizeTrouble < t.trouble {
+			t.trouble = pod.ResizeTrouble
+		}
+	}
+	return updated
 }
 
 // wait counts a Pod that waits for something that will come.
@@ -116,7 +132,15 @@ func progress(s *Set, t tally) string {
 	case s.Keep > 0 && t.updated <= t.matched-s.Keep:
 		text = fmt.Sprintf("%s; partition %s keeps %d at their version", text, s.Partition, s.Keep)
 	}
-	return text + waits(t) + recreate(t)
+	return text + waits(t) + recreate(t) + unsized(t)
+}
+
+// unsized says how many Pods kubelet does not give what they were resized to.
+func unsized(t tally) string {
+	if t.unsized == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; kubelet has not given %d of them the new cpu and memory (%s), they run with the old", t.unsized, t.trouble)
 }
 
 // recreate says how many Pods cannot be upgraded, and why.
@@ -147,11 +171,8 @@ func waits(t tally) string {
 func readyCondition(s *Set, t tally) metav1.Condition {
 	c := metav1.Condition{Type: v1beta1.ConditionReady, Status: metav1.ConditionFalse, Message: progress(s, t)}
 	switch {
-	case t.reached() && t.updatedReady == t.updated:
-		c.Status, c.Reason = metav1.ConditionTrue, "Reached"
 	case t.reached():
-		c.Reason = "PodsNotAvailable"
-		c.Message += fmt.Sprintf("; %d of them not available yet", t.updated-t.updatedReady)
+		t.whenReached(&c)
 	case s.Paused && !s.NotUpdate:
 		c.Reason = "Paused"
 	case t.moving:
@@ -165,6 +186,19 @@ func readyCondition(s *Set, t tally) metav1.Condition {
 		c.Message += "; the others' annotations cannot be read"
 	}
 	return c
+}
+
+// whenReached words the condition Ready of a set whose spec asks no more of running Pods.
+func (t *tally) whenReached(c *metav1.Condition) {
+	switch {
+	case t.updatedReady < t.updated:
+		c.Reason = "PodsNotAvailable"
+		c.Message += fmt.Sprintf("; %d of them not available yet", t.updated-t.updatedReady)
+	case t.unsized > 0:
+		c.Reason = "ResizePending"
+	default:
+		c.Status, c.Reason = metav1.ConditionTrue, "Reached"
+	}
 }
 
 // progressing is True while Pods are being upgraded.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -104,6 +105,8 @@ type story struct {
 	grace    *int64            // of the Pods that are made
 	images   node.Images       // of the node
 	old      bool              // kubelet does not say which generation it looks at
+	fixed    bool              // the cluster does not resize Pods
+	crashed  bool              // the manager dies between a resize and the patch that follows
 	history  revision.History
 	told     bool // revisions are told of, too
 }
@@ -138,6 +141,8 @@ func (s *story) make(t *testing.T, body string) {
 			for range n {
 				s.create(t, words[2], labels)
 			}
+		case line == "no pods/resize\n":
+			s.fixed = true
 		case line == "old kubelet\n":
 			s.old = true
 		case len(words) == 2 && words[0] == "grace":
@@ -219,6 +224,7 @@ func (s *story) round(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	obs.Set.CanResize = !s.fixed
 	if s.versions[obs.Set.Revision] == "" {
 		s.versions[obs.Set.Revision] = "v" + strconv.Itoa(len(s.versions)+1)
 	}
@@ -238,11 +244,16 @@ func (s *story) round(t *testing.T) string {
 // apply carries a step out. In a blind story the Pod's new version is not seen.
 func (s *story) apply(t *testing.T, p *pod, step plan.Step) {
 	t.Helper()
-	next, err := sim.Apply(p.Pod, step.Unit.UID, step.Change)
-	if err != nil {
-		t.Fatalf("%s: %v", step.Unit, err)
+	for i, part := range sim.Parts(step) {
+		if i > 0 && s.crashed {
+			break
+		}
+		next, err := sim.Write(p.Pod, part.Unit.UID, part.Change)
+		if err != nil {
+			t.Fatalf("%s: %v", step.Unit, err)
+		}
+		p.Pod = next
 	}
-	p.Pod = next
 	if s.blind {
 		p.unseen = "yes"
 	}
@@ -256,6 +267,18 @@ func (s *story) sets(t *testing.T, what, value string) {
 	switch what {
 	case "image":
 		s.set.Spec.Containers[0].Image = value
+	case "cpu", "memory": // requests; "none" takes it away
+		requests := &s.set.Spec.Containers[0].Resources.Requests
+		*requests = maps.Clone(*requests)
+		if *requests == nil {
+			*requests = corev1.ResourceList{}
+		}
+		delete(*requests, corev1.ResourceName(what))
+		if value != "none" {
+			(*requests)[corev1.ResourceName(what)] = resource.MustParse(value)
+		}
+	case "resizePolicy": // of memory
+		s.set.Spec.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: corev1.ResourceMemory, RestartPolicy: corev1.ResourceResizeRestartPolicy(value)}}
 	case "emptyImage":
 		s.set.Spec.Containers[0].UpgradeStrategy = v1beta1.SidecarContainerUpgradeStrategy{UpgradeType: v1beta1.HotUpgrade, HotUpgradeEmptyImage: value}
 	case "lifecycle":

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -17,6 +18,7 @@ import (
 
 // happens does what a section's name says:
 //
+//	user sets cpu|memory|resizePolicy VALUE
 //	user sets image|emptyImage|lifecycle|env|container|only|partition|maxUnavailable|paused|type|selector VALUE
 //	user sets weights KEY=VALUE:WEIGHT,…|ordered KEY,…|scatter KEY=VALUE,…
 //	user sets annotation POLICY:KEY=VALUE (patchPodMetadata; without a policy: the default)
@@ -27,6 +29,8 @@ import (
 //	kubelet starts POD…|all             which are not ready yet
 //	kubelet looks at POD…|all           POD… crashes unseen (is back at once, and not reported before kubelet's next look)
 //	somebody patches POD to IMAGE      somebody annotates POD KEY=VALUE|KEY-
+//	POD cannot be resized: REASON       POD gets what it was resized to
+//	      the manager dies between two writes|comes back
 //	the cache stops|catches up          the API server refuses|accepts POD…
 //	nothing happens                     a minute passes
 func (s *story) happens(t *testing.T, what string) {
@@ -61,6 +65,12 @@ func (s *story) happens(t *testing.T, what string) {
 		s.each(t, words[2:3], func(p *pod) { p.Spec.Containers[0].Image = words[4]; p.Generation++ })
 	case first == "somebody annotates":
 		s.each(t, words[2:3], func(p *pod) { p.annotate(words[3]) })
+	case strings.Contains(what, " cannot be resized: "):
+		s.each(t, words[:1], func(p *pod) { p.resizePending(words[len(words)-1]) })
+	case strings.HasSuffix(what, " gets what it was resized to"):
+		s.each(t, words[:1], func(p *pod) { p.resizePending("") })
+	case first == "the manager":
+		s.crashed = words[2] == "dies"
 	case what == "the cache stops":
 		s.blind = true
 	case what == "the cache catches up":
@@ -106,6 +116,14 @@ func (p *pod) annotate(what string) {
 		p.Annotations[key] = value
 	} else {
 		delete(p.Annotations, strings.TrimSuffix(what, "-"))
+	}
+}
+
+// resizePending has kubelet say why it does not give a Pod what it was resized to; empty: it does now.
+func (p *pod) resizePending(reason string) {
+	p.Status.Conditions = slices.DeleteFunc(slices.Clone(p.Status.Conditions), func(c corev1.PodCondition) bool { return c.Type == corev1.PodResizePending })
+	if reason != "" {
+		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: reason})
 	}
 }
 
@@ -162,7 +180,7 @@ func (s *story) tellPlan(p plan.Plan) string {
 			c := step.Change.Conditions[0]
 			add("tell", fmt.Sprintf("%s: %s %s %s %s", step.Why, c.Type, c.Status, c.Reason, c.Message), step.Unit.Name)
 		case step.Revision == nil:
-			add("take", step.Why+tellAnnotations(step.Change), step.Unit.Name)
+			add("take", step.Why+tellResources(step.Change)+tellAnnotations(step.Change), step.Unit.Name)
 		case s.told:
 			add(string(step.Verb), step.Why, s.versions[step.Target])
 		}
@@ -185,6 +203,14 @@ func (s *story) tellPlan(p plan.Plan) string {
 		return "nothing to do\n"
 	}
 	return told.String()
+}
+
+// tellResources tells what is resized.
+func tellResources(c plan.Change) (told string) {
+	for _, r := range c.Resources {
+		told += fmt.Sprintf("\n     %s: %s.%s %s → %s", r.Container, r.List, r.Resource, r.From, r.To)
+	}
+	return told
 }
 
 // tellAnnotations tells what becomes of annotations beside our bookkeeping.

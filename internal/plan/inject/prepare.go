@@ -281,10 +281,12 @@ func (s *Set) prepareVersions(set *v1beta1.SidecarSet) error {
 	for _, c := range revision.Running(&set.Spec) {
 		version.SidecarList = append(version.SidecarList, namesInPod(c)...)
 	}
+	version.HashWithoutResources = hashes.WithoutResources
 	if s.hashWithoutImage, err = json.Marshal(version); err != nil {
 		return fmt.Errorf("write its version: %w", err)
 	}
-	version.SidecarSetHash, version.SidecarSetControllerRevision = hashes.Full, s.Revision
+	version.SidecarSetHash, version.HashWithoutResources = hashes.Full, ""
+	version.SidecarSetControllerRevision = s.Revision
 	if s.hash, err = json.Marshal(version); err != nil {
 		return fmt.Errorf("write its version: %w", err)
 	}

@@ -61,6 +61,19 @@ func (v Version) Change(p Pod) plan.Change {
 	}
 }
 
+// Resized returns the change of the without-image annotation of a Pod that gets, or has, what these hashes say beside its
+// images.
+func (v Version) Resized(annotation, withoutImage, withoutResources string) plan.AnnotationChange {
+	entries := modern(annotation)
+	entry := Set(object(entries, v.name), "updateTimestamp", v.now)
+	entry = Set(entry, "hash", quote(withoutImage))
+	entry = Set(entry, "sidecarSetName", v.set)
+	entry = Set(entry, "hashWithoutResources", quote(withoutResources))
+	return plan.AnnotationChange{
+		Key: v1beta1.SidecarSetHashWithoutImageAnnotation, From: annotation, To: Set(entries, v.name, entry),
+	}
+}
+
 // Reset returns the content of a patch that changes images and leaves the Pod's version as it is.
 func (v Version) Reset(p Pod) plan.Change {
 	return plan.Change{
@@ -252,6 +265,9 @@ func names(reported, image string) bool {
 type Entry struct {
 	// Hash of the set's containers.
 	Hash string
+	// WithoutResources is the hash without images, cpu and memory; empty where the annotation does not say, as
+	// OpenKruise's.
+	WithoutResources string
 	// Revision names the set's revision; empty in the legacy form.
 	Revision string
 	// SidecarList is the JSON list of the set's containers, empty where the annotation does not say.
@@ -266,5 +282,8 @@ func EntryOf(annotation, set string) Entry {
 		return Entry{Hash: legacy}
 	}
 	list, _ := Get(entry, "sidecarList")
-	return Entry{Hash: GetText(entry, "hash"), Revision: GetText(entry, "controllerRevision"), SidecarList: list}
+	return Entry{
+		Hash: GetText(entry, "hash"), WithoutResources: GetText(entry, "hashWithoutResources"),
+		Revision: GetText(entry, "controllerRevision"), SidecarList: list,
+	}
 }

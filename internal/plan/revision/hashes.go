@@ -3,6 +3,9 @@ package revision
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 )
@@ -18,6 +21,9 @@ type Hashes struct {
 	// A pull policy that is the default of its image is left out too: a running Pod keeps the policy that it
 	// has, and from app:1 to app:latest the default goes from IfNotPresent to Always, which nobody asked for.
 	WithoutImage string
+	// WithoutResources leaves out cpu and memory of requests and limits, too. Pods that differ in it must be recreated;
+	// Pods that differ in WithoutImage and not in it can be resized.
+	WithoutResources string
 }
 
 // Of returns the hashes of a SidecarSet's spec.
@@ -35,7 +41,30 @@ func Of(spec *v1beta1.SidecarSetSpec) (Hashes, error) {
 		running[i].Image = ""
 	}
 	withoutImage, err := content.hash()
-	return Hashes{Full: full, WithoutImage: withoutImage}, err
+	if err != nil || !sized(running) {
+		return Hashes{Full: full, WithoutImage: withoutImage, WithoutResources: withoutImage}, err
+	}
+	for i := range running {
+		r := &running[i].Resources
+		r.Requests, r.Limits = unsized(r.Requests), unsized(r.Limits)
+	}
+	withoutResources, err := content.hash()
+	return Hashes{Full: full, WithoutImage: withoutImage, WithoutResources: withoutResources}, err
+}
+
+// sized tells whether any container has resources. Most have none, and there is nothing to leave out.
+func sized(all []v1beta1.SidecarContainer) bool {
+	return slices.ContainsFunc(all, func(c v1beta1.SidecarContainer) bool { return len(c.Resources.Requests)+len(c.Resources.Limits) > 0 })
+}
+
+// unsized takes out what a running Pod can have resized.
+func unsized(list corev1.ResourceList) corev1.ResourceList {
+	delete(list, corev1.ResourceCPU)
+	delete(list, corev1.ResourceMemory)
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 // content is what running Pods have of a spec. Init containers that end before the application starts are no part of

@@ -157,7 +157,7 @@ func TestOf_isShortAndSafe(t *testing.T) {
 
 // The hashes are stored in Pods: another value means that every running sidecar is upgraded once more.
 func TestOf_isStableOverReleases(t *testing.T) {
-	want := revision.Hashes{Full: "x499v47b4c6wf2f5", WithoutImage: "c6b5fv4765xfv45f"}
+	want := revision.Hashes{Full: "x499v47b4c6wf2f5", WithoutImage: "c6b5fv4765xfv45f", WithoutResources: "fzw4v7w57xfbz956"}
 	if got := of(t, terse); got != want {
 		t.Errorf("Of() = %v, want %v", got, want)
 	}
