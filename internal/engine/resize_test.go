@@ -38,16 +38,19 @@ func TestRequests_aResizeComesBetweenDrainAndUpdate(t *testing.T) {
 `
 	const annotation = `  "test","/metadata/annotations/a~1b","old"
 `
+	const drained = `  "test","/status/conditions/3/type","InPlaceUpdateReady"
+  "test","/status/conditions/3/status","False"
+`
 	want := "patch pods/status ns/a\n" + before + sizes + annotation + `  "test","/status/conditions/3/type","InPlaceUpdateReady"
   "add","/status/conditions/3/status","False"
   "add","/status/conditions/3/reason",""
   "add","/status/conditions/3/message",""
 patch pods/resize ns/a
-` + before + sizes + annotation + `  "add","/spec/initContainers/1/resources/requests/cpu","200m"
+` + before + sizes + annotation + drained + `  "add","/spec/initContainers/1/resources/requests/cpu","200m"
   "add","/spec/initContainers/1/resources/requests/memory","1Gi"
   "add","/spec/initContainers/1/resources/limits",{"cpu":"1","memory":"2Gi"}
 patch pods ns/a
-` + before + annotation + `  "replace","/spec/initContainers/1/image","c:2"
+` + before + annotation + drained + `  "replace","/spec/initContainers/1/image","c:2"
   "add","/metadata/annotations/a~1b","new"
 `
 	if diff := cmp.Diff(want, got); diff != "" {

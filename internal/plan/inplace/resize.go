@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/internal/plan"
@@ -62,10 +63,19 @@ func (a *Amounts) class() corev1.PodQOSClass {
 	switch {
 	case none(0) && none(1) && none(2) && none(3):
 		return corev1.PodQOSBestEffort
-	case none(2) || none(3) || a.Of[0] != a.Of[2] || a.Of[1] != a.Of[3]:
+	case none(2) || none(3) || !same(a.Of[0], a.Of[2]) || !same(a.Of[1], a.Of[3]):
 		return corev1.PodQOSBurstable
 	}
 	return corev1.PodQOSGuaranteed
+}
+
+// same tells whether two amounts, of which the second is not empty, are the same, however they are written.
+func same(a, b string) bool {
+	if a == b || a == "" {
+		return a == b
+	}
+	x, y := resource.MustParse(a), resource.MustParse(b) // they were quantities' Strings
+	return x.Cmp(y) == 0
 }
 
 // ResizedFields are what managedFields say that we changed by a resize and nobody changed since: the API server takes a

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -88,8 +89,8 @@ func TestOf_doesNotTouchItsArgument(t *testing.T) {
 
 func TestOf_whatChangesWhich(t *testing.T) {
 	for name, tc := range map[string]struct {
-		change             func(*v1beta1.SidecarSetSpec)
-		full, withoutImage bool
+		change                               func(*v1beta1.SidecarSetSpec)
+		full, withoutImage, withoutResources bool
 	}{
 		"nothing": {change: func(*v1beta1.SidecarSetSpec) {}},
 		"image":   {change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Image = "logtail:2" }, full: true},
@@ -99,32 +100,54 @@ func TestOf_whatChangesWhich(t *testing.T) {
 		"image, to a tag with another default, and a policy that is not the default": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.Containers[0].Image = "logtail"
 			s.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
-		}, full: true, withoutImage: true},
-		"env": {change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Env[0].Name = "X" }, full: true, withoutImage: true},
+		}, full: true, withoutImage: true, withoutResources: true},
+		"env": {change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].Env[0].Name = "X" }, full: true, withoutImage: true, withoutResources: true},
 		"probe": {
-			change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].LivenessProbe.PeriodSeconds = 11 }, full: true, withoutImage: true,
+			change: func(s *v1beta1.SidecarSetSpec) { s.Containers[0].LivenessProbe.PeriodSeconds = 11 }, full: true, withoutImage: true, withoutResources: true,
 		},
 		"sharing": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.Containers[0].ShareVolumePolicy.Type = v1beta1.ShareVolumePolicyEnabled
-		}, full: true, withoutImage: true},
+		}, full: true, withoutImage: true, withoutResources: true},
 		"sharing devices": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.Containers[0].ShareVolumeDevicePolicy = &v1beta1.ShareVolumePolicy{Type: v1beta1.ShareVolumePolicyEnabled}
-		}, full: true, withoutImage: true},
+		}, full: true, withoutImage: true, withoutResources: true},
 		"place": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.Containers[0].PodInjectPolicy = v1beta1.AfterAppContainer
-		}, full: true, withoutImage: true},
+		}, full: true, withoutImage: true, withoutResources: true},
 		"another container": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.Containers = append(s.Containers, s.Containers[0])
+		}, full: true, withoutImage: true, withoutResources: true},
+		"cpu": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("600m")
 		}, full: true, withoutImage: true},
+		"memory that is only requested": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Mi")}
+		}, full: true, withoutImage: true},
+		"no resources": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].Resources.Limits = nil
+		}, full: true, withoutImage: true},
+		"cpu and image": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].Image = "logtail:2"
+			s.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("600m")
+		}, full: true, withoutImage: true},
+		"other resources": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].Resources.Limits[corev1.ResourceEphemeralStorage] = resource.MustParse("1Gi")
+		}, full: true, withoutImage: true, withoutResources: true},
+		"whether a resize restarts": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: corev1.ResourceCPU, RestartPolicy: corev1.RestartContainer}}
+		}, full: true, withoutImage: true, withoutResources: true},
+		"a policy for resources": {change: func(s *v1beta1.SidecarSetSpec) {
+			s.Containers[0].ResourcesPolicy = &v1beta1.ResourcesPolicy{}
+		}, full: true, withoutImage: true, withoutResources: true},
 		"volumes": {change: func(s *v1beta1.SidecarSetSpec) { s.Volumes = []corev1.Volume{{Name: "v"}} }},
 		"native sidecar": {change: func(s *v1beta1.SidecarSetSpec) {
 			always := corev1.ContainerRestartPolicyAlways
 			s.InitContainers = append(s.InitContainers, s.Containers[0])
 			s.InitContainers[0].RestartPolicy = &always
-		}, full: true, withoutImage: true},
+		}, full: true, withoutImage: true, withoutResources: true},
 		"becomes a native sidecar": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.Containers[0].Lifecycle.Type = v1beta1.SidecarLifecycleType
-		}, full: true, withoutImage: true},
+		}, full: true, withoutImage: true, withoutResources: true},
 		"init containers": {change: func(s *v1beta1.SidecarSetSpec) {
 			s.InitContainers = append(s.InitContainers, s.Containers[0])
 		}},
@@ -142,13 +165,16 @@ func TestOf_whatChangesWhich(t *testing.T) {
 			if got := before.WithoutImage != after.WithoutImage; got != tc.withoutImage {
 				t.Errorf("WithoutImage changed = %t, want %t", got, tc.withoutImage)
 			}
+			if got := before.WithoutResources != after.WithoutResources; got != tc.withoutResources {
+				t.Errorf("WithoutResources changed = %t, want %t", got, tc.withoutResources)
+			}
 		})
 	}
 }
 
 func TestOf_isShortAndSafe(t *testing.T) {
 	h := of(t, terse)
-	for _, hash := range []string{h.Full, h.WithoutImage} {
+	for _, hash := range []string{h.Full, h.WithoutImage, h.WithoutResources} {
 		if !regexp.MustCompile(`^[a-z0-9]{16}$`).MatchString(hash) {
 			t.Errorf("hash %q is not 16 letters and digits", hash)
 		}
