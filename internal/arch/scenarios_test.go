@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// lastRow is the number of the last scenario about SidecarSets.
-const lastRow = 49
+// lastRow is the number of the last scenario about SidecarSets and CloneSets.
+const lastRow = 65
 
 // TestScenarios_everyRowHasItsTest: docs/scenarios.md is the one place that says which product test checks which
 // founding scenario, and a test is named after its rows. What both say is the same, so neither can rot.

@@ -27,7 +27,7 @@ func TestRestarts_coldAndHotRollout(t *testing.T) {
 	}
 	newImage(t, "restarts-cold", "logtail:2")
 	newImage(t, "restarts-hot", "mesh:2")
-	for i, strike := range []func(*testing.T){killManager, killAPIServer, killManager, killAPIServer, killManager} {
+	for i, strike := range []func(*testing.T){killsManager, killAPIServer, killsManager, killAPIServer, killsManager} {
 		for _, w := range []*env.Watcher{cold, hot} {
 			eventually(t, time.Minute, func(context.Context) error {
 				if c := w.Now(); c.Updated < (i+1)*n/7 {
@@ -91,15 +91,17 @@ spec:
 }
 
 // killManager ends the manager as a crash would, and starts another one.
-func killManager(t *testing.T) {
+func killManager(t *testing.T, flags ...string) {
 	t.Helper()
 	if err := cluster.KillManager(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cluster.StartManager(t.Context(), false); err != nil {
+	if _, err := cluster.StartManager(t.Context(), false, flags...); err != nil {
 		t.Fatal(err)
 	}
 }
+
+func killsManager(t *testing.T) { t.Helper(); killManager(t) }
 
 // killAPIServer ends the API server as a crash would, and starts it again.
 func killAPIServer(t *testing.T) {
