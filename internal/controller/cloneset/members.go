@@ -105,6 +105,8 @@ type members struct {
 	// spec is what selector was made of.
 	spec     *metav1.LabelSelector
 	selector labels.Selector
+	// memo is what a look leaves to the next one.
+	memo cloneset.Memo
 	// born are the keys of Pods that were made and not seen yet.
 	born []string
 }

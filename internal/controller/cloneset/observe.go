@@ -57,7 +57,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	members.mark(marks, births.Births)
 	facts := cloneset.Facts{
 		Pods: members.Records(), Claims: r.claims(owner), Refused: births.Refused, Taken: births.Taken,
-		Nodes: r.nodes(set, members.Records()), Now: now,
+		Nodes: r.nodes(set, members.Records()), Now: now, Memo: &members.memo,
 	}
 	if facts.History, facts.Templates, err = r.history(ctx, owner); err != nil {
 		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
