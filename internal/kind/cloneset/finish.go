@@ -85,6 +85,9 @@ func (d *decision) goOn(i int32) {
 // continues goes on with an update that has begun: after its grace period, or with the containers that change later.
 func (d *decision) continues(i int32) bool {
 	p := &d.obs.Pods[i]
+	if !p.Progress.Due(d.obs.Now) {
+		return false // without reading the Pod's annotations again
+	}
 	change, due := inplace.Continue(p.Template, d.obs.Now)
 	if due {
 		if len(change.Images) > 0 {
