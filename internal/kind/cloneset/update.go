@@ -42,7 +42,11 @@ func (d *decision) update() {
 }
 
 // room is how many more Pods may be on their way, and how many of these may be taken out of service.
-type room struct{ window, budget int }
+type room struct {
+	window, budget int
+	// full says why there is none; the same for all that come too late.
+	full string
+}
 
 // updateWithin updates a Pod if there is room for it.
 func (d *decision) updateWithin(r *room, i int32) {
@@ -54,7 +58,10 @@ func (d *decision) updateWithin(r *room, i int32) {
 	case !d.interrupts(p):
 		d.updatePod(i, serves)
 	case r.window <= 0:
-		d.hold(i, WaitsForBudget, d.whyWindow())
+		if r.full == "" {
+			r.full = d.whyWindow()
+		}
+		d.hold(i, WaitsForBudget, r.full)
 	case serves && r.budget <= 0:
 		d.hold(i, WaitsForBudget, d.whyBudget())
 	default:

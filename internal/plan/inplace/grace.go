@@ -117,11 +117,15 @@ func (g *wireGrace) of(p TemplatePod) bool {
 
 // pending returns what an update has begun and not done yet. It fails where an annotation cannot be read.
 func (p TemplatePod) pending() (Difference, error) {
-	rest, err := p.state().outstanding()
+	state, graces := p.state(), p.grace()
+	if !state.there && !state.former && !graces.there && !graces.former {
+		return Difference{}, nil // as for most Pods at their first update: every look asks it of each that waits
+	}
+	rest, err := state.outstanding()
 	if err != nil {
 		return Difference{}, err
 	}
-	grace, err := p.grace().waiting()
+	grace, err := graces.waiting()
 	if err != nil {
 		return Difference{}, err
 	}
