@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,10 +75,23 @@ func (w *World) checkServing(s *snapshot, l *life, next *corev1.Pod) {
 		if other < 0 || !served || stays(i) || before[i].Image == EmptyImage {
 			continue
 		}
-		if !stays(other) || (now|then.serving)>>other&1 == 0 {
+		if !stays(other) || (now|then.serving)>>other&1 == 0 && !l.crashedUnseen(other, then.pod) {
 			w.Violate("serving", "%s: %s serves and is replaced, and %s does not serve", l.pod.Name, before[i].Name, before[other].Name)
 		}
 	}
+}
+
+// crashedUnseen tells whether a container of the wanted image has crashed, and a version of the Pod, perhaps a later one,
+// says that this very container serves: kubelet had not noticed when it wrote that.
+func (l *life) crashedUnseen(i int, seen *corev1.Pod) bool {
+	c, of := &l.Runs[i], node.Beside(l.pod)[i]
+	if !c.Gone || c.Image != of.Image {
+		return false
+	}
+	said := func(s corev1.ContainerStatus) bool {
+		return s.Name == of.Name && s.Ready && strings.HasSuffix(s.ContainerID, "/"+strconv.Itoa(c.ID))
+	}
+	return slices.ContainsFunc(seen.Status.ContainerStatuses, said) || slices.ContainsFunc(seen.Status.InitContainerStatuses, said)
 }
 
 // checkReset checks a patch that makes the old containers of hot upgrades idle.

@@ -39,7 +39,7 @@ import (
 //	kept        The newest revision, and one that an observed Pod uses, is not deleted.
 //	once        No Pod is patched to the version it has.
 //	serving     Of the two containers of a hot upgrade none that serves is replaced unless the other one serves, too; not
-//	            counted: one that stopped serving since it was observed.
+//	            counted: one that stopped serving since it was observed, or that kubelet had not yet seen crash.
 //	innocent    A patch reaches the Pod (UID) that was meant. It changes sidecars' images, two annotations of our
 //	            bookkeeping, in these nothing that is said of other sets, and those that the spec observed gives.
 //	annotations After a patch the annotations that the spec observed gives are what their policies say: one that is
