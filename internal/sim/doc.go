@@ -13,5 +13,7 @@
 // concurrency (internal/engine has its fault tests), and a write that lands after its client gave up and read the
 // object again.
 //
+// CloneSet's worlds are in package clone; virtual time and kubelets, which both have, in packages world and node.
+//
 // Start at Run; TestWorlds runs thousands of seeds, TestMutants proves that wrong planners are caught.
 package sim

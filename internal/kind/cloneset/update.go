@@ -83,13 +83,25 @@ func (d *decision) candidates() []int32 {
 		case d.set.Update.has(p) || d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
 		case p.Born:
 			d.untouchable(i) // all that is known of it is its name
-		case d.set.Policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy && d.recreates(p) != "" && !p.Unseen:
-			d.hold(i, NeedsRecreation, "podUpdatePolicy is InPlaceOnly, but "+d.recreates(p))
+		case d.stuck(i):
 		default:
 			list = append(list, i)
 		}
 	}
 	return list
+}
+
+// stuck tells whether a Pod could become of the newest revision only by being made anew, and may not be.
+func (d *decision) stuck(i int32) bool {
+	p := &d.obs.Pods[i]
+	if d.set.Policy != v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy || p.Unseen {
+		return false
+	}
+	why := d.recreates(p)
+	if why != "" && !d.goesBack(i) {
+		d.hold(i, NeedsRecreation, "podUpdatePolicy is InPlaceOnly, but "+why)
+	}
+	return why != ""
 }
 
 // sequence puts the n Pods that are updated first in front, in order: those whose update has begun, then by scatter,
@@ -245,12 +257,7 @@ func (d *decision) updateInPlace(i int32, serves bool) {
 // keep holds a Pod that is not updated: the partition keeps it, or one was made beside it and takes its place. One
 // whose hook was asked already goes back.
 func (d *decision) keep(i int32, byPartition bool) {
-	p := &d.obs.Pods[i]
-	if p.State == v1beta1.LifecycleStatePreparingUpdate && !d.untouchable(i) {
-		facts := d.facts(p)
-		facts.TargetIsOwn = true
-		to, why := lifecycle.Next(d.set.Lifecycle, facts)
-		d.act(i, plan.Step{Verb: plan.SetState, Target: p.Revision, Change: d.moved(p, to), Why: why})
+	if d.goesBack(i) {
 		return
 	}
 	if byPartition {
@@ -260,11 +267,27 @@ func (d *decision) keep(i int32, byPartition bool) {
 	d.hold(i, Replaced, "a pod that was made beside the others takes its place; it goes when enough of them serve")
 }
 
+// goesBack has a Pod whose hook was asked, and that is not updated after all, be as it was before.
+func (d *decision) goesBack(i int32) bool {
+	p := &d.obs.Pods[i]
+	if p.State != v1beta1.LifecycleStatePreparingUpdate || d.untouchable(i) {
+		return false
+	}
+	facts := d.facts(p)
+	facts.TargetIsOwn = true
+	to, _ := lifecycle.Next(d.set.Lifecycle, facts)
+	d.act(i, plan.Step{Verb: plan.SetState, Target: p.Revision, Change: d.moved(p, to), Why: "it keeps its revision after all"})
+	return true
+}
+
 // standStill holds all Pods that are not of the newest revision.
 func (d *decision) standStill(candidates []int32) {
 	for _, i := range candidates {
 		if d.set.Paused {
 			d.hold(i, Paused, "the update is paused")
+			continue
+		}
+		if d.goesBack(i) {
 			continue
 		}
 		d.hold(i, OnDelete, "updateStrategy.type is OnDelete: the pod that replaces it is of the newest revision")

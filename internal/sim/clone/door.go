@@ -213,7 +213,6 @@ func (w *World) servePod(m *manager, r *engine.Request) (metav1.ObjectMeta, erro
 		return metav1.ObjectMeta{}, conflict(r.Resource, r.Name)
 	case r.Call == engine.Delete:
 		w.checkDelete(m.snap, l)
-		l.deletedBy = append(l.deletedBy, m)
 		w.remove(l)
 		m.wrote(l)
 		m.took[l.nr] = append(m.took[l.nr], l.last().rv)

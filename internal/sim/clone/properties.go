@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
@@ -26,6 +27,7 @@ import (
 //	paused      Nothing is updated while the spec observed is paused or OnDelete.
 //	cause       Every deletion has a cause in the spec observed: the Pod is named by podsToDelete or its label, or there
 //	            are more than replicas, or it has to be made anew to be updated.
+//	order       Of one revision, no Pod that serves is deleted because there are too many while another does not serve.
 //	in place    A Pod that can be updated in place is, if the policy says so; InPlaceOnly makes none anew.
 //	drained     Images of a Pod with the gate change only while it is out of service, and after the grace period.
 //	restored    A Pod goes back into service when its containers run what its spec names, and are ready.
@@ -82,21 +84,9 @@ func (w *World) checkUpdate(s *snapshot, l *life, what string) {
 	}
 }
 
-// latest is the newest version of a Pod that the process can know.
-func (s *snapshot) latest(l *life) *corev1.Pod {
-	if v := s.observed(l); v != nil && !s.wroteSince(l) {
-		return v.pod
-	}
-	return l.pod
-}
-
-// keepsFor tells whether a Pod keeps an old revision as far as the process can know: it does, or it did when observed and
-// was not written to since, or the process made it, and has not heard that it is gone.
+// keepsFor tells whether a Pod keeps an old revision as far as the process can know, or in truth.
 func (w *World) keepsFor(s *snapshot, l *life) bool {
-	if s.believes(l) {
-		return s.old(l.pod)
-	}
-	if v := s.observed(l); v != nil && w.counts(v.pod) && s.old(v.pod) && !s.wroteSince(l) {
+	if s.known(l) && s.old(s.latest(l)) && stateOf(s.latest(l)) != v1beta1.LifecycleStatePreparingDelete {
 		return true
 	}
 	return !l.gone && w.counts(l.pod) && s.old(l.pod) && stateOf(l.pod) != v1beta1.LifecycleStatePreparingDelete
@@ -119,6 +109,7 @@ func (w *World) checkCause(s *snapshot, l *life) string {
 		return l.doomed
 	}
 	if staying := w.staying(s); staying > replicas(s.set) {
+		w.checkOrder(s, l)
 		return "too many"
 	}
 	if !s.old(v.pod) {
@@ -128,6 +119,30 @@ func (w *World) checkCause(s *snapshot, l *life) string {
 	w.checkAnew(s, l, v.pod)
 	w.checkUpdate(s, l, "deleted")
 	return "update"
+}
+
+// checkOrder checks that no Pod that serves is deleted while there is one of its side that does not, and of which the plan
+// says nothing.
+func (w *World) checkOrder(s *snapshot, l *life) {
+	step := s.steps[string(l.pod.UID)]
+	if !s.observedServing(l) || s.byTime[l.nr] || step == nil || !strings.HasPrefix(step.Why, "there are ") {
+		return
+	}
+	for _, other := range w.lives {
+		if v := s.observed(other); v == nil || s.spared(other, v.pod) || s.old(v.pod) != s.old(s.observed(l).pod) {
+			continue
+		}
+		if !s.observedServing(other) && !s.timeTells(other) {
+			w.Violate("order", "%s serves and is deleted, and %s does not serve", l.pod.Name, other.pod.Name)
+		}
+	}
+}
+
+// spared tells whether a Pod is none that could be deleted because there are too many.
+func (s *snapshot) spared(l *life, pod *corev1.Pod) bool {
+	uid := string(pod.UID)
+	return s.steps[uid] != nil || s.held[uid] == cloneset.WaitingForCache || s.held[uid] == cloneset.RefusedByAPIServer ||
+		!l.w.counts(pod) || s.named(pod) || stateOf(pod) == v1beta1.LifecycleStatePreparingDelete || s.wroteSince(l)
 }
 
 // named tells whether the user wants a Pod deleted.

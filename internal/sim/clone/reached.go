@@ -1,8 +1,6 @@
 package clone
 
 import (
-	"slices"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -66,7 +64,7 @@ func (w *World) checkCurrent(s *snapshot, status *v1beta1.CloneSetStatus) {
 		return
 	}
 	for _, l := range w.lives {
-		if v := s.observed(l); v != nil && w.counts(v.pod) && s.old(v.pod) && !slices.Contains(l.deletedBy, s.m) {
+		if v := s.observed(l); v != nil && w.counts(v.pod) && s.old(v.pod) && !l.gone && w.counts(l.pod) {
 			w.Violate("honest", "status says that %s is current, and %s is not of it", status.UpdateRevision, l.pod.Name)
 		}
 	}
@@ -87,7 +85,7 @@ func (w *World) checkReached() {
 		available := v.available(w.set, w.Clock()) && l.serves()
 		updated := tail(l.pod.Labels[appsv1.ControllerRevisionHashLabelKey]) == tail(update)
 		n.count(is(l.pod, corev1.PodReady), available, updated)
-		if stops := still(w.set) && stateOf(l.pod) == v1beta1.LifecycleStatePreparingUpdate; !available && !stops {
+		if stops := w.set.Spec.UpdateStrategy.RollingUpdate.Paused && stateOf(l.pod) == v1beta1.LifecycleStatePreparingUpdate; !available && !stops {
 			w.Violate("reached", "%s is not available: state %s, conditions %+v", l.pod.Name, stateOf(l.pod), l.pod.Status.Conditions)
 		}
 	}
@@ -101,6 +99,23 @@ func (w *World) checkReached() {
 	w.checkNewest(update)
 	w.checkStrays()
 	w.checkClaims()
+	w.checkHistory()
+}
+
+// checkHistory checks that not more revisions are kept than the spec allows.
+func (w *World) checkHistory() {
+	used := map[string]bool{w.set.Status.UpdateRevision: true, w.set.Status.CurrentRevision: true}
+	for _, l := range w.alive() {
+		used[l.pod.Labels[appsv1.ControllerRevisionHashLabelKey]] = true
+	}
+	all, unused := 0, 0
+	for name, r := range w.revisions {
+		all += int(one(!r.gone))
+		unused += int(one(!r.gone && !used[name]))
+	}
+	if limit := int(*w.set.Spec.RevisionHistoryLimit); unused > 0 && all > max(limit, 1) {
+		w.Violate("reached", "there are %d revisions, of which nobody uses %d, limit %d", all, unused, limit)
+	}
 }
 
 // checkNewest checks that the update revision is the template, and that no name is left in podsToDelete.

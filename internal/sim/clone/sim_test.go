@@ -29,7 +29,7 @@ func TestWorlds(t *testing.T) {
 		return
 	}
 	const parts = 8
-	n := seeds(t, 1000)
+	n := seeds(t, 4000)
 	for part := range parts {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()

@@ -23,6 +23,9 @@ type snapshot struct {
 	// left were seen to be gone.
 	left   map[int]bool
 	byTime map[int]bool
+	// steps and held are what the plan says, by UID.
+	steps map[string]*plan.Step
+	held  map[string]plan.Reason
 	// history are the versions of the revisions.
 	history map[string]int
 	update  string
@@ -31,9 +34,9 @@ type snapshot struct {
 	currentKnown bool
 }
 
-func (m *manager) snapshot(obs cloneset.Observed, _ plan.Plan) *snapshot {
+func (m *manager) snapshot(obs cloneset.Observed, p plan.Plan) *snapshot {
 	s := &snapshot{
-		m: m, set: m.set, obs: obs, now: obs.Now, saw: map[int]int{}, left: map[int]bool{}, byTime: map[int]bool{}, history: map[string]int{},
+		m: m, set: m.set, obs: obs, now: obs.Now, saw: map[int]int{}, left: map[int]bool{}, steps: map[string]*plan.Step{}, held: map[string]plan.Reason{}, byTime: map[int]bool{}, history: map[string]int{},
 		update: obs.Set.Update.Name, current: obs.Set.Current.Name, currentKnown: obs.Set.Current.Template != nil,
 	}
 	for _, c := range m.pods {
@@ -43,6 +46,12 @@ func (m *manager) snapshot(obs cloneset.Observed, _ plan.Plan) *snapshot {
 		} else {
 			s.left[c.l.nr] = true
 		}
+	}
+	for i := range p.Steps {
+		s.steps[p.Steps[i].Unit.UID] = &p.Steps[i]
+	}
+	for i := range p.Holds {
+		s.held[p.Holds[i].Unit.UID] = p.Holds[i].Reason
 	}
 	for name, r := range m.revisions {
 		s.history[name] = r.rv
@@ -67,9 +76,18 @@ func (s *snapshot) wroteSince(l *life) bool {
 	return slices.ContainsFunc(s.m.writes[l.nr], func(rv int) bool { return rv > s.saw[l.nr] })
 }
 
-// believes tells whether the process made a Pod, and has heard nothing of it since.
-func (s *snapshot) believes(l *life) bool {
-	return s.saw[l.nr] == 0 && !s.left[l.nr] && len(s.m.writes[l.nr]) > 0 && !slices.Contains(l.deletedBy, s.m)
+// latest is the newest version of a Pod that the process can know: it observed it, or wrote it; nil if that is that there
+// is none.
+func (s *snapshot) latest(l *life) *corev1.Pod {
+	rv := s.saw[l.nr]
+	if writes := s.m.writes[l.nr]; len(writes) > 0 {
+		rv = max(rv, writes[len(writes)-1])
+	}
+	v, ok := l.at(rv)
+	if !ok || s.left[l.nr] {
+		return nil
+	}
+	return v.pod
 }
 
 // tookSince tells whether such a write took it out of service.
@@ -86,10 +104,7 @@ func takesOut(before, next *corev1.Pod) bool {
 }
 
 // known tells whether the process can know that a Pod is one of ours.
-func (s *snapshot) known(l *life) bool {
-	v := s.observed(l)
-	return v != nil && l.w.counts(v.pod) || s.wroteSince(l)
-}
+func (s *snapshot) known(l *life) bool { return l.w.counts(s.latest(l)) }
 
 // servesFor tells whether a Pod serves as far as the process can know: it does, or it did when observed and was not written
 // to since.

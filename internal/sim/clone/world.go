@@ -58,8 +58,6 @@ type life struct {
 	versions []version
 	// gone: it is not there any more; stopped: only finalizers keep it.
 	gone, stopped bool
-	// deletedBy are the managers that deleted it.
-	deletedBy []*manager
 	// doomed is why a manager prepared its deletion.
 	doomed string
 	// drained is when it was last taken out of service for an update.
