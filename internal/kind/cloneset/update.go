@@ -122,7 +122,7 @@ func (d *decision) sequence(pods []int32, n int) {
 		return scale.Compare(&worth[a], &worth[b])
 	}
 	begunFirst := func(a, b int32) int {
-		return falseFirst(!d.begun(a)) - falseFirst(!d.begun(b))
+		return d.begun(a) - d.begun(b)
 	}
 	if d.set.Scatter.None() {
 		order.First(pods, n, func(a, b int32) int {
@@ -138,11 +138,16 @@ func (d *decision) sequence(pods []int32, n int) {
 	slices.SortStableFunc(pods, begunFirst)
 }
 
-// begun tells whether a Pod's update has begun, or may have: if one whose last write is not seen were passed over, one
-// more than the partition allows would be updated.
-func (d *decision) begun(i int32) bool {
-	p := &d.obs.Pods[i]
-	return p.Unseen || p.State == v1beta1.LifecycleStatePreparingUpdate
+// begun says who comes first: Pods whose last write is not seen, since their update may have begun, and if one was passed
+// over, one more than the partition allows would be updated; then those whose update has begun.
+func (d *decision) begun(i int32) int {
+	switch p := &d.obs.Pods[i]; {
+	case p.Unseen:
+		return 0
+	case p.State == v1beta1.LifecycleStatePreparingUpdate:
+		return 1
+	}
+	return 2
 }
 
 // newest are the members that have the newest revision.
@@ -292,11 +297,4 @@ func (d *decision) standStill(candidates []int32) {
 		}
 		d.hold(i, OnDelete, "updateStrategy.type is OnDelete: the pod that replaces it is of the newest revision")
 	}
-}
-
-func falseFirst(a bool) int {
-	if a {
-		return 1
-	}
-	return 0
 }

@@ -53,7 +53,7 @@ func (w *World) checkUpdated(s *snapshot, l *life, seen, next *corev1.Pod) {
 	if hooked(hooksOf(s.set).InPlaceUpdate, seen) && stateOf(seen) != v1beta1.LifecycleStateUpdating {
 		w.Violate("hook", "%s is updated while its inPlaceUpdate hook holds it", l.pod.Name)
 	}
-	if s.set.Spec.UpdateStrategy.RollingUpdate.InPlaceUpdateStrategy.GracePeriodSeconds == 0 {
+	if grace := s.set.Spec.UpdateStrategy.RollingUpdate.InPlaceUpdateStrategy.GracePeriodSeconds; grace == 0 && !w.ordered {
 		w.checkNamed(s, next)
 	}
 }

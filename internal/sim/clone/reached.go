@@ -1,6 +1,8 @@
 package clone
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -81,13 +83,7 @@ func (w *World) checkReached() {
 	}
 	n, update := truth{}, w.set.Status.UpdateRevision
 	for _, l := range w.active() {
-		v := l.last()
-		available := v.available(w.set, w.Clock()) && l.serves()
-		updated := tail(l.pod.Labels[appsv1.ControllerRevisionHashLabelKey]) == tail(update)
-		n.count(is(l.pod, corev1.PodReady), available, updated)
-		if stops := w.set.Spec.UpdateStrategy.RollingUpdate.Paused && stateOf(l.pod) == v1beta1.LifecycleStatePreparingUpdate; !available && !stops {
-			w.Violate("reached", "%s is not available: state %s, conditions %+v", l.pod.Name, stateOf(l.pod), l.pod.Status.Conditions)
-		}
+		w.checkArrived(l, &n)
 	}
 	if int(n.pods) != replicas(w.set) {
 		w.Violate("reached", "there are %d pods, %d are wanted", n.pods, replicas(w.set))
@@ -100,6 +96,21 @@ func (w *World) checkReached() {
 	w.checkStrays()
 	w.checkClaims()
 	w.checkHistory()
+}
+
+// checkArrived counts a Pod, and checks that it serves and is what its revision says.
+func (w *World) checkArrived(l *life, n *truth) {
+	v := l.last()
+	available := v.available(w.set, w.Clock()) && l.serves()
+	updated := tail(l.pod.Labels[appsv1.ControllerRevisionHashLabelKey]) == tail(w.set.Status.UpdateRevision)
+	n.count(is(l.pod, corev1.PodReady), available, updated)
+	if updated && !sameImages(&w.set.Spec.Template.Spec, &l.pod.Spec) {
+		w.Violate("reached", "%s is of the newest revision and has not its images", l.pod.Name)
+	}
+	paused := w.set.Spec.UpdateStrategy.RollingUpdate.Paused && stateOf(l.pod) == v1beta1.LifecycleStatePreparingUpdate
+	if !available && !paused {
+		w.Violate("reached", "%s is not available: state %s, conditions %+v", l.pod.Name, stateOf(l.pod), l.pod.Status.Conditions)
+	}
 }
 
 // checkHistory checks that not more revisions are kept than the spec allows.
@@ -116,6 +127,12 @@ func (w *World) checkHistory() {
 	if limit := int(*w.set.Spec.RevisionHistoryLimit); unused > 0 && all > max(limit, 1) {
 		w.Violate("reached", "there are %d revisions, of which nobody uses %d, limit %d", all, unused, limit)
 	}
+}
+
+// sameImages tells whether a Pod has the images of a template.
+func sameImages(template, pod *corev1.PodSpec) bool {
+	return len(pod.Containers) >= len(template.Containers) && slices.EqualFunc(template.Containers, pod.Containers[:len(template.Containers)],
+		func(a, b corev1.Container) bool { return a.Name == b.Name && a.Image == b.Image })
 }
 
 // checkNewest checks that the update revision is the template, and that no name is left in podsToDelete.

@@ -95,6 +95,12 @@ func (w *World) made() *v1beta1.CloneSet {
 	t.Spec.Containers = []corev1.Container{{Name: "main", Image: "main:1"}}
 	if w.Percent(25) {
 		t.Spec.Containers = append(t.Spec.Containers, corev1.Container{Name: "beside", Image: "beside:1"})
+		w.ordered = w.Percent(40)
+	}
+	for i := range t.Spec.Containers {
+		if w.ordered {
+			t.Spec.Containers[i].Env = []corev1.EnvVar{{Name: v1beta1.ContainerLaunchPriorityEnv, Value: fmt.Sprint(i)}}
+		}
 	}
 	w.strategy(&set.Spec)
 	if w.Percent(30) {

@@ -127,9 +127,15 @@ func (w *World) limits(s *v1beta1.CloneSetSpec) {
 	}
 }
 
+// sets the image of one container, or of all.
 func (w *World) sets(s *v1beta1.CloneSetSpec) {
-	c := &s.Template.Spec.Containers[w.Rng.IntN(len(s.Template.Spec.Containers))]
-	c.Image = w.image(c.Name)
+	list := s.Template.Spec.Containers
+	one, all := w.Rng.IntN(len(list)), w.Percent(40)
+	for i := range list {
+		if i == one || all {
+			list[i].Image = w.image(list[i].Name)
+		}
+	}
 }
 
 func (w *World) scales(s *v1beta1.CloneSetSpec) {
@@ -142,7 +148,8 @@ func (w *World) changes(s *v1beta1.CloneSetSpec) {
 	n := fmt.Sprint(w.Rng.IntN(3))
 	switch t := &s.Template; w.Rng.IntN(3) {
 	case 0:
-		t.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "LEVEL", Value: n}}
+		env := slices.DeleteFunc(slices.Clone(t.Spec.Containers[0].Env), func(e corev1.EnvVar) bool { return e.Name == "LEVEL" })
+		t.Spec.Containers[0].Env = append(env, corev1.EnvVar{Name: "LEVEL", Value: n})
 	case 1:
 		t.Labels["level"] = n
 	default:

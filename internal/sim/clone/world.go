@@ -37,6 +37,8 @@ type World struct {
 
 	// templates are those that the user had.
 	templates []v1beta1.PodTemplate
+	// ordered: the second container is changed before the first one, by its launch priority.
+	ordered bool
 	// injects: admission adds a container to every Pod.
 	injects bool
 	nodes   [3]node.Images
