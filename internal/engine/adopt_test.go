@@ -59,3 +59,33 @@ func TestDo_adoptsForAnOwnerThatLives(t *testing.T) {
 		})
 	}
 }
+
+// TestDo_deletesNoClaimOfAPodThatIsThere: the caches of claims and of Pods are two, and one may be behind the other.
+func TestDo_deletesNoClaimOfAPodThatIsThere(t *testing.T) {
+	owner := Owner{Resource: schema.GroupVersionResource{Group: "apps.kruise.io", Version: "v1beta1", Resource: "clonesets"}, Kind: "CloneSet", Namespace: "default", Name: "web", UID: "1"}
+	for name, there := range map[string]bool{"it is there": true, "it is gone": false} {
+		t.Run(name, func(t *testing.T) {
+			pod := testkit.Carrier("web-1")
+			api := testkit.NewAPI(pod)
+			h := NewHands(api, 1, func() time.Time { return testkit.Start() })
+			step := plan.Step{
+				Verb: plan.DeleteClaim, Unit: plan.Unit{Namespace: pod.Namespace, Name: "data-web-1", UID: "c"},
+				Unless: plan.Unit{Namespace: pod.Namespace, Name: pod.Name},
+			}
+			if !there {
+				step.Unless.Name = "web-2"
+			}
+			did, err := h.Do(context.Background(), owner, plan.Plan{Steps: []plan.Step{step}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			marks := h.Marks(owner, plan.DeleteClaim, func(plan.Unit) (string, bool) { return "1", true })
+			switch deleted := api.Calls().DeleteClaim; {
+			case there && (deleted != 0 || len(did.Refused) != 1 || len(marks) != 1 || marks[0].Refused == ""):
+				t.Errorf("%d deletions, refused %+v, marks %+v", deleted, did.Refused, marks)
+			case !there && deleted != 1:
+				t.Errorf("%d deletions", deleted)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -25,6 +26,10 @@ type deed struct {
 // carryOut carries out one step. It returns an error if nothing more is to be started.
 func (h *Hands) carryOut(ctx context.Context, owner Owner, d *deed) error {
 	switch d.step.Verb {
+	case plan.DeleteClaim:
+		if d.outcome = h.unused(ctx, owner, d.step); d.outcome.Fate == Done {
+			d.outcome = h.send(ctx, owner, d)
+		}
 	case plan.CreatePod:
 		d.outcome = h.create(ctx, owner, d)
 	case plan.DeletePod:
@@ -40,6 +45,30 @@ func (h *Hands) carryOut(ctx context.Context, owner Owner, d *deed) error {
 		return nil
 	}
 	return fmt.Errorf("%s %s %s: %s", last.step.Verb, thingOf(owner, last.step.Verb), last.step.Unit, last.outcome.Message)
+}
+
+// unused asks whether the Pod of a claim is gone: Done if it is. A claim whose Pod is there is not deleted, and looked at
+// again as what the API server refuses.
+func (h *Hands) unused(ctx context.Context, owner Owner, s *plan.Step) Outcome {
+	if s.Unless.Name == "" {
+		return Outcome{}
+	}
+	_, err := h.server.Look(ctx, pods(), s.Unless.Namespace, s.Unless.Name)
+	if apierrors.IsNotFound(err) {
+		return Outcome{}
+	}
+	o := Judge("", err)
+	if err == nil {
+		o = Outcome{Fate: Refused, Message: fmt.Sprintf("pod %s, which it was made for, is there", s.Unless)}
+	}
+	h.with(owner, s.Verb, func(l *Ledger) {
+		l.Sent(s.Unit)
+		if o.Fate == Unknown || o.Fate == Broken {
+			o.Fate = Busy // nothing was written
+		}
+		l.Settled(s.Unit, o, h.now())
+	})
+	return o
 }
 
 // thingOf is what a verb acts on, for the user.

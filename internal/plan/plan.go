@@ -75,6 +75,9 @@ type Step struct {
 	Create *Creation
 	// Claims that are deleted after a Pod.
 	Claims []Unit
+	// Unless there is a Pod of this name: the API server itself is asked, since a cache may not show it yet. DeleteClaim
+	// only; no name: nobody is asked.
+	Unless Unit
 	// Revision is the content of the one write to a revision; nil for a Pod.
 	Revision *Revision
 	// Why is for the user who asks "why did it do that".

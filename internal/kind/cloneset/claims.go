@@ -23,6 +23,7 @@ func (d *decision) claims() {
 		case p == nil:
 			d.steps = append(d.steps, plan.Step{
 				Verb: plan.DeleteClaim, Unit: c.Unit, Why: "its pod is gone, and scaleStrategy does not reuse claims",
+				Unless: plan.Unit{Namespace: d.set.Namespace, Name: d.set.Name + "-" + c.ID},
 			})
 		case p.Leaving && !p.Born:
 			d.steps = append(d.steps, plan.Step{

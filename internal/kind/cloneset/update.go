@@ -180,10 +180,15 @@ func (d *decision) recreates(p *Pod) string {
 	return p.Template.Refuses(d.set.difference(p))
 }
 
-// interrupts tells whether a Pod stops serving while it is updated.
+// interrupts tells whether a Pod may stop serving while it is updated. It is asked of every Pod that waits, at every look,
+// and so reads nothing of the Pod: one that has the new images already is judged as the others of its revision.
 func (d *decision) interrupts(p *Pod) bool {
+	diff := d.set.difference(p)
+	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy || diff.Recreate != "" || diff.Restarts() || p.Progress.Stage != inplace.Complete {
+		return true
+	}
 	to, _ := lifecycle.ForUpdate(d.set.Lifecycle, d.facts(p))
-	return to != v1beta1.LifecycleStateUpdating || d.recreates(p) != "" || p.Template.Restarts(d.set.difference(p))
+	return to != v1beta1.LifecycleStateUpdating
 }
 
 // updatePod is one Pod's step towards the newest revision.

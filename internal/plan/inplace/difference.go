@@ -27,6 +27,9 @@ type Difference struct {
 	Recreate string
 }
 
+// Restarts tells whether containers restart where a Pod has nothing of it yet.
+func (d Difference) Restarts() bool { return len(d.Images)+len(d.Resources) > 0 }
+
 // ContainerImage is a container's new image.
 type ContainerImage struct {
 	Name, To string
