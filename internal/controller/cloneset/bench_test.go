@@ -34,8 +34,7 @@ func TestPodEvent_writesAndAllocations(t *testing.T) {
 	f := measure(t, 500)
 	for name, most := range map[string]figures{
 		"create": {writes: 2, allocs: 250},
-		// TODO(a record of a Pod says whether its update would interrupt it, so that no look works that out): at most 250.
-		"update": {writes: 3, allocs: 1800},
+		"update": {writes: 3, allocs: 700},
 	} {
 		if f[name].writes != most.writes {
 			t.Errorf("%s: %v writes per pod, want exactly %v", name, f[name].writes, most.writes)

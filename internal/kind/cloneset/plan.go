@@ -63,6 +63,8 @@ type decision struct {
 	// limited is how many Pods are not made because of scaleStrategy.maxUnavailable.
 	limited int
 	wake    time.Duration
+	// budgetText, windowText and keptText are what many holds say.
+	budgetText, windowText, keptText said
 	// bases are the templates by revision, as JSON objects.
 	bases map[string]object
 }

@@ -36,14 +36,40 @@ func whyLimited(missing, unavailable int) string {
 	return fmt.Sprintf("%d more pods are wanted, but %d are unavailable already, and scaleStrategy.maxUnavailable allows no more", missing, unavailable)
 }
 
+// said is a text that many Pods have in common, made once for a number.
+type said struct {
+	n    int
+	text string
+}
+
+func (s *said) of(n int, text func() string) string {
+	if s.text == "" || s.n != n {
+		s.n, s.text = n, text()
+	}
+	return s.text
+}
+
 // whyBudget says why no serving Pod may stop serving.
 func (d *decision) whyBudget() string {
-	return fmt.Sprintf("%d of %d pods are unavailable or made so now, and %s", d.unavailable+d.taken, len(d.members), d.whyMost())
+	n := d.unavailable + d.taken
+	return d.budgetText.of(n, func() string {
+		return fmt.Sprintf("%d of %d pods are unavailable or made so now, and %s", n, len(d.members), d.whyMost())
+	})
 }
 
 // whyWindow says why no more Pods may be on their way.
 func (d *decision) whyWindow() string {
-	return fmt.Sprintf("%d pods are being updated or not available since, and %s", d.fresh.Unavailable+d.taken, d.whyMost())
+	n := d.fresh.Unavailable + d.taken
+	return d.windowText.of(n, func() string {
+		return fmt.Sprintf("%d pods are being updated or not available since, and %s", n, d.whyMost())
+	})
+}
+
+// whyKept says why the partition keeps a Pod.
+func (d *decision) whyKept() string {
+	return d.keptText.of(d.set.Limits.Keep, func() string {
+		return fmt.Sprintf("partition %s keeps %d pods of their revision", d.set.Partition, d.set.Limits.Keep)
+	})
 }
 
 // whyMost says how many may be unavailable, and why.

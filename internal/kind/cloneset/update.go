@@ -271,7 +271,7 @@ func (d *decision) keep(i int32, byPartition bool) {
 		return
 	}
 	if byPartition {
-		d.hold(i, KeptByPartition, fmt.Sprintf("partition %s keeps %d pods of their revision", d.set.Partition, d.set.Limits.Keep))
+		d.hold(i, KeptByPartition, d.whyKept())
 		return
 	}
 	d.hold(i, Replaced, "a pod that was made beside the others takes its place; it goes when enough of them serve")
