@@ -46,11 +46,12 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	measured := newMetrics()
+	rc.Wrap(measured.writes.wrap)
 	mgr, err := newManager(rc, c, log)
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
-	measured := newMetrics()
 	if err := measured.register(ctrlmetrics.Registry); err != nil {
 		return err
 	}

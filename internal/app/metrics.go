@@ -16,14 +16,15 @@ type metrics struct {
 	pods        *webhook.PodMetrics
 	sidecarSets *sidecarset.Metrics
 	cloneSets   *cloneset.Metrics
+	writes      writes
 }
 
 func newMetrics() metrics {
-	return metrics{pods: webhook.NewPodMetrics(), sidecarSets: sidecarset.NewMetrics(), cloneSets: cloneset.NewMetrics()}
+	return metrics{pods: webhook.NewPodMetrics(), sidecarSets: sidecarset.NewMetrics(), cloneSets: cloneset.NewMetrics(), writes: newWrites()}
 }
 
 func (m metrics) register(r prometheus.Registerer) error {
-	if err := errors.Join(r.Register(m.pods), r.Register(m.sidecarSets), r.Register(m.cloneSets)); err != nil {
+	if err := errors.Join(r.Register(m.pods), r.Register(m.sidecarSets), r.Register(m.cloneSets), r.Register(m.writes)); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	return nil

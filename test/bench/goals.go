@@ -44,21 +44,22 @@ func goals() []goal {
 	}
 }
 
-// rolloutGoals are about rollouts of these many Pods on the built product, 10 % at a time.
-func rolloutGoals(few, many int) []goal {
+// rolloutGoals are about rollouts of these subjects and many Pods on the built product, 10 % at a time.
+func rolloutGoals(subjects []subject, few, many int) []goal {
+	writes := map[string]float64{"cold": 1, "hot": 2, "in place": 3, "in place, no gate": 1, "recreated": 3}
 	var all []goal
-	for _, kind := range []struct {
-		name   string
-		writes float64
-	}{{"cold", 1}, {"hot", 2}} {
-		at := func(pods int, unit string) string { return fmt.Sprintf("Rollout/%s/pods=%d %s", kind.name, pods, unit) }
+	for _, s := range subjects {
+		at := func(pods int, unit string) string { return figure(s.name, pods, unit) }
 		for _, pods := range []int{few, many} {
-			what := fmt.Sprintf("%s rollout, %d pods: ", kind.name, pods)
+			what := fmt.Sprintf("%s rollout, %d pods: ", s.name, pods)
+			all = append(all, goal{id: "B5", what: what + "wall time (s)", figure: at(pods, "s")})
+			if !s.ours {
+				continue
+			}
 			all = append(all,
-				goal{id: "B3", what: what + "writes to pods, per pod", figure: at(pods, "pod-writes/pod"), limit: kind.writes},
+				goal{id: "B3", what: what + "writes to pods, per pod", figure: at(pods, "pod-writes/pod"), limit: writes[s.name]},
 				goal{id: "B3", what: what + "all writes of the manager, per pod", figure: at(pods, "all-writes/pod")},
 				goal{id: "B3", what: what + "writes that were refused, per pod", figure: at(pods, "refused/pod"), limit: 0.01},
-				goal{id: "B5", what: what + "wall time (s)", figure: at(pods, "s")},
 				goal{id: "B5", what: what + "manager CPU per pod (ms)", figure: at(pods, "cpu-ms/pod")},
 				goal{id: "B4", what: what + "manager CPU per pod event (µs)", figure: at(pods, "cpu-us/event")},
 				goal{id: "B7", what: what + "peak memory of the manager (MiB)", figure: at(pods, "peak-MiB")},
@@ -66,14 +67,16 @@ func rolloutGoals(few, many int) []goal {
 		}
 		growth := func(id, what, unit string, limit float64) goal {
 			return goal{
-				id: id, what: kind.name + " rollout: growth of " + what + " (exponent)", figure: at(many, unit), base: at(few, unit),
+				id: id, what: s.name + " rollout: growth of " + what + " (exponent)", figure: at(many, unit), base: at(few, unit),
 				size: float64(many), baseSize: float64(few), limit: limit,
 			}
 		}
-		all = append(all,
-			growth("B6", "CPU per pod in pods", "cpu-ms/pod", 0.05),
-			growth("B6", "memory in pods", "peak-MiB", 1.05),
-		)
+		if s.ours {
+			all = append(all,
+				growth("B6", "CPU per pod in pods", "cpu-ms/pod", 0.05),
+				growth("B6", "memory in pods", "peak-MiB", 1.05),
+			)
+		}
 	}
 	return all
 }

@@ -24,8 +24,9 @@ import (
 func main() {
 	out := flag.String("out", "bench-results/bench.json", "where the JSON goes")
 	few, many := flag.Int("few", 1000, "Pods of the smaller rollouts"), flag.Int("many", 10000, "Pods of the larger ones")
+	only := flag.String("only", "", "one part: go (the Go benchmarks), sidecarset or cloneset (rollouts); empty: all")
 	flag.Parse()
-	if err := run(*out, *few, *many); err != nil {
+	if err := run(*out, *only, *few, *many); err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
 		os.Exit(1)
 	}
@@ -34,15 +35,26 @@ func main() {
 // figures maps "Benchmark/sub unit" to a value.
 type figures map[string]float64
 
-func run(out string, few, many int) error {
-	measured, err := measure()
-	if err != nil {
+func run(out, only string, few, many int) error {
+	parts := map[string][]subject{"go": nil, "sidecarset": sidecarSets(), "cloneset": cloneSets()}
+	if _, known := parts[only]; !known && only != "" {
+		return fmt.Errorf("-only %s: there are go, sidecarset and cloneset", only)
+	}
+	measured, promised := figures{}, []goal{}
+	if only == "" || only == "go" {
+		if err := measure(measured); err != nil {
+			return err
+		}
+		promised = goals()
+	}
+	subjects := parts[only]
+	if only == "" {
+		subjects = append(sidecarSets(), cloneSets()...)
+	}
+	if err := measureRollouts(context.Background(), measured, subjects, few, many); err != nil {
 		return err
 	}
-	if err := measureRollouts(context.Background(), measured, few, many); err != nil {
-		return err
-	}
-	verdicts, failed := judge(append(goals(), rolloutGoals(few, many)...), measured)
+	verdicts, failed := judge(append(promised, rolloutGoals(subjects, few, many)...), measured)
 	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "GOAL\tWHAT\tMEASURED\tLIMIT\tHOLDS")
 	for _, v := range verdicts {
@@ -61,8 +73,8 @@ func run(out string, few, many int) error {
 	return nil
 }
 
-func measure() (figures, error) {
-	all := figures{}
+// measure runs the Go benchmarks.
+func measure(all figures) error {
 	for _, s := range suites() {
 		args := []string{"test", "-run", "^$", "-bench", s.bench, "-benchmem", "-benchtime", s.time, "./" + s.pkg}
 		fmt.Println("go", strings.Join(args, " "))
@@ -70,13 +82,13 @@ func measure() (figures, error) {
 		cmd.Stderr = os.Stderr
 		text, err := cmd.Output()
 		if err != nil {
-			return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, text)
+			return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, text)
 		}
 		if err := read(strings.NewReader(string(text)), all); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 func read(r io.Reader, into figures) error {

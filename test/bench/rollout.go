@@ -1,18 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/metadata"
@@ -20,37 +17,49 @@ import (
 	"github.com/outrigger-project/outrigger/test/env"
 )
 
-// A rollout is measured on the built product: a real API server, simulated kubelets, a fresh manager. It is Pods of one
-// SidecarSet, 10 % at a time, whose containers take 0.5 s to restart; the ideal is ten times that, twice for a hot
+// A rollout is measured on the built product: a real API server, simulated kubelets, a fresh manager. Pods get another
+// image 10 % at a time, and their containers take 0.5 s to restart, or to start; the ideal is ten times that, twice for a hot
 // upgrade.
 const (
 	benchNamespace = "bench"
-	benchSet       = `apiVersion: apps.kruise.io/v1beta1
-kind: SidecarSet
-metadata: {name: bench}
-spec:
-  selector: {matchLabels: {app: web}}
-  updateStrategy: {maxUnavailable: 10%%}
-  containers:
-  - {name: mesh, image: "mesh:1"%s}
-`
-	hotStrategy = `, upgradeStrategy: {upgradeType: HotUpgrade, hotUpgradeEmptyImage: "mesh:empty"}`
+	patience       = 40 * time.Minute
 )
 
-// measureRollouts adds the figures of cold and hot rollouts of these many Pods.
-func measureRollouts(ctx context.Context, into figures, sizes ...int) error {
-	for _, kind := range []struct{ name, strategy string }{{"cold", ""}, {"hot", hotStrategy}} {
+// subject is something that is rolled out.
+type subject struct {
+	name string
+	// prepare makes its Pods and waits until all are ready.
+	prepare func(context.Context, *rollout) error
+	// change are the arguments of the kubectl that changes the image.
+	change []string
+	// path is where it is, and reached tells whether all of these Pods have its newest version and are ready.
+	path    string
+	reached func(object []byte, pods int) bool
+	// ours tells that the manager rolls it out.
+	ours bool
+}
+
+// benchPod is the Pod that all of them roll out.
+func benchPod() *corev1.Pod {
+	return env.WebPod(benchNamespace, "web", map[string]string{
+		"devcluster.outrigger.dev/restart-gap": "500ms", "devcluster.outrigger.dev/start-delay": "500ms",
+	})
+}
+
+// measureRollouts adds the figures of rollouts of these many Pods.
+func measureRollouts(ctx context.Context, into figures, subjects []subject, sizes ...int) error {
+	for _, s := range subjects {
 		for _, pods := range sizes {
-			fmt.Printf("a %s rollout of %d pods on the built product\n", kind.name, pods)
-			if err := measureRollout(ctx, into, fmt.Sprintf("Rollout/%s/pods=%d", kind.name, pods), fmt.Sprintf(benchSet, kind.strategy), pods); err != nil {
-				return fmt.Errorf("a %s rollout of %d pods: %w", kind.name, pods, err)
+			fmt.Printf("%s: a rollout of %d pods on the built product\n", s.name, pods)
+			if err := measureRollout(ctx, into, s, pods); err != nil {
+				return fmt.Errorf("%s, %d pods: %w", s.name, pods, err)
 			}
 		}
 	}
 	return nil
 }
 
-func measureRollout(ctx context.Context, into figures, name, set string, pods int) (err error) {
+func measureRollout(ctx context.Context, into figures, s subject, pods int) (err error) {
 	dir, err := os.MkdirTemp("", "outrigger-bench")
 	if err != nil {
 		return err
@@ -68,29 +77,26 @@ func measureRollout(ctx context.Context, into figures, name, set string, pods in
 	if _, err := cluster.StartManager(ctx, false); err != nil {
 		return err
 	}
-	r := rollout{cluster: cluster, pods: pods}
-	if err := r.prepare(ctx, set); err != nil {
+	r := &rollout{cluster: cluster, subject: s, pods: pods}
+	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	return r.measure(ctx, name, into)
+	return r.measure(ctx, into)
 }
 
 type rollout struct {
 	cluster *env.Env
+	subject subject
 	pods    int
 	events  atomic.Int64
 }
 
 // prepare makes the Pods, waits until all are ready, and starts a fresh manager.
-func (r *rollout) prepare(ctx context.Context, set string) error {
+func (r *rollout) prepare(ctx context.Context) error {
 	if err := r.cluster.EnsureNamespace(ctx, benchNamespace); err != nil {
 		return err
 	}
-	if _, err := r.cluster.KubectlIn(ctx, set, "apply", "-f", "-"); err != nil {
-		return err
-	}
-	slow := map[string]string{"devcluster.outrigger.dev/restart-gap": "500ms"}
-	if err := r.cluster.CreatePods(ctx, r.pods, env.WebPod(benchNamespace, "web", slow)); err != nil {
+	if err := r.subject.prepare(ctx, r); err != nil {
 		return err
 	}
 	if err := r.reach(ctx); err != nil {
@@ -105,25 +111,35 @@ func (r *rollout) prepare(ctx context.Context, set string) error {
 	return r.reach(ctx)
 }
 
-// reach waits until every Pod has the newest version and is ready, and the SidecarSet says so.
+// apply makes or changes objects.
+func (r *rollout) apply(ctx context.Context, objects string) error {
+	_, err := r.cluster.KubectlIn(ctx, objects, "apply", "-f", "-")
+	return err
+}
+
+// reach waits until every Pod has the newest version and is ready, and the subject says so.
 func (r *rollout) reach(ctx context.Context) error {
-	const path = `jsonpath={.metadata.generation} {.status.observedGeneration} {.status.updatedReadyPods} {.status.conditions[?(@.type=="Ready")].status}`
-	return env.Eventually(ctx, 20*time.Minute, func(ctx context.Context) error {
-		out, err := r.cluster.Kubectl(ctx, "get", "sidecarset", "bench", "-o", path)
+	return env.Eventually(ctx, patience, func(ctx context.Context) error {
+		object, err := r.get(ctx)
 		if err != nil {
 			return err
 		}
-		var generation, observed, ready int
-		var condition string
-		if _, err := fmt.Sscan(out, &generation, &observed, &ready, &condition); err != nil || generation != observed || ready != r.pods || condition != "True" {
-			return fmt.Errorf("the SidecarSet says %q, want %d pods", out, r.pods)
+		if !r.subject.reached(object, r.pods) {
+			var said struct{ Status json.RawMessage }
+			_ = json.Unmarshal(object, &said)
+			return fmt.Errorf("its status is %s, want %d pods", said.Status, r.pods)
 		}
 		return nil
 	})
 }
 
+// get reads the subject.
+func (r *rollout) get(ctx context.Context) ([]byte, error) {
+	return r.cluster.Client.CoreV1().RESTClient().Get().AbsPath(r.subject.path).SetHeader("Accept", "application/json").DoRaw(ctx)
+}
+
 // measure changes the image and takes the figures.
-func (r *rollout) measure(ctx context.Context, name string, into figures) error {
+func (r *rollout) measure(ctx context.Context, into figures) error {
 	before, err := r.manager(ctx)
 	if err != nil {
 		return err
@@ -134,7 +150,7 @@ func (r *rollout) measure(ctx context.Context, name string, into figures) error 
 	}
 	defer stop()
 	start := time.Now()
-	if _, err := r.cluster.Kubectl(ctx, "patch", "sidecarset", "bench", "--type=json", "-p", `[{"op":"replace","path":"/spec/containers/0/image","value":"mesh:2"}]`); err != nil {
+	if _, err := r.cluster.Kubectl(ctx, r.subject.change...); err != nil {
 		return err
 	}
 	if err := r.reach(ctx); err != nil {
@@ -145,36 +161,28 @@ func (r *rollout) measure(ctx context.Context, name string, into figures) error 
 	if err != nil {
 		return err
 	}
-	writes, err := r.writesPerPod(ctx)
-	if err != nil {
-		return err
+	n, events := float64(r.pods), float64(r.events.Load())
+	name := figure(r.subject.name, r.pods, "")
+	into[name+"s"] = took.Seconds()
+	into[name+"events/pod"] = events / n
+	if !r.subject.ours {
+		return nil
 	}
-	n := float64(r.pods)
-	into[name+" s"] = took.Seconds()
-	into[name+" pod-writes/pod"] = writes
-	into[name+" all-writes/pod"] = (after.writes - before.writes) / n
-	into[name+" refused/pod"] = (after.refused - before.refused) / n
-	into[name+" cpu-ms/pod"] = (after.cpu - before.cpu) * 1000 / n
-	into[name+" cpu-us/event"] = (after.cpu - before.cpu) * 1e6 / float64(r.events.Load())
-	into[name+" events/pod"] = float64(r.events.Load()) / n
-	into[name+" peak-MiB"] = after.peak / (1 << 20)
+	into[name+"pod-writes/pod"] = after.writes(before, toPods) / n
+	into[name+"all-writes/pod"] = after.writes(before, everything) / n
+	into[name+"refused/pod"] = after.writes(before, refused) / n
+	into[name+"cpu-ms/pod"] = (after.cpu - before.cpu) * 1000 / n
+	into[name+"cpu-us/event"] = (after.cpu - before.cpu) * 1e6 / events
+	into[name+"peak-MiB"] = after.peak / (1 << 20)
+	for kind, sent := range after.sent {
+		into[name+"writes: "+kind] = sent - before.sent[kind]
+	}
 	return nil
 }
 
-// writesPerPod is how often the Pods' specs were changed since they were made: only the product does.
-func (r *rollout) writesPerPod(ctx context.Context) (float64, error) {
-	changes := int64(0)
-	for next := "0"; next != ""; {
-		list, err := r.cluster.Client.CoreV1().Pods(benchNamespace).List(ctx, metav1.ListOptions{Limit: 500, Continue: map[bool]string{true: "", false: next}[next == "0"]})
-		if err != nil {
-			return 0, err
-		}
-		for i := range list.Items {
-			changes += list.Items[i].Generation - 1
-		}
-		next = list.Continue
-	}
-	return float64(changes) / float64(r.pods), nil
+// figure is the name of a figure of a rollout.
+func figure(subject string, pods int, unit string) string {
+	return fmt.Sprintf("Rollout/%s/pods=%d %s", subject, pods, unit)
 }
 
 // countEvents counts the changes of Pods from now on.
@@ -198,38 +206,4 @@ func (r *rollout) countEvents(ctx context.Context) (stop func(), err error) {
 		}
 	}()
 	return w.Stop, nil
-}
-
-// usage is what the manager has used since it started.
-type usage struct{ cpu, writes, refused, peak float64 }
-
-func (r *rollout) manager(ctx context.Context) (usage, error) {
-	text, err := r.cluster.Metrics(ctx)
-	if err != nil {
-		return usage{}, err
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader([]byte(text)))
-	if err != nil {
-		return usage{}, fmt.Errorf("read /metrics: %w", err)
-	}
-	var u usage
-	u.peak, err = r.cluster.ManagerPeakMemory()
-	for _, m := range families["process_cpu_seconds_total"].GetMetric() {
-		u.cpu += m.GetCounter().GetValue()
-	}
-	for _, m := range families["rest_client_requests_total"].GetMetric() {
-		labels := map[string]string{}
-		for _, l := range m.GetLabel() {
-			labels[l.GetName()] = l.GetValue()
-		}
-		if labels["method"] == "GET" {
-			continue
-		}
-		u.writes += m.GetCounter().GetValue()
-		if !strings.HasPrefix(labels["code"], "2") {
-			u.refused += m.GetCounter().GetValue()
-		}
-	}
-	return u, err
 }
