@@ -36,31 +36,22 @@ func main() {
 type figures map[string]float64
 
 func run(out, only string, few, many int) error {
-	parts := map[string][]subject{"go": nil, "sidecarset": sidecarSets(), "cloneset": cloneSets()}
-	if _, known := parts[only]; !known && only != "" {
-		return fmt.Errorf("-only %s: there are go, sidecarset and cloneset", only)
+	withGo, subjects, err := chosen(only)
+	if err != nil {
+		return err
 	}
-	measured, promised := figures{}, []goal{}
-	if only == "" || only == "go" {
+	measured, promised := figures{}, rolloutGoals(subjects, few, many)
+	if withGo {
+		promised = append(goals(), promised...)
 		if err := measure(measured); err != nil {
 			return err
 		}
-		promised = goals()
-	}
-	subjects := parts[only]
-	if only == "" {
-		subjects = append(sidecarSets(), cloneSets()...)
 	}
 	if err := measureRollouts(context.Background(), measured, subjects, few, many); err != nil {
 		return err
 	}
-	verdicts, failed := judge(append(promised, rolloutGoals(subjects, few, many)...), measured)
-	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "GOAL\tWHAT\tMEASURED\tLIMIT\tHOLDS")
-	for _, v := range verdicts {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.Goal, v.What, v.Shown, v.Limit, v.Holds)
-	}
-	if err := table.Flush(); err != nil {
+	verdicts, failed := judge(promised, measured)
+	if err := show(verdicts); err != nil {
 		return err
 	}
 	if err := write(out, verdicts, measured); err != nil {
@@ -71,6 +62,30 @@ func run(out, only string, few, many int) error {
 		return fmt.Errorf("%d goals are not met", failed)
 	}
 	return nil
+}
+
+// chosen says what to measure: whether the Go benchmarks, and which rollouts.
+func chosen(only string) (withGo bool, subjects []subject, err error) {
+	switch only {
+	case "":
+		return true, append(sidecarSets(), cloneSets()...), nil
+	case "go":
+		return true, nil, nil
+	case "sidecarset":
+		return false, sidecarSets(), nil
+	case "cloneset":
+		return false, cloneSets(), nil
+	}
+	return false, nil, fmt.Errorf("-only %s: there are go, sidecarset and cloneset", only)
+}
+
+func show(verdicts []verdict) error {
+	table := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "GOAL\tWHAT\tMEASURED\tLIMIT\tHOLDS")
+	for _, v := range verdicts {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.Goal, v.What, v.Shown, v.Limit, v.Holds)
+	}
+	return table.Flush()
 }
 
 // measure runs the Go benchmarks.

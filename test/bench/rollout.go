@@ -12,7 +12,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 
 	"github.com/outrigger-project/outrigger/test/env"
 )
@@ -185,7 +188,8 @@ func figure(subject string, pods int, unit string) string {
 	return fmt.Sprintf("Rollout/%s/pods=%d %s", subject, pods, unit)
 }
 
-// countEvents counts the changes of Pods from now on.
+// countEvents counts the changes of Pods from now on. When the API server cuts off a watch that is too slow, it goes on
+// where it was.
 func (r *rollout) countEvents(ctx context.Context) (stop func(), err error) {
 	client, err := metadata.NewForConfig(r.cluster.Config)
 	if err != nil {
@@ -196,7 +200,9 @@ func (r *rollout) countEvents(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := pods.Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})
+	w, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return pods.Watch(ctx, o) },
+	})
 	if err != nil {
 		return nil, err
 	}
