@@ -109,7 +109,7 @@ func (r *Reconciler) claims(owner engine.Owner) []cloneset.Claim {
 	for _, verb := range []plan.Verb{plan.DeleteClaim, plan.KeepClaim} {
 		for _, m := range r.hands.Marks(owner, verb, shown) {
 			if i := slices.IndexFunc(claims, func(c cloneset.Claim) bool { return c.Unit.UID == m.Unit.UID }); i >= 0 {
-				claims[i].Leaving = true
+				claims[i].Unseen = true
 			}
 		}
 	}

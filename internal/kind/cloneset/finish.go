@@ -3,6 +3,7 @@ package cloneset
 import (
 	"fmt"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -34,10 +35,14 @@ func (d *decision) finish() {
 
 // letGo ends the ownership of a Pod that the selector does not select any more.
 func (d *decision) letGo(i int32) {
+	p := &d.obs.Pods[i]
 	if d.untouchable(i) {
 		return
 	}
-	p := &d.obs.Pods[i]
+	if d.holdsClaim(p) {
+		d.hold(i, WaitsForClaims, "it is let go when its claims are its own")
+		return
+	}
 	d.act(i, plan.Step{
 		Verb: plan.ReleasePod, Why: "the selector does not select its labels",
 		Change: plan.Change{Owners: &plan.OwnerChange{From: []byte(p.OwnersJSON), To: disowned(p.OwnersJSON, d.set.UID)}},
@@ -78,6 +83,9 @@ func (d *decision) goOn(i int32) {
 		why = because
 	}
 	if len(change.Conditions)+len(change.Labels) > 0 {
+		if p.Revision != "" { // written as it is: another manager may have updated the Pod, and this was decided on what it was before
+			change.Labels = append(change.Labels, label(p, appsv1.ControllerRevisionHashLabelKey, p.Revision))
+		}
 		d.act(i, plan.Step{Verb: plan.SetState, Target: p.Revision, Change: change, Why: why})
 	}
 }

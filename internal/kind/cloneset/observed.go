@@ -175,6 +175,9 @@ type Claim struct {
 	Owner      string
 	OwnersJSON string
 	Leaving    bool
+	// Unseen tells that we wrote to it and have not seen the result come back yet, or that this was refused. Left to the
+	// caller.
+	Unseen bool
 }
 
 // available tells whether a Pod serves: it has been ready for long enough, nothing is under way, and no hook has it.

@@ -28,6 +28,8 @@ const (
 	OnDelete plan.Reason = "OnDelete"
 	// NeedsRecreation: the Pod cannot be updated in place, and is not to be recreated.
 	NeedsRecreation plan.Reason = "NeedsRecreation"
+	// WaitsForClaims: the Pod is not selected any more, and is let go when the claims made for it are its own.
+	WaitsForClaims plan.Reason = "WaitsForClaims"
 	// ScaleUpLimited: Pods are missing, but scaleStrategy.maxUnavailable is used up.
 	ScaleUpLimited plan.Reason = "ScaleUpLimited"
 )

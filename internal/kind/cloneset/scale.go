@@ -143,7 +143,7 @@ func (d *decision) ids(n int) []string {
 	var ids []string
 	for i := range d.obs.Claims {
 		c := &d.obs.Claims[i]
-		if d.set.ReuseClaims && !c.Leaving && c.Owner == d.set.UID && !taken[c.ID] && len(ids) < n && len(d.set.ClaimTemplates) > 0 {
+		if d.set.ReuseClaims && c.ours(d.set.UID) && !taken[c.ID] && len(ids) < n && len(d.set.ClaimTemplates) > 0 {
 			ids = append(ids, c.ID)
 		}
 		taken[c.ID] = true
@@ -265,7 +265,7 @@ func (d *decision) remove(i int32, why string) {
 func (d *decision) deletion(p *Pod, why string) plan.Step {
 	s := plan.Step{Verb: plan.DeletePod, Target: p.Revision, Why: why}
 	for i := range d.obs.Claims {
-		if c := &d.obs.Claims[i]; c.ID == p.ID && c.ID != "" && !c.Leaving {
+		if c := &d.obs.Claims[i]; c.ID == p.ID && c.ID != "" && !c.Leaving && !c.Unseen {
 			s.Claims = append(s.Claims, c.Unit)
 		}
 	}

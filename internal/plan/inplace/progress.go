@@ -71,7 +71,7 @@ func ProgressOf(p TemplatePod) Progress {
 	case grace != nil:
 		return Progress{Stage: Draining, From: grace.over(state.text), Why: fmt.Sprintf("gets no traffic for %d s before its containers change", grace.Seconds)}
 	}
-	from, why := p.changing(state.text)
+	from, why := p.changing(state.text, rest.Images)
 	switch {
 	case why != "":
 		return Progress{Stage: Changing, Why: why}
@@ -94,11 +94,13 @@ func (g *wireGrace) over(state string) int64 {
 }
 
 // changing tells which container kubelet has not changed yet, and from when on it is sure that it has changed all.
-func (p TemplatePod) changing(state string) (from int64, why string) {
+// One that changes later anyway is not waited for: what it has now may never run.
+func (p TemplatePod) changing(state string, later map[string]string) (from int64, why string) {
 	changed, _ := Get(state, "lastContainerStatuses")
 	for i := range p.Containers {
 		c := &p.Containers[i]
-		if _, recorded := Get(changed, c.Name); !recorded {
+		_, superseded := later[c.Name]
+		if _, recorded := Get(changed, c.Name); !recorded || superseded {
 			continue
 		}
 		settled, sure := SettledEntry(c.Image, c.Runs, state, c.Name)

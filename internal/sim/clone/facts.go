@@ -80,7 +80,7 @@ func (m *manager) claimFacts(f *cloneset.Facts) {
 		}
 		r := cloneset.Claim{
 			Unit: plan.Unit{Namespace: namespace, Name: name, UID: string(c.object.UID)}, ID: c.object.Labels[v1beta1.CloneSetInstanceIDLabel],
-			Leaving: hidden[string(c.object.UID)],
+			Unseen: hidden[string(c.object.UID)],
 		}
 		r.Owner, r.OwnersJSON = ownerOf(c)
 		f.Claims = append(f.Claims, r)

@@ -125,6 +125,9 @@ func (w *World) checkRestored(s *snapshot, l *life, next *corev1.Pod) {
 		return
 	}
 	v := s.observed(l)
+	if key := appsv1.ControllerRevisionHashLabelKey; v.pod.Labels[key] != l.pod.Labels[key] {
+		w.Violate("restored", "%s goes back into service, and has another revision than it had when that was decided", l.pod.Name)
+	}
 	if !v.settled && !s.timeTells(l) {
 		w.Violate("restored", "%s goes back into service while it does not run what its spec names, or is not ready: %+v", l.pod.Name, l.Runs)
 	}
@@ -197,6 +200,7 @@ func (w *World) checkOwners(s *snapshot, l *life, next *corev1.Pod) {
 	if first := slices.IndexFunc(next.OwnerReferences, controls); first >= 0 && slices.ContainsFunc(next.OwnerReferences[first+1:], controls) {
 		w.Violate("owners", "%s gets two controllers", l.pod.Name)
 	}
+	l.released = l.released || !owned(next)
 	selected := w.selector.Matches(labels.Set(v.pod.Labels))
 	if owned(next) != selected || leaving(v.pod) {
 		w.Violate("owners", "%s is owned: %v, and selected: %v", l.pod.Name, owned(next), selected)

@@ -86,7 +86,7 @@ func (w *World) checkUpdate(s *snapshot, l *life, what string) {
 
 // keepsFor tells whether a Pod keeps an old revision as far as the process can know, or in truth.
 func (w *World) keepsFor(s *snapshot, l *life) bool {
-	if s.known(l) && s.old(s.latest(l)) && stateOf(s.latest(l)) != v1beta1.LifecycleStatePreparingDelete {
+	if p := s.latest(l); w.counts(p) && s.old(p) && stateOf(p) != v1beta1.LifecycleStatePreparingDelete {
 		return true
 	}
 	return !l.gone && w.counts(l.pod) && s.old(l.pod) && stateOf(l.pod) != v1beta1.LifecycleStatePreparingDelete
@@ -141,7 +141,7 @@ func (w *World) checkOrder(s *snapshot, l *life) {
 // spared tells whether a Pod is none that could be deleted because there are too many.
 func (s *snapshot) spared(l *life, pod *corev1.Pod) bool {
 	uid := string(pod.UID)
-	return s.steps[uid] != nil || s.held[uid] == cloneset.WaitingForCache || s.held[uid] == cloneset.RefusedByAPIServer ||
+	return l.gone || s.steps[uid] != nil || s.held[uid] == cloneset.WaitingForCache || s.held[uid] == cloneset.RefusedByAPIServer ||
 		!l.w.counts(pod) || s.named(pod) || stateOf(pod) == v1beta1.LifecycleStatePreparingDelete || s.wroteSince(l)
 }
 
@@ -160,8 +160,9 @@ func (w *World) checkAnew(s *snapshot, l *life, pod *corev1.Pod) {
 	if policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy {
 		w.Violate("in place", "%s is deleted although InPlaceOnly", l.pod.Name)
 	}
-	r := s.m.revisions[pod.Labels[appsv1.ControllerRevisionHashLabelKey]]
-	if r != nil && !r.gone && !needsNew(r.template, &s.set.Spec.Template) {
+	name := pod.Labels[appsv1.ControllerRevisionHashLabelKey]
+	r := s.m.revisions[name]
+	if r != nil && !r.gone && s.history[name] > 0 && !needsNew(r.template, &s.set.Spec.Template) {
 		w.Violate("in place", "%s is deleted and could be updated in place", l.pod.Name)
 	}
 }
@@ -172,8 +173,9 @@ func (w *World) staying(s *snapshot) (n int) {
 		return w.counts(pod) && !s.named(pod) && stateOf(pod) != v1beta1.LifecycleStatePreparingDelete
 	}
 	for _, l := range w.lives {
-		v := s.observed(l)
-		if s.wroteSince(l) && !l.gone && stays(l.pod) || v != nil && stays(v.pod) && (!s.wroteSince(l)) {
+		v, p := s.observed(l), s.latest(l)
+		removed := p == nil || p.DeletionTimestamp != nil || s.named(p) || stateOf(p) == v1beta1.LifecycleStatePreparingDelete
+		if stays(p) || v != nil && stays(v.pod) && !removed { // one that ended meanwhile has not, for who cannot know
 			n++
 		}
 	}
@@ -211,7 +213,7 @@ func (w *World) census(s *snapshot) (n census) {
 		if !w.servesFor(s, l) && !s.named(l.pod) {
 			n.unavailable++
 		}
-		if s.old(s.latest(l)) {
+		if p := s.latest(l); p != nil && s.old(p) {
 			n.old++
 		}
 	}

@@ -41,19 +41,19 @@ func (w *World) checkStatus(s *snapshot, status *v1beta1.CloneSetStatus) {
 			n.count(is(v.pod, corev1.PodReady) && !s.wroteSince(l), (s.observedServing(l) || s.timeTells(l)) && !s.wroteSince(l), !s.old(v.pod))
 		}
 	}
-	if told := toldBy(status); told.exceeds(&n) {
-		w.Violate("honest", "status says %+v, true is %+v", told, n)
+	if says := toldBy(status); says.exceeds(&n) {
+		w.Violate("honest", "status says %+v, true is %+v", says, n)
 	}
 	w.checkCurrent(s, status)
-	if c := ready(status); c != nil && c.Status == corev1.ConditionTrue && int(n.available) < replicas(s.set) {
+	if c := told(status, v1beta1.ConditionReady); c != nil && c.Status == corev1.ConditionTrue && int(n.available) < replicas(s.set) {
 		w.Violate("honest", "Ready is True with %d of %d available", n.available, replicas(s.set))
 	}
 }
 
-// ready is the condition Ready, nil if there is none.
-func ready(status *v1beta1.CloneSetStatus) *v1beta1.CloneSetCondition {
+// told is a condition, nil if there is none.
+func told(status *v1beta1.CloneSetStatus, kind string) *v1beta1.CloneSetCondition {
 	for i := range status.Conditions {
-		if status.Conditions[i].Type == v1beta1.ConditionReady {
+		if status.Conditions[i].Type == kind {
 			return &status.Conditions[i]
 		}
 	}
@@ -89,8 +89,8 @@ func (w *World) checkReached() {
 		w.Violate("reached", "there are %d pods, %d are wanted", n.pods, replicas(w.set))
 	}
 	w.checkRolled(n)
-	if told := toldBy(&w.set.Status); told != n || w.set.Status.ObservedGeneration != w.set.Generation {
-		w.Violate("reached", "status says %+v of generation %d, true is %+v of %d", told, w.set.Status.ObservedGeneration, n, w.set.Generation)
+	if says := toldBy(&w.set.Status); says != n || w.set.Status.ObservedGeneration != w.set.Generation {
+		w.Violate("reached", "status says %+v of generation %d, true is %+v of %d", says, w.set.Status.ObservedGeneration, n, w.set.Generation)
 	}
 	w.checkNewest(update)
 	w.checkStrays()
@@ -155,8 +155,12 @@ func (w *World) checkRolled(n truth) {
 	if old := int(n.pods - n.updated); old > keeps(w.set) {
 		w.Violate("reached", "%d pods are of an old revision, partition %d", old, keeps(w.set))
 	}
-	if c := ready(&w.set.Status); c == nil || c.Status != corev1.ConditionTrue {
+	if c := told(&w.set.Status, v1beta1.ConditionReady); c == nil || c.Status != corev1.ConditionTrue {
 		w.Violate("reached", "condition Ready is %+v", c)
+	}
+	c := told(&w.set.Status, v1beta1.ConditionProgressing)
+	if w.set.Spec.ProgressDeadlineSeconds != nil && n.updated == n.pods && (c == nil || c.Reason != v1beta1.ReasonCloneSetAvailable) {
+		w.Violate("reached", "condition Progressing is %+v", c)
 	}
 }
 
@@ -175,11 +179,24 @@ func (w *World) checkClaims() {
 	ids := map[string]bool{}
 	for _, l := range w.alive() {
 		ids[l.pod.Labels[v1beta1.CloneSetInstanceIDLabel]] = true
+		w.checkClaimOf(l)
 	}
 	for name, c := range w.claims {
 		uid, _ := ownerOf(c)
 		if !c.gone && uid == setUID && !ids[c.object.Labels[v1beta1.CloneSetInstanceIDLabel]] && !w.set.Spec.ScaleStrategy.EnablePVCReuse {
 			w.Violate("reached", "claim %s has no pod", name)
 		}
+	}
+}
+
+// checkClaimOf checks that a Pod has its claim. With two leaders, one may have deleted it that did not see the Pod yet; of a
+// Pod that is let go at once, the claim may not be seen yet.
+func (w *World) checkClaimOf(l *life) {
+	id := l.pod.Labels[v1beta1.CloneSetInstanceIDLabel]
+	if len(w.set.Spec.VolumeClaimTemplates) == 0 || id == "" || leaving(l.pod) || w.rivals || l.released {
+		return
+	}
+	if c := w.claims["data-"+setName+"-"+id]; c == nil || c.gone {
+		w.Violate("reached", "%s has no claim", l.pod.Name)
 	}
 }

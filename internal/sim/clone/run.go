@@ -113,6 +113,10 @@ func (w *World) made() *v1beta1.CloneSet {
 		set.Spec.ScaleStrategy.EnablePVCReuse = w.Percent(50)
 	}
 	set.Spec.ScaleStrategy.ExcludePreparingDelete = w.Percent(20)
+	if w.Percent(15) {
+		deadline := int32(10 + w.Rng.IntN(60)) //nolint:gosec // it is small
+		set.Spec.ProgressDeadlineSeconds = &deadline
+	}
 	limit := int32(w.Rng.IntN(4))
 	set.Spec.RevisionHistoryLimit = &limit
 	w.keepTemplate(set)
@@ -132,6 +136,7 @@ func (w *World) keepTemplate(set *v1beta1.CloneSet) {
 
 // anotherLeader starts a second manager while the first has not noticed yet that it is not the leader any more.
 func (w *World) anotherLeader() {
+	w.rivals = true
 	old := w.managers[len(w.managers)-1]
 	w.startManager()
 	w.After(w.Between(time.Second, 15*time.Second), old.crash)

@@ -104,7 +104,12 @@ func takesOut(before, next *corev1.Pod) bool {
 }
 
 // known tells whether the process can know that a Pod is one of ours.
-func (s *snapshot) known(l *life) bool { return l.w.counts(s.latest(l)) }
+func (s *snapshot) known(l *life) bool {
+	if v := s.observed(l); v != nil {
+		return l.w.counts(v.pod)
+	}
+	return l.w.counts(s.latest(l))
+}
 
 // servesFor tells whether a Pod serves as far as the process can know: it does, or it did when observed and was not written
 // to since.

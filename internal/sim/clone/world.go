@@ -46,7 +46,9 @@ type World struct {
 	mended  bool
 
 	managers []*manager
-	writes   int // of managers
+	// rivals: there were two leaders at once.
+	rivals bool
+	writes int // of managers
 }
 
 // life is a Pod's truth: the object, what runs in it, and all its versions.
@@ -60,6 +62,8 @@ type life struct {
 	versions []version
 	// gone: it is not there any more; stopped: only finalizers keep it.
 	gone, stopped bool
+	// released: it was ours, and let go, once.
+	released bool
 	// doomed is why a manager prepared its deletion.
 	doomed string
 	// drained is when it was last taken out of service for an update.
