@@ -3,6 +3,8 @@ package revision
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/validation"
+	kjson "sigs.k8s.io/json"
 )
 
 // hashLength is how many characters of a hash are kept: 16 hex digits are 64 bits, so among a million
@@ -20,10 +23,25 @@ const hashLength = 16
 type Identity struct {
 	// Data is the content as a ControllerRevision keeps it.
 	Data []byte
-	// Hash is of Data.
+	// Hash is of the content in the order of its fields.
 	Hash string
 	// InName is the part of Hash that the name of a revision has.
 	InName string
+}
+
+// asServed writes JSON with sorted keys, as the API server does. It compares the data of a revision byte by byte when the
+// revision is patched: of another order, it would refuse every merge patch, also the garbage collector's, because "the
+// data is immutable", and an owner deleted with --cascade=orphan would never go.
+func asServed(raw []byte) ([]byte, error) {
+	var content any
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &content); err != nil {
+		return nil, fmt.Errorf("sort the revision's data: %w", err)
+	}
+	sorted, err := json.Marshal(content)
+	if err != nil {
+		return nil, fmt.Errorf("sort the revision's data: %w", err)
+	}
+	return sorted, nil
 }
 
 // Owner is the object whose revisions they are.

@@ -26,7 +26,8 @@ func TemplateIdentity(of *v1beta1.PodTemplate) (Identity, error) {
 	}
 	raw := slices.Concat([]byte(`{"spec":{"template":{"$patch":"replace",`), normal[1:], []byte("}}"))
 	hash := digest(raw, hashLength)
-	return Identity{Data: raw, Hash: hash, InName: hash[:templateInName]}, nil
+	data, err := asServed(raw)
+	return Identity{Data: data, Hash: hash, InName: hash[:templateInName]}, err
 }
 
 // ReadTemplate reads the data of a workload's ControllerRevision, ours or OpenKruise's.

@@ -149,10 +149,10 @@ func TestTemplateIdentity_writingDefaultsOutChangesNothing(t *testing.T) {
 // The names are stored in Pods and ControllerRevisions, and the data is read by OpenKruise and kubectl.
 func TestTemplateIdentity_isStableOverReleases(t *testing.T) {
 	identity := identityOf(t, template(t, `{metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: "web:1", resources: {limits: {cpu: 1}}}]}}`))
-	want := `{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"web","image":"web:1",` +
-		`"resources":{"limits":{"cpu":"1"},"requests":{"cpu":"1"}},"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File",` +
-		`"imagePullPolicy":"IfNotPresent"}],"restartPolicy":"Always","terminationGracePeriodSeconds":30,"dnsPolicy":"ClusterFirst","securityContext":{},` +
-		`"schedulerName":"default-scheduler","enableServiceLinks":true}}}}`
+	want := `{"spec":{"template":{"$patch":"replace","metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"image":"web:1",` +
+		`"imagePullPolicy":"IfNotPresent","name":"web","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"1"}},` +
+		`"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File"}],"dnsPolicy":"ClusterFirst","enableServiceLinks":true,` +
+		`"restartPolicy":"Always","schedulerName":"default-scheduler","securityContext":{},"terminationGracePeriodSeconds":30}}}}`
 	if diff := cmp.Diff(want, string(identity.Data)); diff != "" {
 		t.Errorf("data (-want +got):\n%s", diff)
 	}
