@@ -98,7 +98,7 @@ func (h *Hands) Do(ctx context.Context, owner Owner, p plan.Plan) (Did, error) {
 // mayAdopt asks the API server whether the owner is still there, if the plan adopts Pods: one that gets an owner that
 // is gone is deleted as garbage.
 func (h *Hands) mayAdopt(ctx context.Context, owner Owner, p plan.Plan) error {
-	if !slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Verb == plan.AdoptPod }) {
+	if !slices.ContainsFunc(p.Steps, func(s plan.Step) bool { return s.Verb == plan.AdoptPod || s.Revision != nil && s.Revision.Adopt }) {
 		return nil
 	}
 	found, err := h.server.Look(ctx, owner.Resource, owner.Namespace, owner.Name)

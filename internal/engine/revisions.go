@@ -51,7 +51,7 @@ func revisionRequests(owner Owner, s *plan.Step) ([]Request, error) {
 		r.Body, err = json.Marshal(revisionOf(owner, s))
 	case plan.UpdateRevision:
 		r.Call = Patch
-		r.Body, err = json.Marshal(revisionPatch(s))
+		r.Body, err = json.Marshal(revisionPatch(owner, s))
 	default:
 		r.Call, r.UID, r.Version = Delete, s.Unit.UID, s.Revision.Version
 	}
@@ -63,27 +63,36 @@ func revisionRequests(owner Owner, s *plan.Step) ([]Request, error) {
 
 // revisionOf is the ControllerRevision that a step creates. The garbage collector deletes it after its owner.
 func revisionOf(owner Owner, s *plan.Step) *appsv1.ControllerRevision {
-	controls := true
 	return &appsv1.ControllerRevision{
 		TypeMeta: metav1.TypeMeta{APIVersion: appsv1.SchemeGroupVersion.String(), Kind: "ControllerRevision"},
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: owner.RevisionsIn, Name: s.Unit.Name,
 			Labels: s.Revision.Labels, Annotations: s.Revision.Annotations,
-			OwnerReferences: []metav1.OwnerReference{{
-				APIVersion: owner.Resource.GroupVersion().String(), Kind: owner.Kind,
-				Name: owner.Name, UID: types.UID(owner.UID), Controller: &controls,
-			}},
+			OwnerReferences: owner.references(),
 		},
 		Data:     runtime.RawExtension{Raw: s.Revision.Data},
 		Revision: s.Revision.Number,
 	}
 }
 
-// revisionPatch tests the UID and the number that the step was decided on. A revision that we look at has labels.
-func revisionPatch(s *plan.Step) []operation {
+// references make an owner the controller of a revision.
+func (o Owner) references() []metav1.OwnerReference {
+	controls := true
+	return []metav1.OwnerReference{{
+		APIVersion: o.Resource.GroupVersion().String(), Kind: o.Kind, Name: o.Name, UID: types.UID(o.UID), Controller: &controls,
+	}}
+}
+
+// revisionPatch tests the UID and the number that the step was decided on, and of an orphan the version at which it has no
+// owner. A revision that we look at has labels.
+func revisionPatch(owner Owner, s *plan.Step) []operation {
 	operations := []operation{
 		test("/metadata/uid", s.Unit.UID), test("/revision", s.Revision.From),
 		{Op: "replace", Path: "/revision", Value: s.Revision.Number},
+	}
+	if s.Revision.Adopt {
+		operations = append(operations, test("/metadata/resourceVersion", s.Revision.Version),
+			operation{Op: "add", Path: "/metadata/ownerReferences", Value: owner.references()})
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Revision.Labels)) {
 		operations = append(operations, operation{Op: "add", Path: "/metadata/labels/" + pointer(key), Value: s.Revision.Labels[key]})

@@ -41,7 +41,7 @@ const (
 	SetCondition Verb = "SetCondition"
 	// CreateRevision keeps a version of the owner.
 	CreateRevision Verb = "CreateRevision"
-	// UpdateRevision gives a revision another number or labels.
+	// UpdateRevision gives a revision another number or labels, or an owner.
 	UpdateRevision Verb = "UpdateRevision"
 	// DeleteRevision forgets a version.
 	DeleteRevision Verb = "DeleteRevision"
@@ -203,7 +203,9 @@ type Revision struct {
 	Labels, Annotations map[string]string
 	// Data of a new revision, JSON.
 	Data []byte
-	// Version is the resourceVersion of a revision to delete.
+	// Adopt tells that the owner becomes its owner: it has none.
+	Adopt bool
+	// Version is the resourceVersion of a revision to delete or adopt.
 	Version string
 }
 

@@ -11,11 +11,14 @@ func (a *API) Revisions() []*appsv1.ControllerRevision {
 	return a.revisions.list()
 }
 
-// PutRevision creates a revision where the product keeps those of SidecarSets, or changes it in whatever way.
+// PutRevision creates a revision, or changes it in whatever way; without a namespace, where the product keeps those of
+// SidecarSets.
 func (a *API) PutRevision(r *appsv1.ControllerRevision) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r = r.DeepCopy()
-	r.Namespace = "kruise-system"
+	if r.Namespace == "" {
+		r.Namespace = "kruise-system"
+	}
 	a.revisions.put(r)
 }

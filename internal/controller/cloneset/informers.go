@@ -3,16 +3,19 @@ package cloneset
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
@@ -21,6 +24,9 @@ import (
 
 // byController indexes objects by the UID of what controls them.
 const byController = "outrigger.controller"
+
+// byName indexes revisions without an owner by the namespace and name that an owner must have had, as their names say.
+const byName = "outrigger.name"
 
 // informers are the cache of the records.
 type informers struct {
@@ -65,6 +71,9 @@ func (i *informers) index() (err error) {
 			return fmt.Errorf("index by controller: %w", err)
 		}
 	}
+	if err := i.revisions.AddIndexers(toolscache.Indexers{byName: nameOfOwner}); err != nil {
+		return fmt.Errorf("index orphans by name: %w", err)
+	}
 	_, err = i.revisions.AddEventHandler(watch.Handler(func(old, now *appsv1.ControllerRevision) {
 		if now == nil || old != nil && old.UID != now.UID {
 			i.forget(old.UID)
@@ -92,24 +101,39 @@ func controllerOf(object any) ([]string, error) {
 	return nil, nil
 }
 
-// owned lists what an owner controls.
-func owned(informer toolscache.SharedIndexInformer, owner types.UID) []any {
-	objects, err := informer.GetIndexer().ByIndex(byController, string(owner))
+// nameOfOwner is the index function of byName.
+func nameOfOwner(object any) ([]string, error) {
+	r, _ := object.(metav1.Object)
+	if end := strings.LastIndexByte(r.GetName(), '-'); end > 0 && len(r.GetOwnerReferences()) == 0 {
+		return []string{r.GetNamespace() + "/" + r.GetName()[:end]}, nil
+	}
+	return nil, nil
+}
+
+// found lists what an index has.
+func found(informer toolscache.SharedIndexInformer, index, key string) []any {
+	objects, err := informer.GetIndexer().ByIndex(index, key)
 	if err != nil {
-		panic(fmt.Sprintf("the index %s is gone: %v", byController, err))
+		panic(fmt.Sprintf("the index %s is gone: %v", index, err))
 	}
 	return objects
 }
 
 // Revisions implements cache.
-func (i *informers) Revisions(owner types.UID) ([]revision.Record, map[string]*v1beta1.PodTemplate) {
-	objects := owned(i.revisions, owner)
+func (i *informers) Revisions(owner engine.Owner, selector labels.Selector) ([]revision.Record, map[string]*v1beta1.PodTemplate) {
+	objects := found(i.revisions, byController, owner.UID)
+	for _, orphan := range found(i.revisions, byName, owner.RevisionsIn+"/"+owner.Name) {
+		if selector.Matches(labels.Set(watch.Last[appsv1.ControllerRevision](orphan).Labels)) {
+			objects = append(objects, orphan)
+		}
+	}
 	records, templates := make([]revision.Record, len(objects)), make(map[string]*v1beta1.PodTemplate, len(objects))
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for k, object := range objects {
 		r := watch.Last[appsv1.ControllerRevision](object)
 		records[k] = revision.RecordOf(r)
+		records[k].Orphan = len(r.OwnerReferences) == 0
 		if r.DeletionTimestamp != nil {
 			continue
 		}
@@ -137,7 +161,7 @@ func (i *informers) read(r *appsv1.ControllerRevision) version {
 
 // Claims implements cache.
 func (i *informers) Claims(owner types.UID) []cloneset.Claim {
-	objects := owned(i.claims, owner)
+	objects := found(i.claims, byController, string(owner))
 	claims := make([]cloneset.Claim, len(objects))
 	for k, object := range objects {
 		claims[k] = cloneset.ClaimOf(&watch.Last[metav1.PartialObjectMetadata](object).ObjectMeta)

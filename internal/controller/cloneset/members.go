@@ -26,8 +26,8 @@ type cache interface {
 	// Owned returns the keys of the Pods that an owner controls, Orphans those of a namespace that nobody controls.
 	Owned(owner types.UID) []string
 	Orphans(namespace string) []string
-	// Revisions returns the records of an owner's revisions, and what they keep by name.
-	Revisions(owner types.UID) ([]revision.Record, map[string]*v1beta1.PodTemplate)
+	// Revisions returns the records of an owner's revisions and of those that it can adopt, and what they keep by name.
+	Revisions(owner engine.Owner, selector labels.Selector) ([]revision.Record, map[string]*v1beta1.PodTemplate)
 	// Claims returns the claims that an owner controls. The list is the caller's.
 	Claims(owner types.UID) []cloneset.Claim
 	// NodeLabels returns a node's labels, nil if there is none.

@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -59,7 +60,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 		Pods: members.Records(), Claims: r.claims(owner), Refused: births.Refused, Taken: births.Taken,
 		Nodes: r.nodes(set, members.Records()), Now: now, Memo: &members.memo,
 	}
-	if facts.History, facts.Templates, err = r.history(ctx, owner); err != nil {
+	if facts.History, facts.Templates, err = r.history(ctx, owner, members.selector); err != nil {
 		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
 	}
 	observed, err := cloneset.Observe(r.asOrdered(set, owner, members), facts)
@@ -84,8 +85,8 @@ func (r *Reconciler) asOrdered(set *v1beta1.CloneSet, owner engine.Owner, m *mem
 }
 
 // history looks at the revisions: what the cache has, and what the engine knows of our own writes.
-func (r *Reconciler) history(ctx context.Context, owner engine.Owner) (revision.History, map[string]*v1beta1.PodTemplate, error) {
-	records, templates := r.records.cache.Revisions(types.UID(owner.UID))
+func (r *Reconciler) history(ctx context.Context, owner engine.Owner, selector labels.Selector) (revision.History, map[string]*v1beta1.PodTemplate, error) {
+	records, templates := r.records.cache.Revisions(owner, selector)
 	marks, err := r.hands.MarkRevisions(ctx, owner, func(name string) (string, bool) {
 		i := slices.IndexFunc(records, func(record revision.Record) bool { return record.Name == name })
 		if i < 0 {

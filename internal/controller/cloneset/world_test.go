@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
@@ -153,13 +155,14 @@ func (w *world) Orphans(namespace string) []string {
 	return w.pods.Keys(func(p *kept.Pod) bool { return p.Orphan() && p.Namespace == namespace })
 }
 
-func (w *world) Revisions(owner types.UID) ([]revision.Record, map[string]*v1beta1.PodTemplate) {
+func (w *world) Revisions(owner engine.Owner, selector labels.Selector) ([]revision.Record, map[string]*v1beta1.PodTemplate) {
 	var records []revision.Record
 	templates := map[string]*v1beta1.PodTemplate{}
 	for _, r := range w.revisions {
-		if of := metav1.GetControllerOf(r); of != nil && of.UID == owner {
+		of, orphan := metav1.GetControllerOf(r), len(r.OwnerReferences) == 0 && selector.Matches(labels.Set(r.Labels))
+		if orphan || of != nil && string(of.UID) == owner.UID {
 			record := revision.RecordOf(r)
-			record.Hash = revision.TemplateHashOf(r)
+			record.Hash, record.Orphan = revision.TemplateHashOf(r), orphan
 			records = append(records, record)
 			templates[r.Name], _ = revision.ReadTemplate(r.Data.Raw)
 		}

@@ -29,6 +29,9 @@ type Record struct {
 	CustomVersion string
 	// Owner is the UID of the object it is a revision of.
 	Owner string
+	// Orphan tells that it has no owner, and the name and labels of the owner's revisions: one of the same name was deleted
+	// with --cascade=orphan, and what it left is the new one's. Left to the caller.
+	Orphan bool
 	// Hash is that of the content's identity (HashOf, TemplateHashOf); empty if the data cannot be read, or while it is being deleted.
 	Hash string
 }
@@ -66,7 +69,7 @@ type History struct {
 func (h History) Of(uid string) []Record {
 	var own []Record
 	for _, r := range h.Records {
-		if r.Owner == uid && r.Hash != "" {
+		if (r.Owner == uid || r.Orphan) && r.Hash != "" {
 			own = append(own, r)
 		}
 	}
@@ -114,7 +117,7 @@ type Wanted struct {
 //	an older one has it                that one, with the next number (a rollback)
 //	none has it                        a new one; collisionCount goes up when its name stands for something else
 //
-// A custom version is put on the newest revision, also when nothing else changed.
+// A custom version is put on the newest revision, also when nothing else changed. Orphans are adopted before.
 func Decide(w Wanted, h History) Decision {
 	d := Decision{Collisions: w.Collisions, History: h.Of(w.UID)}
 	newest := Record{}
@@ -128,14 +131,15 @@ func Decide(w Wanted, h History) Decision {
 		d.Unseen, d.Waiting = true, !current
 		return d
 	}
+	d.Steps = adoptions(d.History)
 	switch custom := w.CustomVersion; {
 	case !found:
-		d.Steps = []plan.Step{w.create(d.Name, newest.Number+1)}
+		d.Steps = append(d.Steps, w.create(d.Name, newest.Number+1))
 	case !current:
 		why := fmt.Sprintf("the spec is that of revision %d again, which becomes revision %d", same.Number, newest.Number+1)
-		d.Steps = []plan.Step{renew(same, newest.Number+1, custom, why)}
+		d.Steps = append(d.Steps, renew(same, newest.Number+1, custom, why))
 	case custom != "" && custom != same.CustomVersion:
-		d.Steps = []plan.Step{renew(same, same.Number, custom, fmt.Sprintf("its custom version is %s now", custom))}
+		d.Steps = append(d.Steps, renew(same, same.Number, custom, fmt.Sprintf("its custom version is %s now", custom)))
 	}
 	return d
 }
@@ -170,6 +174,20 @@ func renew(r Record, number int64, custom, why string) plan.Step {
 		Verb: plan.UpdateRevision, Unit: plan.Unit{Name: r.Name, UID: r.UID}, Target: r.Name, Why: why,
 		Revision: &plan.Revision{From: r.Number, Number: number, Labels: customLabel(custom)},
 	}
+}
+
+// adoptions give the orphans among the revisions to the owner.
+func adoptions(history []Record) (steps []plan.Step) {
+	for _, r := range history {
+		if r.Orphan {
+			steps = append(steps, plan.Step{
+				Verb: plan.UpdateRevision, Unit: plan.Unit{Name: r.Name, UID: r.UID}, Target: r.Name,
+				Revision: &plan.Revision{From: r.Number, Number: r.Number, Version: r.Version, Adopt: true},
+				Why:      "an owner of the same name has left it, and pods may be of it",
+			})
+		}
+	}
+	return steps
 }
 
 func customLabel(custom string) map[string]string {
