@@ -26,6 +26,14 @@ func TestTrimRevision_keepsWhatIsOfOurWorkloads(t *testing.T) {
 		if kept.Name != "r" || kept.UID != "uid" || kept.ResourceVersion != "5" || kept.ManagedFields != nil || !want && kept.Data.Raw != nil {
 			t.Errorf("of %s: kept %+v", of, kept)
 		}
+		if Adoptable(kept) {
+			t.Errorf("of %s: it can be adopted", of)
+		}
+	}
+	orphan := &appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: []byte("{}")}}
+	orphan.Labels = map[string]string{"a": "b"}
+	if _, err := TrimRevision(orphan); err != nil || !Adoptable(orphan) || orphan.Labels == nil {
+		t.Errorf("of nobody: kept %+v, %v; want all of it", orphan, err)
 	}
 	if _, err := TrimRevision(&metav1.PartialObjectMetadata{}); err == nil {
 		t.Error("something else is taken for a revision")

@@ -103,9 +103,9 @@ func controllerOf(object any) ([]string, error) {
 
 // nameOfOwner is the index function of byName.
 func nameOfOwner(object any) ([]string, error) {
-	r, _ := object.(metav1.Object)
-	if end := strings.LastIndexByte(r.GetName(), '-'); end > 0 && len(r.GetOwnerReferences()) == 0 {
-		return []string{r.GetNamespace() + "/" + r.GetName()[:end]}, nil
+	r := watch.Last[appsv1.ControllerRevision](object)
+	if end := strings.LastIndexByte(r.Name, '-'); end > 0 && kept.Adoptable(r) {
+		return []string{r.Namespace + "/" + r.Name[:end]}, nil
 	}
 	return nil, nil
 }
@@ -133,7 +133,7 @@ func (i *informers) Revisions(owner engine.Owner, selector labels.Selector) ([]r
 	for k, object := range objects {
 		r := watch.Last[appsv1.ControllerRevision](object)
 		records[k] = revision.RecordOf(r)
-		records[k].Orphan = len(r.OwnerReferences) == 0
+		records[k].Orphan = kept.Adoptable(r)
 		if r.DeletionTimestamp != nil {
 			continue
 		}

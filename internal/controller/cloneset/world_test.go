@@ -159,7 +159,7 @@ func (w *world) Revisions(owner engine.Owner, selector labels.Selector) ([]revis
 	var records []revision.Record
 	templates := map[string]*v1beta1.PodTemplate{}
 	for _, r := range w.revisions {
-		of, orphan := metav1.GetControllerOf(r), len(r.OwnerReferences) == 0 && selector.Matches(labels.Set(r.Labels))
+		of, orphan := metav1.GetControllerOf(r), kept.Adoptable(r) && selector.Matches(labels.Set(r.Labels))
 		if orphan || of != nil && string(of.UID) == owner.UID {
 			record := revision.RecordOf(r)
 			record.Hash, record.Orphan = revision.TemplateHashOf(r), orphan
