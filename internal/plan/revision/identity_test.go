@@ -6,20 +6,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	kjson "sigs.k8s.io/json"
-
-	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 // A merge patch, such as the garbage collector's for --cascade=orphan, has the API server read the data and write it
 // anew, and refuse the patch when that makes it another one.
 func TestIdentity_dataIsAsTheAPIServerWritesIt(t *testing.T) {
-	set, err := revision.IdentityOf(&v1beta1.SidecarSetSpec{Containers: parse(t, terse).Containers})
-	if err != nil {
-		t.Fatal(err)
-	}
 	workload := identityOf(t, template(t, `{metadata: {labels: {b: "<1>", a: x}}, spec: {newField: {z: 9007199254740993, a: 1}, containers: [{name: web, image: "web:1"}]}}`))
-	for kind, data := range map[string][]byte{"SidecarSet": set.Data, "workload": workload.Data} {
+	for kind, data := range map[string][]byte{"workload": workload.Data} {
 		var read any
 		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, &read); err != nil {
 			t.Fatal(err)

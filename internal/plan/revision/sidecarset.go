@@ -98,8 +98,7 @@ func (c Content) identity() (Identity, error) {
 		return Identity{}, err
 	}
 	hash := digest(raw, hashLength)
-	kept, err := asServed(raw)
-	return Identity{Data: kept, Hash: hash, InName: hash}, err
+	return Identity{Data: raw, Hash: hash, InName: hash}, nil
 }
 
 // CustomVersion returns the name that the user has given to a SidecarSet's version; empty if none. A v1beta1 object
