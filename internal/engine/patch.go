@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ func test(path string, value any) operation { return operation{Op: "test", Path:
 // operations are the JSON patch of a step that writes some parts of its change. Every value that the step was made from
 // is tested first, and so is the UID, so that the API server applies it to the observation it was decided on or not at
 // all: a stale decision is refused, and the same one sent twice is applied once. It names no resourceVersion, unless a
-// condition is added: what kubelet writes into the status in the meantime does not matter. A test for null says that
+// condition is added to others that are not known: what kubelet writes into the status in the meantime does not matter. A test for null says that
 // there is no such annotation: RFC 6902 has no way to say that, and the implementation in every API server takes null
 // for it (TestMetadata_absentIsTested in test/e2e).
 //
@@ -147,25 +148,26 @@ func (p *patch) annotations(c *plan.Change, write bool) {
 	}
 }
 
-// conditions of a Pod's status are written where they were seen. One that was not there is appended, if nothing at all
-// has changed since: nothing less proves that nobody else has added it. Once a Pod is scheduled, there is a list.
+// conditions of a Pod's status are written where they were seen. One that was not there is appended, if nobody else has
+// added it since. Once a Pod is scheduled, there is a list.
 //
-//	test /metadata/uid                      u-1                              test /metadata/uid               u-1
-//	test /status/conditions/4/type          SidecarSetUpgradable             test /metadata/resourceVersion   1007
-//	test /status/conditions/4/message       {"a":true}                       add  /status/conditions/-        {…}
-//	add  /status/conditions/4/status        False
-//	…
+//	test /metadata/uid                      u-1                              test    /metadata/uid                  u-1
+//	test /status/conditions/4/type          SidecarSetUpgradable             test    /status/conditions/0/type      Ready
+//	test /status/conditions/4/message       {"a":true}                       add     /status/conditions/-           {}
+//	add  /status/conditions/4/status        False                            test    /status/conditions/1           {}
+//	…                                                                        replace /status/conditions/1           {…}
+//
+// That what is appended comes behind the ones that were seen proves that there are no more of them. Kubelet may write
+// theirs meanwhile, as it does while a new Pod starts.
 func (p *patch) conditions(list []plan.ConditionChange, write bool) {
-	version := ""
+	absent := slices.IndexFunc(list, func(c plan.ConditionChange) bool { return c.Absent })
+	if absent >= 0 {
+		p.complete(&list[absent])
+	}
 	for i := range list {
 		c := &list[i]
 		at := "/status/conditions/" + strconv.Itoa(c.Index)
-		switch {
-		case c.Absent && c.Version == version: // tested already
-		case c.Absent:
-			version = c.Version
-			p.test("/metadata/resourceVersion", version)
-		default:
+		if !c.Absent {
 			p.test(at+"/type", c.Type)
 			if c.Keep {
 				p.test(at+"/status", c.Status)
@@ -177,13 +179,36 @@ func (p *patch) conditions(list []plan.ConditionChange, write bool) {
 		switch {
 		case !write, c.Keep:
 		case c.Absent:
-			p.add("/status/conditions/-", map[string]string{
-				"type": c.Type, "status": c.Status, "reason": c.Reason, "message": c.Message, "lastTransitionTime": c.Since,
-			})
+			p.newCondition(c, i == absent)
 		default:
 			p.condition(at, c)
 		}
 	}
+}
+
+// complete tests that the conditions are those among which one is absent.
+func (p *patch) complete(absent *plan.ConditionChange) {
+	if absent.Among == nil {
+		p.test("/metadata/resourceVersion", absent.Version)
+	}
+	for i, kind := range absent.Among {
+		p.test("/status/conditions/"+strconv.Itoa(i)+"/type", kind)
+	}
+}
+
+// newCondition appends one. The first tests that it comes behind those that were seen: an empty one is nobody's.
+func (p *patch) newCondition(c *plan.ConditionChange, first bool) {
+	value := map[string]string{
+		"type": c.Type, "status": c.Status, "reason": c.Reason, "message": c.Message, "lastTransitionTime": c.Since,
+	}
+	const end = "/status/conditions/-"
+	if !first || c.Among == nil {
+		p.add(end, value)
+		return
+	}
+	at, empty := "/status/conditions/"+strconv.Itoa(len(c.Among)), map[string]string{}
+	p.add(end, empty)
+	p.writes = append(p.writes, test(at, empty), operation{Op: "replace", Path: at, Value: value})
 }
 
 func (p *patch) condition(at string, c *plan.ConditionChange) {

@@ -47,6 +47,8 @@ func TestPatch_conditionIsWrittenWhereItWasSeen(t *testing.T) {
 	seen.Index, seen.From = 4, `{"a":true}`
 	kept.Index, kept.Since = 2, ""
 	absent.Absent, absent.Version = true, "1007"
+	among := absent
+	among.Among = []string{"Ready", "PodScheduled"}
 	for name, tc := range map[string]struct {
 		change plan.ConditionChange
 		want   string
@@ -71,6 +73,14 @@ func TestPatch_conditionIsWrittenWhereItWasSeen(t *testing.T) {
 {"op":"test","path":"/metadata/uid","value":"u-1"},
 {"op":"test","path":"/metadata/resourceVersion","value":"1007"},
 {"op":"add","path":"/status/conditions/-","value":{"lastTransitionTime":"2030-01-01T00:00:00Z","message":"{\"a\":false}","reason":"R","status":"False","type":"Upgradable"}}
+]`},
+		"absent, among others that are known": {among, `[
+{"op":"test","path":"/metadata/uid","value":"u-1"},
+{"op":"test","path":"/status/conditions/0/type","value":"Ready"},
+{"op":"test","path":"/status/conditions/1/type","value":"PodScheduled"},
+{"op":"add","path":"/status/conditions/-","value":{}},
+{"op":"test","path":"/status/conditions/2","value":{}},
+{"op":"replace","path":"/status/conditions/2","value":{"lastTransitionTime":"2030-01-01T00:00:00Z","message":"{\"a\":false}","reason":"R","status":"False","type":"Upgradable"}}
 ]`},
 	} {
 		t.Run(name, func(t *testing.T) {

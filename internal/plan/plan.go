@@ -151,9 +151,10 @@ type ConditionChange struct {
 	// Index is the condition's place in status.conditions, and From the message it must have now.
 	Index int
 	From  string
-	// Absent tells that the Pod has no such condition. Then it must still be at the resourceVersion that was
-	// observed, since nothing less proves that nobody else has added one.
+	// Absent tells that the Pod has no such condition. Nobody may have added one since: it must still have conditions of
+	// these types only, in this order or, where they are not given, be at the resourceVersion that was observed.
 	Absent  bool
+	Among   []string
 	Version string
 	// Keep: it has this status, and must have when the rest of the change is made. Nothing of it is written.
 	Keep bool

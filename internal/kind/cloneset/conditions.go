@@ -36,7 +36,10 @@ func (d *decision) outOfService(p *Pod) []plan.ConditionChange {
 func (d *decision) condition(p *Pod, name corev1.PodConditionType, is Condition, now bool) plan.ConditionChange {
 	c := plan.ConditionChange{
 		Type: string(name), Status: string(corev1.ConditionFalse), Index: is.Index, From: is.Message,
-		Absent: !is.There, Version: p.ResourceVersion,
+		Absent: !is.There,
+	}
+	if c.Absent {
+		c.Among, c.Version = p.Conditions, p.ResourceVersion
 	}
 	if now {
 		c.Status = string(corev1.ConditionTrue)

@@ -127,6 +127,8 @@ type Pod struct {
 	// InPlaceReady, KruiseReady, and Ready are its conditions; the first two count only for a Pod that has them among its
 	// readiness gates.
 	InPlaceReady, KruiseReady, Ready Condition
+	// Conditions are the types of all its conditions, in order; only while it lacks one of its gates', as new Pods do.
+	Conditions []string
 	// ContainersReady tells that every container is ready, whatever the gates say.
 	ContainersReady bool
 	// Template is what an in-place update needs of the Pod, and Progress where its last one stands.
@@ -161,6 +163,9 @@ type Condition struct {
 	// Index is its place in status.conditions.
 	Index int
 }
+
+// missing tells whether the Pod cannot become ready because it does not have the condition yet.
+func (c Condition) missing() bool { return c.Gate && !c.There }
 
 // blocks tells whether the condition keeps a Pod from being ready.
 func (c Condition) blocks() bool { return c.Gate && !c.True }

@@ -90,6 +90,12 @@ func (p *Pod) conditions(pod *corev1.Pod) {
 			p.Scheduled = c.Status == corev1.ConditionTrue
 		}
 	}
+	if p.InPlaceReady.missing() || p.KruiseReady.missing() {
+		p.Conditions = make([]string, len(pod.Status.Conditions))
+		for i := range pod.Status.Conditions {
+			p.Conditions[i] = string(pod.Status.Conditions[i].Type)
+		}
+	}
 }
 
 func (c *Condition) read(from *corev1.PodCondition, index int) {

@@ -210,7 +210,24 @@ func (p *patch) condition(o *operation, words []string) error {
 	if err != nil || i >= len(p.Status.Conditions) {
 		return errTest
 	}
+	if len(words) == 3 {
+		return o.condition(&p.Status.Conditions[i])
+	}
 	return o.field(&p.Status.Conditions[i], words[3])
+}
+
+// condition is an operation on a whole condition: it is tested, or becomes another one.
+func (o *operation) condition(c *corev1.PodCondition) error {
+	var value corev1.PodCondition
+	err := json.Unmarshal(o.Value, &value)
+	switch {
+	case err != nil:
+	case o.Op != "test":
+		*c = value
+	case value != *c:
+		err = errTest
+	}
+	return err
 }
 
 // field is an operation on one field of a condition.
