@@ -20,6 +20,9 @@ type standing struct {
 	conditions conditions
 	// gates tell which readiness gates the Pod has, of those that gateTypes names.
 	gates [2]bool
+	// types are those of all conditions, in order and joined by commas, of a Pod that lacks one of its gates': who adds that
+	// must know what there is.
+	types string
 	// owner is its owner if there is exactly one. More of them are in ObjectMeta.
 	owner owner
 }
@@ -88,6 +91,9 @@ func (k *Pod) trimStanding(pod *corev1.Pod) {
 	w := standing{conditions: trimConditions(pod.Status.Conditions)}
 	for i, gate := range gateTypes() {
 		w.gates[i] = slices.Contains(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: gate})
+		if w.gates[i] && w.types == "" && !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == gate }) {
+			w.types = typesOf(pod.Status.Conditions)
+		}
 	}
 	if len(pod.OwnerReferences) == 1 {
 		w.owner = trimOwner(&pod.OwnerReferences[0])
@@ -165,9 +171,26 @@ func (k *Pod) growStanding(pod *corev1.Pod) {
 		pod.Spec.Containers[i].Resources = k.containers[i].traits.Value().resources.grown()
 	}
 	pod.Status.Conditions = k.grownConditions(w.conditions)
+	if w.types == "" {
+		return
+	}
+	for i, kind := range strings.Split(w.types, ",") {
+		if i == len(pod.Status.Conditions) {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{})
+		}
+		pod.Status.Conditions[i].Type = corev1.PodConditionType(kind)
+	}
 }
 
-// grownConditions returns the conditions at the places that they had. One that nothing was kept of has no type.
+func typesOf(list []corev1.PodCondition) string {
+	types := make([]string, len(list))
+	for i := range list {
+		types[i] = string(list[i].Type)
+	}
+	return strings.Join(types, ",")
+}
+
+// grownConditions returns the conditions at the places that they had. One that nothing was kept of has no type here.
 func (k *Pod) grownConditions(kept conditions) []corev1.PodCondition {
 	types := conditionTypes()
 	length := 0

@@ -110,6 +110,10 @@ func workloadChanges() map[string]func(*corev1.Pod) {
 		"a condition fewer": func(pod *corev1.Pod) {
 			pod.Status.Conditions = slices.DeleteFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == v1beta1.KruisePodReady })
 		},
+		"a condition of somebody, while one of ours lacks": func(pod *corev1.Pod) {
+			pod.Status.Conditions = slices.DeleteFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == v1beta1.InPlaceUpdateReady })
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: "example.com/more", Status: corev1.ConditionTrue})
+		},
 		"no conditions": func(pod *corev1.Pod) { pod.Status.Conditions = nil },
 		"more cpu": func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse("0.25")
@@ -163,6 +167,7 @@ type facing struct {
 	Finalizers                       []string
 	Owners                           []metav1.OwnerReference
 	Gates                            [2]bool
+	Types                            []corev1.PodConditionType // of all conditions, if the Pod lacks one of its gates'
 	Conditions                       map[corev1.PodConditionType]keptCondition
 	Containers                       []container
 	Statuses                         []corev1.ContainerStatus
@@ -197,6 +202,11 @@ func facingOf(pod *corev1.Pod) facing {
 		}
 		if c.Type == "Ready" {
 			f.ReadySince = c.LastTransitionTime.Unix()
+		}
+	}
+	if f.Gates[0] && f.Conditions["InPlaceUpdateReady"].status == "" || f.Gates[1] && f.Conditions["KruisePodReady"].status == "" {
+		for _, c := range pod.Status.Conditions {
+			f.Types = append(f.Types, c.Type)
 		}
 	}
 	for _, c := range pod.Spec.Containers {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -24,7 +25,7 @@ import (
 func main() {
 	out := flag.String("out", "bench-results/bench.json", "where the JSON goes")
 	few, many := flag.Int("few", 1000, "Pods of the smaller rollouts"), flag.Int("many", 10000, "Pods of the larger ones")
-	only := flag.String("only", "", "one part: go (the Go benchmarks), sidecarset or cloneset (rollouts); empty: all")
+	only := flag.String("only", "", "one part: go (the Go benchmarks), sidecarset or cloneset (rollouts), or the name of a rollout; empty: all")
 	flag.Parse()
 	if err := run(*out, *only, *few, *many); err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
@@ -76,7 +77,11 @@ func chosen(only string) (withGo bool, subjects []subject, err error) {
 	case "cloneset":
 		return false, cloneSets(), nil
 	}
-	return false, nil, fmt.Errorf("-only %s: there are go, sidecarset and cloneset", only)
+	all := append(sidecarSets(), cloneSets()...)
+	if i := slices.IndexFunc(all, func(s subject) bool { return s.name == only }); i >= 0 {
+		return false, all[i : i+1], nil
+	}
+	return false, nil, fmt.Errorf("-only %s: there are go, sidecarset, cloneset and the names of rollouts, such as recreated", only)
 }
 
 func show(verdicts []verdict) error {

@@ -57,6 +57,11 @@ func measureRollouts(ctx context.Context, into figures, subjects []subject, size
 			if err := measureRollout(ctx, into, s, pods); err != nil {
 				return fmt.Errorf("%s, %d pods: %w", s.name, pods, err)
 			}
+			for _, unit := range []string{"s", "pod-writes/pod", "refused/pod", "cpu-ms/pod"} {
+				if value, measured := into[figure(s.name, pods, unit)]; measured {
+					fmt.Printf("  %.4g %s\n", value, unit)
+				}
+			}
 		}
 	}
 	return nil

@@ -91,11 +91,16 @@ func (p *Pod) conditions(pod *corev1.Pod) {
 		}
 	}
 	if p.InPlaceReady.missing() || p.KruiseReady.missing() {
-		p.Conditions = make([]string, len(pod.Status.Conditions))
-		for i := range pod.Status.Conditions {
-			p.Conditions[i] = string(pod.Status.Conditions[i].Type)
-		}
+		p.Conditions = typesOf(pod.Status.Conditions)
 	}
+}
+
+func typesOf(conditions []corev1.PodCondition) []string {
+	types := make([]string, len(conditions))
+	for i := range conditions {
+		types[i] = string(conditions[i].Type)
+	}
+	return types
 }
 
 func (c *Condition) read(from *corev1.PodCondition, index int) {
