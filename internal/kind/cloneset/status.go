@@ -113,13 +113,20 @@ func reached(obs Observed, p plan.Plan, status *v1beta1.CloneSetStatus) v1beta1.
 			status.UpdatedReplicas, status.ExpectedUpdatedReplicas),
 	}
 	if int(status.AvailableReplicas) == s.Limits.Replicas && status.Replicas == status.AvailableReplicas &&
-		status.UpdatedReplicas >= status.ExpectedUpdatedReplicas && len(p.Steps) == 0 {
+		status.UpdatedReplicas >= status.ExpectedUpdatedReplicas && !acts(p) {
 		c.Status, c.Reason = corev1.ConditionTrue, "Reached"
 	}
 	if why := held(p); why != "" && c.Status != corev1.ConditionTrue {
 		c.Message += "; " + why
 	}
 	return c
+}
+
+// acts tells whether a plan does anything to Pods. What is tidied up behind them does not count.
+func acts(p plan.Plan) bool {
+	return slices.ContainsFunc(p.Steps, func(s plan.Step) bool {
+		return s.Verb != plan.DeleteClaim && s.Verb != plan.KeepClaim && s.Verb != plan.DeleteRevision
+	})
 }
 
 // held tells how many Pods are held by each reason, sorted.

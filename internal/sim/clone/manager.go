@@ -84,6 +84,8 @@ type cached struct {
 	l       *life
 	record  cloneset.Pod
 	matches bool
+	// left: it was there before. That one is gone which was never shown tells nobody anything.
+	left    bool
 	origins inplace.Origins
 }
 
@@ -169,6 +171,7 @@ func (m *manager) see(l *life, v version) {
 		return
 	}
 	c := &cached{version: v, l: l}
+	c.left = v.pod == nil && old != nil && old.l == l
 	if v.pod != nil {
 		if old != nil && old.pod != nil {
 			c.origins = old.origins.Watch(old.pod, v.pod)

@@ -43,9 +43,8 @@ func (m *manager) snapshot(obs cloneset.Observed, p plan.Plan) *snapshot {
 		if c.pod != nil {
 			s.saw[c.l.nr] = c.rv
 			s.byTime[c.l.nr] = c.record.Progress.From > 0
-		} else {
-			s.left[c.l.nr] = true
 		}
+		s.left[c.l.nr] = c.left
 	}
 	for i := range p.Steps {
 		s.steps[p.Steps[i].Unit.UID] = &p.Steps[i]
