@@ -1,12 +1,15 @@
 package revision_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -229,4 +232,32 @@ func parse(t *testing.T, container string) *v1beta1.SidecarSetSpec {
 		t.Fatal(err)
 	}
 	return &v1beta1.SidecarSetSpec{Containers: []v1beta1.SidecarContainer{c}}
+}
+
+// TestDecide_dataIsAsTheAPIServerWritesIt: in any other order of keys the API server takes a change of a revision's
+// metadata for one of its data, which may never change; the garbage collector then never lets go of it.
+func TestDecide_dataIsAsTheAPIServerWritesIt(t *testing.T) {
+	set := &v1beta1.SidecarSet{}
+	set.Name, set.UID = "logtail", "1"
+	set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
+	wanted, err := revision.WantedOf(set, revision.Hashes{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := revision.Decide(wanted, revision.History{}).Steps[0].Revision.Data
+	var content any
+	if err := json.Unmarshal(data, &content); err != nil {
+		t.Fatal(err)
+	}
+	served, err := json.Marshal(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(data) != string(served) {
+		t.Errorf("the data is\n%s\nand the API server makes of it\n%s", data, served)
+	}
+	kept := &appsv1.ControllerRevision{Data: runtime.RawExtension{Raw: data}}
+	if hash := revision.HashOf(kept); hash != wanted.Identity.Hash {
+		t.Errorf("read again its hash is %s, not %s", hash, wanted.Identity.Hash)
+	}
 }

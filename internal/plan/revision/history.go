@@ -156,7 +156,11 @@ func Equal(history []Record, hash string) (Record, bool) {
 
 // create writes a new revision.
 func (w Wanted) create(name string, number int64) plan.Step {
-	r := &plan.Revision{Number: number, Labels: map[string]string{}, Annotations: w.Annotations, Data: w.Identity.Data}
+	data, err := asServed(w.Identity.Data)
+	if err != nil {
+		panic(err) // we wrote it
+	}
+	r := &plan.Revision{Number: number, Labels: map[string]string{}, Annotations: w.Annotations, Data: data}
 	maps.Copy(r.Labels, w.Labels)
 	maps.Copy(r.Labels, customLabel(w.CustomVersion))
 	if w.HashLabel != "" {
