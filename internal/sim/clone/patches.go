@@ -128,7 +128,8 @@ func (w *World) checkRestored(s *snapshot, l *life, next *corev1.Pod) {
 	if key := appsv1.ControllerRevisionHashLabelKey; v.pod.Labels[key] != l.pod.Labels[key] {
 		w.Violate("restored", "%s goes back into service, and has another revision than it had when that was decided", l.pod.Name)
 	}
-	if !v.settled && !s.timeTells(l) {
+	// Of a Pod that is out of service the condition Ready says nothing: what time tells is what it runs.
+	if !v.settled && !(s.byTime[l.nr] && l.runsNothingElse()) {
 		w.Violate("restored", "%s goes back into service while it does not run what its spec names, or is not ready: %+v", l.pod.Name, l.Runs)
 	}
 }
