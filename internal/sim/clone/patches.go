@@ -129,7 +129,7 @@ func (w *World) checkRestored(s *snapshot, l *life, next *corev1.Pod) {
 		w.Violate("restored", "%s goes back into service, and has another revision than it had when that was decided", l.pod.Name)
 	}
 	// Of a Pod that is out of service the condition Ready says nothing: what time tells is what it runs.
-	if !v.settled && !(s.byTime[l.nr] && l.runsNothingElse()) {
+	if !v.settled && (!s.byTime[l.nr] || !l.runsNothingElse()) {
 		w.Violate("restored", "%s goes back into service while it does not run what its spec names, or is not ready: %+v", l.pod.Name, l.Runs)
 	}
 }
