@@ -62,7 +62,9 @@ type decision struct {
 	newIDs []string
 	// limited is how many Pods are not made because of scaleStrategy.maxUnavailable.
 	limited int
-	wake    time.Duration
+	// unmade say which other Pods are not made.
+	unmade []plan.Hold
+	wake   time.Duration
 	// budgetText, windowText and keptText are what many holds say.
 	budgetText, windowText, keptText said
 	// bases are the templates by revision, as JSON objects.
@@ -161,7 +163,7 @@ func (d *decision) holds() []plan.Hold {
 	if d.limited > 0 {
 		list = append(list, plan.Hold{Unit: d.set.unit(), Reason: ScaleUpLimited, Why: whyLimited(d.limited, d.unavailable)})
 	}
-	return list
+	return append(list, d.unmade...)
 }
 
 // unit is the CloneSet itself.

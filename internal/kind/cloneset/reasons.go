@@ -30,6 +30,8 @@ const (
 	NeedsRecreation plan.Reason = "NeedsRecreation"
 	// WaitsForClaims: the Pod is not selected any more, and is let go when the claims made for it are its own.
 	WaitsForClaims plan.Reason = "WaitsForClaims"
+	// CreationRefused: Pods are missing, and the API server refused to make the last one; it is tried again later.
+	CreationRefused plan.Reason = "CreationRefused"
 	// ScaleUpLimited: Pods are missing, but scaleStrategy.maxUnavailable is used up.
 	ScaleUpLimited plan.Reason = "ScaleUpLimited"
 )

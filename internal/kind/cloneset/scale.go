@@ -40,26 +40,19 @@ func (d *decision) scale() {
 	d.scaled = named > 0
 }
 
-// unsure tells whether Pods are missing or too many, but not how many, or of which revision: one that is adopted may not
-// be ours yet, and one that was written to and not seen since may have become of the other revision. Nothing is updated
-// until it is seen, so that is soon.
+// unsure tells whether Pods are missing or too many, but not of which revision: one that was written to and not seen since
+// may have become of the other one. Nothing is updated until it is seen, so that is soon.
 func (d *decision) unsure() (some bool) {
-	if d.numbers.Create+d.numbers.Delete == 0 {
+	sides := d.set.Limits.Keep > 0 && d.set.Update.Hash != d.set.Current.Hash
+	if d.numbers.Create+d.numbers.Delete == 0 || !sides {
 		return false
 	}
-	for i := range d.obs.Pods {
-		if d.mayBecome(int32(i)) { //nolint:gosec // there are fewer Pods than that
+	for _, i := range d.members {
+		if d.obs.Pods[i].Unseen && d.untouchable(i) {
 			some = true
 		}
 	}
 	return some
-}
-
-// mayBecome tells whether it is not known if a Pod is ours, or of which revision, where that matters.
-func (d *decision) mayBecome(i int32) bool {
-	p, sides := &d.obs.Pods[i], d.set.Limits.Keep > 0 && d.set.Update.Hash != d.set.Current.Hash
-	adopted := p.Relation == Orphan && (p.Unseen || d.fates[i].acted)
-	return (adopted || sides && p.Unseen && p.Relation == Owned && !p.Leaving) && d.untouchable(i)
 }
 
 // revive takes Pods back that are prepared to be deleted, when there are too few others.
@@ -120,7 +113,11 @@ func (d *decision) make() bool {
 
 // makeOf makes Pods of one revision, unless the API server has just refused one of it.
 func (d *decision) makeOf(v Version, n int, why string) bool {
-	if n <= 0 || d.obs.Refused[v.Name] != "" {
+	if n <= 0 {
+		return false
+	}
+	if refused := d.obs.Refused[v.Name]; refused != "" {
+		d.unmade = append(d.unmade, plan.Hold{Unit: d.set.unit(), Reason: CreationRefused, Why: fmt.Sprintf("%s; the API server refused the last one: %s", why, refused)})
 		return false
 	}
 	for _, id := range d.ids(n) {

@@ -25,6 +25,7 @@ import (
 //	kubelet sees all|web-1                   it has begun, and the containers of before still run
 //	web-1 fails|recovers                     the application is not ready, or is again
 //	a pod web-1 ends                         phase Failed
+//	API server refuses pods: WHY             new ones, until "API server accepts pods"
 //	N seconds pass
 func (s *story) happens(t *testing.T, section string) {
 	t.Helper()
@@ -52,6 +53,8 @@ func (s *story) happens(t *testing.T, section string) {
 				p.Status.Phase = corev1.PodFailed
 			}
 		}
+	case strings.HasPrefix(section, "API server "):
+		_, s.refusal, _ = strings.Cut(section, "refuses pods: ")
 	case strings.HasSuffix(section, " seconds pass"):
 		s.now += time.Duration(number(t, words[0])-10) * time.Second
 	default:

@@ -70,6 +70,7 @@ type story struct {
 	versions  map[string]string // revision to v1, v2, …
 	images    node.Images
 	aliases   *strings.Replacer
+	refusal   string // what the API server says to new Pods
 	names     []string
 }
 
@@ -174,6 +175,9 @@ func (s *story) round(t *testing.T, told *string) plan.Plan {
 		t.Fatal(err)
 	}
 	facts := cloneset.Facts{History: s.history, Templates: s.templates, Now: s.clock()}
+	if s.refusal != "" {
+		facts.Refused = map[string]string{s.set.Status.UpdateRevision: s.refusal}
+	}
 	for _, p := range s.pods {
 		if r, ok := cloneset.Project(p.Pod, string(s.set.UID), selector, p.origins); ok {
 			facts.Pods = append(facts.Pods, r)

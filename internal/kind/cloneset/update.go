@@ -42,11 +42,7 @@ func (d *decision) update() {
 }
 
 // room is how many more Pods may be on their way, and how many of these may be taken out of service.
-type room struct {
-	window, budget int
-	// full says why there is none; the same for all that come too late.
-	full string
-}
+type room struct{ window, budget int }
 
 // updateWithin updates a Pod if there is room for it.
 func (d *decision) updateWithin(r *room, i int32) {
@@ -58,10 +54,7 @@ func (d *decision) updateWithin(r *room, i int32) {
 	case !d.interrupts(p):
 		d.updatePod(i, serves)
 	case r.window <= 0:
-		if r.full == "" {
-			r.full = d.whyWindow()
-		}
-		d.hold(i, WaitsForBudget, r.full)
+		d.hold(i, WaitsForBudget, d.whyWindow())
 	case serves && r.budget <= 0:
 		d.hold(i, WaitsForBudget, d.whyBudget())
 	default:
