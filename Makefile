@@ -6,6 +6,8 @@ BIN     := $(CURDIR)/bin
 MODULES := . devcluster
 CONTROLLER_GEN = $(GO) tool -modfile=tools/go.mod controller-gen
 GOLANGCI_LINT  = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+# Where the manager's rights are written down; the node agent's are config/node.
+MANAGER = ./internal/app ./internal/controller/... ./internal/engine/... ./internal/webhook/...
 # Simulated worlds per run of the tests.
 SIM_SEEDS ?= 20000
 
@@ -59,7 +61,7 @@ cluster-binary: binaries ## Build the Kubernetes control plane (minutes the firs
 generate: ## Generate deep copies, CRDs, RBAC and webhook manifests
 	$(CONTROLLER_GEN) object crd paths=./api/... output:crd:dir=config/crd
 	$(GO) run ./config/gen config/crd/apps.*.yaml
-	$(CONTROLLER_GEN) rbac:roleName=kruise-manager paths=./internal/... output:rbac:dir=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=kruise-manager $(addprefix paths=,$(MANAGER)) output:rbac:dir=config/rbac
 
 .PHONY: verify
 verify: generate ## Fail when generated files are not up to date or files are not formatted

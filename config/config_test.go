@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -66,6 +68,27 @@ func TestRBAC_isLeast(t *testing.T) {
 		if foreign && len(r.ResourceNames) == 0 {
 			t.Errorf("not only our own objects: %v", r)
 		}
+	}
+}
+
+// What the agent may write is narrowed further by node/policy.yaml, on a real API server in test/e2e.
+func TestRBAC_ofTheNodeAgentIsLeast(t *testing.T) {
+	role := documents[rbacv1.ClusterRole](t, read(t, "node/rights.yaml"))[0]
+	for _, r := range role.Rules {
+		if !slices.Equal(r.APIGroups, []string{"apps.kruise.io"}) {
+			t.Errorf("other groups than ours: %v", r)
+		}
+		writes := slices.ContainsFunc(r.Verbs, func(verb string) bool { return !slices.Contains([]string{"get", "list", "watch"}, verb) })
+		for _, resource := range r.Resources {
+			if writes && !strings.HasSuffix(resource, "/status") {
+				t.Errorf("writes more than the status: %v", r)
+			}
+		}
+	}
+	daemons := documents[appsv1.DaemonSet](t, read(t, "node/daemonset.yaml"))
+	pod := daemons[len(daemons)-1].Spec.Template.Spec
+	if pod.HostNetwork || pod.HostPID || pod.HostIPC || len(pod.Containers) != 1 || *pod.Containers[0].SecurityContext.AllowPrivilegeEscalation {
+		t.Errorf("the agent has more of the host than the runtime's socket: %+v", pod)
 	}
 }
 

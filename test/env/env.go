@@ -167,15 +167,7 @@ func (e *Env) install(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("get a token for the manager: %w", err)
 	}
-	cfg, err := clientcmd.LoadFromFile(e.Kubeconfig)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", e.Kubeconfig, err)
-	}
-	for _, user := range cfg.AuthInfos {
-		user.ClientCertificate, user.ClientCertificateData, user.ClientKey, user.ClientKeyData = "", nil, "", nil
-		user.Token = strings.TrimSpace(token)
-	}
-	return clientcmd.WriteToFile(*cfg, e.managerKubeconfig())
+	return e.kubeconfigWith(strings.TrimSpace(token), e.managerKubeconfig())
 }
 
 func (e *Env) managerKubeconfig() string { return filepath.Join(e.Dir, "manager.kubeconfig") }

@@ -63,33 +63,10 @@ func (e *Env) StartManager(ctx context.Context, detached bool, flags ...string) 
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	go func() { p.err = cmd.Wait(); close(p.done) }()
 	e.manager = p
-	if err := e.waitReady(ctx, ports, p); err != nil {
+	if err := waitFor(ctx, fmt.Sprintf("http://127.0.0.1:%d/readyz", ports.Health), p); err != nil {
 		return ports, fmt.Errorf("the manager did not become ready: %w; see %s", err, e.logFile("manager"))
 	}
 	return ports, nil
-}
-
-func (e *Env) waitReady(ctx context.Context, ports Ports, p *process) error {
-	return Eventually(ctx, 60*time.Second, func(ctx context.Context) error {
-		select {
-		case <-p.done:
-			return fmt.Errorf("it ended: %w", p.err)
-		default:
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/readyz", ports.Health), nil)
-		if err != nil {
-			return err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("readyz answers %s", resp.Status)
-		}
-		return nil
-	})
 }
 
 // KillManager ends the manager as a crash would.
