@@ -41,6 +41,7 @@ func TestWebhooks_areWhatTheCodeServes(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{
 		webhook.MutateSidecarSetPath, webhook.DefaultCloneSetPath, webhook.ValidateSidecarSetPath, webhook.ValidateCloneSetPath,
+		webhook.ValidateNodeImagePath, webhook.ValidateImagePullJobPath, webhook.ValidateImageListPullJobPath,
 	}, paths); diff != "" {
 		t.Errorf("paths (-code +config):\n%s", diff)
 	}

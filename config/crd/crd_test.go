@@ -19,7 +19,9 @@ func TestCRD_isAcceptedByTheAPIServer(t *testing.T) {
 	for file, v1 := range definitions(t) {
 		apiextensionsv1.SetDefaults_CustomResourceDefinition(v1)
 		apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&v1.Spec)
-		apiextensionsv1.SetDefaults_ServiceReference(v1.Spec.Conversion.Webhook.ClientConfig.Service)
+		if webhook := v1.Spec.Conversion.Webhook; webhook != nil {
+			apiextensionsv1.SetDefaults_ServiceReference(webhook.ClientConfig.Service)
+		}
 		var crd apiextensions.CustomResourceDefinition
 		if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(v1, &crd, nil); err != nil {
 			t.Fatalf("%s: %v", file, err)

@@ -8,8 +8,11 @@ package main
 
 import (
 	"embed"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 )
@@ -33,9 +36,12 @@ func run(files []string) error {
 	return nil
 }
 
-// patchesFor reads the patches of one kind, by its plural.
+// patchesFor reads the patches of one kind, by its plural. A kind without such a file needs none.
 func patchesFor(plural string) ([]patch, error) {
 	data, err := patchFiles.ReadFile("patches/" + plural + ".yaml")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read patches: %w", err)
 	}
@@ -55,7 +61,8 @@ func finish(file string) error {
 	if err := yaml.Unmarshal(data, &crd); err != nil {
 		return fmt.Errorf("parse: %w", err)
 	}
-	patches, err := patchesFor(crd.object("spec").object("names")["plural"].(string))
+	plural := crd.object("spec").object("names")["plural"].(string)
+	patches, err := patchesFor(plural)
 	if err != nil {
 		return err
 	}
@@ -70,7 +77,7 @@ func finish(file string) error {
 			}
 		}
 	}
-	crd.object("spec").merge(conversion())
+	crd.object("spec").merge(conversion(plural))
 	if data, err = yaml.Marshal(crd); err != nil {
 		return fmt.Errorf("format: %w", err)
 	}
@@ -80,8 +87,16 @@ func finish(file string) error {
 	return nil
 }
 
+// sameInAllVersions are kinds whose versions have the same structure: the API server itself converts them.
+func sameInAllVersions() []string {
+	return []string{"nodeimages", "imagepulljobs", "imagelistpulljobs"}
+}
+
 // conversion names the webhook that converts between versions. The manager fills in the caBundle.
-func conversion() object {
+func conversion(plural string) object {
+	if slices.Contains(sameInAllVersions(), plural) {
+		return object{"conversion": map[string]any{"strategy": "None"}}
+	}
 	return object{"conversion": map[string]any{
 		"strategy": "Webhook",
 		"webhook": map[string]any{

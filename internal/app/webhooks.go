@@ -65,6 +65,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 	}
 	server.Register(webhook.DefaultCloneSetPath, defaultCloneSets(c, templates))
 	server.Register(webhook.ValidateCloneSetPath, webhook.ValidateCloneSets(templates, webhook.NamedPodsFrom(mgr.GetAPIReader())))
+	addImageWebhooks(server, c)
 	server.Register(webhook.ConvertPath, convert)
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add the webhook server: %w", err)
@@ -73,6 +74,17 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 		func() error { return registration.Ready(nil) },
 		func() error { return server.StartedChecker()(nil) },
 	), nil
+}
+
+// addImageWebhooks adds those of what pulls images.
+func addImageWebhooks(server crwebhook.Server, c Config) {
+	server.Register(webhook.ValidateNodeImagePath, webhook.ValidateNodeImages())
+	jobs, lists := webhook.ValidateImagePullJobs(), webhook.ValidateImageListPullJobs()
+	if gate := features.ImagePullJobGate; !c.Features.Enabled(gate) {
+		jobs, lists = webhook.SwitchedOff("imagepulljobs", string(gate)), webhook.SwitchedOff("imagelistpulljobs", string(gate))
+	}
+	server.Register(webhook.ValidateImagePullJobPath, jobs)
+	server.Register(webhook.ValidateImageListPullJobPath, lists)
 }
 
 // templates has the API server check Pod templates.

@@ -28,6 +28,9 @@ const (
 	// TemplateNoDefaults leaves Pod templates of workloads as they were written, without the defaults of Kubernetes.
 	// Default false.
 	TemplateNoDefaults Gate = "TemplateNoDefaults"
+	// ImagePullJobGate lets ImagePullJobs and ImageListPullJobs be created and changed, and carries out the latter.
+	// Default true.
+	ImagePullJobGate Gate = "ImagePullJobGate"
 )
 
 // Set says which gates are on.
@@ -37,7 +40,7 @@ type Set map[Gate]bool
 func Default() Set {
 	return Set{
 		PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
-		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false,
+		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false, ImagePullJobGate: true,
 	}
 }
 
@@ -51,7 +54,7 @@ func notBuilt() []string {
 		"StatefulSetAutoDeletePVC", "StatefulSetStartOrdinal", "StatefulSetAutoResizePVCGate", "PodIndexLabel",
 		"SidecarTerminator", "PodProbeMarkerGate", "EnablePodProbeMarkerOnServerless",
 		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",
-		"ForceDeleteTimeoutExpectationGate", "ImagePullJobGate", "ResourceDistributionGate", "EnhancedLivenessProbe",
+		"ForceDeleteTimeoutExpectationGate", "ResourceDistributionGate", "EnhancedLivenessProbe",
 		"DefaultHostNetworkHostPortsInPodTemplates", "DaemonSetPruneIneligibleNodes",
 		"AllAlpha", "AllBeta",
 	}

@@ -156,7 +156,8 @@ func (e *Env) install(ctx context.Context) error {
 	if _, err := e.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(e.Root, "config")); err != nil {
 		return fmt.Errorf("install the manifests: %w", err)
 	}
-	if _, err := e.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd/clonesets.apps.kruise.io", "crd/sidecarsets.apps.kruise.io"); err != nil {
+	if _, err := e.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd/clonesets.apps.kruise.io", "crd/sidecarsets.apps.kruise.io",
+		"crd/imagelistpulljobs.apps.kruise.io", "crd/imagepulljobs.apps.kruise.io", "crd/nodeimages.apps.kruise.io"); err != nil {
 		return fmt.Errorf("wait for the CRDs: %w", err)
 	}
 	// The manager runs as a process beside the cluster here, so the Deployment has nothing to do.

@@ -29,7 +29,7 @@ const bySchema = 0.9
 
 // atLeast is how many cases a table has.
 func atLeast(resource string) int {
-	return map[string]int{"sidecarsets": 150, "clonesets": 120}[resource]
+	return map[string]int{"sidecarsets": 150, "clonesets": 120, "imagepulljobs": 65, "imagelistpulljobs": 15, "nodeimages": 20}[resource]
 }
 
 func TestInvalid_isRefusedAtTheRightDoor(t *testing.T) {

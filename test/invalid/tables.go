@@ -2,6 +2,7 @@ package invalid
 
 import (
 	_ "embed"
+	"maps"
 )
 
 //go:embed sidecarsets.yaml
@@ -9,6 +10,15 @@ var sidecarSetCases []byte
 
 //go:embed clonesets.yaml
 var cloneSetCases []byte
+
+//go:embed imagepulljobs.yaml
+var imagePullJobCases []byte
+
+//go:embed imagelistpulljobs.yaml
+var imageListPullJobCases []byte
+
+//go:embed nodeimages.yaml
+var nodeImageCases []byte
 
 // Table holds the cases of one kind.
 type Table struct {
@@ -25,7 +35,9 @@ type Table struct {
 }
 
 // Tables returns the tables of all kinds.
-func Tables() []Table { return []Table{CloneSets(), SidecarSets()} }
+func Tables() []Table {
+	return []Table{CloneSets(), SidecarSets(), NodeImages(), ImagePullJobs(), ImageListPullJobs()}
+}
 
 // SidecarSets returns those of SidecarSet.
 func SidecarSets() Table {
@@ -73,5 +85,46 @@ func CloneSets() Table {
 				},
 			}
 		},
+	}
+}
+
+// NodeImages returns those of NodeImage.
+func NodeImages() Table {
+	return Table{
+		Resource: "nodeimages",
+		cases:    nodeImageCases,
+		base: simple("NodeImage", object{"name": "invalid"}, func() object {
+			return object{"images": object{"docker.io/library/nginx": object{"tags": []any{object{
+				"tag": "1.25", "createdAt": "2026-11-21T00:00:00Z", "pullPolicy": object{"ttlSecondsAfterFinished": 300},
+			}}}}}
+		}),
+	}
+}
+
+// ImagePullJobs returns those of ImagePullJob.
+func ImagePullJobs() Table {
+	return Table{
+		Resource: "imagepulljobs", Namespaced: true,
+		cases: imagePullJobCases,
+		base: simple("ImagePullJob", object{"name": "invalid", "namespace": "default"}, func() object {
+			return object{"image": "nginx:1.25"}
+		}),
+	}
+}
+
+// ImageListPullJobs returns those of ImageListPullJob.
+func ImageListPullJobs() Table {
+	return Table{
+		Resource: "imagelistpulljobs", Namespaced: true,
+		cases: imageListPullJobCases,
+		base: simple("ImageListPullJob", object{"name": "invalid", "namespace": "default"}, func() object {
+			return object{"images": []any{"nginx:1.25", "busybox:1"}}
+		}),
+	}
+}
+
+func simple(kind string, meta object, spec func() object) func(string) object {
+	return func(version string) object {
+		return object{"apiVersion": "apps.kruise.io/" + version, "kind": kind, "metadata": maps.Clone(meta), "spec": spec()}
 	}
 }

@@ -6,9 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/outrigger-project/outrigger/api/apps/v1alpha1"
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
+	"github.com/outrigger-project/outrigger/internal/kind/imagelistpulljob"
+	"github.com/outrigger-project/outrigger/internal/kind/imagepulljob"
+	"github.com/outrigger-project/outrigger/internal/kind/nodeimage"
 	"github.com/outrigger-project/outrigger/internal/kind/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 	"github.com/outrigger-project/outrigger/test/invalid"
@@ -17,10 +22,48 @@ import (
 // validate is what the validating webhook says, as far as no cluster is needed.
 func validate(t *testing.T, table invalid.Table, c invalid.Case) []string {
 	t.Helper()
-	if table.Resource == "clonesets" {
+	switch table.Resource {
+	case "clonesets":
 		return validateCloneSet(t, c)
+	case "nodeimages":
+		return validateHub(t, c, nodeimage.Validate)
+	case "imagepulljobs":
+		return validateHub(t, c, imagepulljob.Validate)
+	case "imagelistpulljobs":
+		return validateHub(t, c, func(job, _ *v1beta1.ImageListPullJob) field.ErrorList { return imagelistpulljob.Validate(job) })
 	}
 	return validateSidecarSet(t, c)
+}
+
+// validateHub is for kinds whose versions have the same structure.
+func validateHub[T any](t *testing.T, c invalid.Case, validate func(object, old *T) field.ErrorList) []string {
+	t.Helper()
+	object := new(T)
+	decode(t, c.Manifest, object)
+	var old *T
+	if c.Old != nil {
+		old = new(T)
+		decode(t, c.Old, old)
+	}
+	return texts(validate(object, old))
+}
+
+// TestImages_validateKnowsTheRulesOfTheSchema is the same for what pulls images.
+func TestImages_validateKnowsTheRulesOfTheSchema(t *testing.T) {
+	left := []string{"unknown field", "must be of type", "spec: Required", "more than a week"}
+	for _, table := range []invalid.Table{invalid.NodeImages(), invalid.ImagePullJobs(), invalid.ImageListPullJobs()} {
+		for _, c := range all(t, table) {
+			if slices.ContainsFunc(left, func(l string) bool { return strings.Contains(strings.Join(c.Want, "\n"), l) }) || !json.Valid(c.Manifest) {
+				continue
+			}
+			if strings.HasPrefix(c.Name, "parallelism too large") { // no Go number is
+				continue
+			}
+			if errs := validate(t, table, c); len(errs) == 0 {
+				t.Errorf("%s: Validate finds nothing; the schema says %q", c.Name, c.Want)
+			}
+		}
+	}
 }
 
 func validateCloneSet(t *testing.T, c invalid.Case) []string {

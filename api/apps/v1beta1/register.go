@@ -16,7 +16,8 @@ func GroupVersion() schema.GroupVersion {
 
 // AddToScheme registers this package's kinds with a scheme.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion(), &SidecarSet{}, &SidecarSetList{}, &CloneSet{}, &CloneSetList{})
+	s.AddKnownTypes(GroupVersion(), &SidecarSet{}, &SidecarSetList{}, &CloneSet{}, &CloneSetList{},
+		&NodeImage{}, &NodeImageList{}, &ImagePullJob{}, &ImagePullJobList{}, &ImageListPullJob{}, &ImageListPullJobList{})
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil
 }
