@@ -42,6 +42,7 @@ func TestWebhooks_areWhatTheCodeServes(t *testing.T) {
 	if diff := cmp.Diff([]string{
 		webhook.MutateSidecarSetPath, webhook.DefaultCloneSetPath, webhook.ValidateSidecarSetPath, webhook.ValidateCloneSetPath,
 		webhook.ValidateNodeImagePath, webhook.ValidateImagePullJobPath, webhook.ValidateImageListPullJobPath,
+		webhook.ValidatePodProbeMarkerPath,
 	}, paths); diff != "" {
 		t.Errorf("paths (-code +config):\n%s", diff)
 	}

@@ -67,6 +67,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 	server.Register(webhook.ValidateCloneSetPath, webhook.ValidateCloneSets(templates, webhook.NamedPodsFrom(mgr.GetAPIReader())))
 	addImageWebhooks(server, c)
 	server.Register(webhook.ConvertPath, convert)
+	server.Register(webhook.ValidatePodProbeMarkerPath, validatePodProbeMarkers(mgr, c))
 	if err := mgr.Add(server); err != nil {
 		return nil, fmt.Errorf("add the webhook server: %w", err)
 	}
@@ -102,6 +103,14 @@ func defaultCloneSets(c Config, templates webhook.Templates) http.Handler {
 		return webhook.LeaveAlone()
 	}
 	return webhook.DefaultCloneSets(templates)
+}
+
+// validatePodProbeMarkers admits none while they do nothing.
+func validatePodProbeMarkers(mgr manager.Manager, c Config) http.Handler {
+	if !c.Features.Enabled(features.PodProbeMarkerGate) {
+		return webhook.SwitchedOff("podprobemarkers", string(features.PodProbeMarkerGate))
+	}
+	return webhook.ValidatePodProbeMarkers(mgr.GetClient())
 }
 
 // podHandler answers Pods when it knows all SidecarSets and namespaces, not before: a Pod that is answered too early

@@ -31,6 +31,8 @@ const (
 	// ImagePullJobGate lets ImagePullJobs and ImageListPullJobs be created and changed, and carries out the latter.
 	// Default true.
 	ImagePullJobGate Gate = "ImagePullJobGate"
+	// PodProbeMarkerGate switches PodProbeMarkers. Off, none are admitted, and those that are there do nothing. Default true.
+	PodProbeMarkerGate Gate = "PodProbeMarkerGate"
 )
 
 // Set says which gates are on.
@@ -41,6 +43,7 @@ func Default() Set {
 	return Set{
 		PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
 		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false, ImagePullJobGate: true,
+		PodProbeMarkerGate: true,
 	}
 }
 
@@ -52,7 +55,7 @@ func notBuilt() []string {
 		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
 		"InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
 		"StatefulSetAutoDeletePVC", "StatefulSetStartOrdinal", "StatefulSetAutoResizePVCGate", "PodIndexLabel",
-		"SidecarTerminator", "PodProbeMarkerGate", "EnablePodProbeMarkerOnServerless",
+		"SidecarTerminator", "EnablePodProbeMarkerOnServerless",
 		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",
 		"ForceDeleteTimeoutExpectationGate", "ResourceDistributionGate", "EnhancedLivenessProbe",
 		"DefaultHostNetworkHostPortsInPodTemplates", "DaemonSetPruneIneligibleNodes",

@@ -15,6 +15,8 @@ const (
 	MutateSidecarSetPath   = "/mutate-apps-kruise-io-sidecarset"
 	ValidateSidecarSetPath = "/validate-apps-kruise-io-sidecarset"
 	DefaultCloneSetPath    = "/mutate-apps-kruise-io-cloneset"
-	ValidateCloneSetPath   = "/validate-apps-kruise-io-cloneset"
-	ConvertPath            = "/convert"
+
+	ValidatePodProbeMarkerPath = "/validate-apps-kruise-io-podprobemarker"
+	ValidateCloneSetPath       = "/validate-apps-kruise-io-cloneset"
+	ConvertPath                = "/convert"
 )

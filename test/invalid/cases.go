@@ -48,6 +48,7 @@ type entry struct {
 	Change    object   `json:"change,omitempty"`
 	Container object   `json:"container,omitempty"`
 	Init      object   `json:"init,omitempty"`
+	Probe     object   `json:"probe,omitempty"`
 	Old       object   `json:"old,omitempty"`
 	Others    []object `json:"others,omitempty"`
 	Want      []string `json:"want"`
@@ -99,6 +100,9 @@ func (t Table) caseOf(e entry, version string) (Case, error) {
 		added := object{"name": "init", "image": "init:1"}
 		merge(added, e.Init)
 		t.pod(whole)["initContainers"] = []any{added}
+	}
+	if e.Probe != nil {
+		merge(t.first(whole), e.Probe)
 	}
 	var err error
 	if c.Manifest, err = json.Marshal(whole); err != nil {

@@ -30,13 +30,15 @@ type Table struct {
 	cases []byte
 	// base is a valid object of a version.
 	base func(version string) object
-	// pod finds the part of it that lists containers.
+	// pod finds the part of it that lists containers; nil if there is none.
 	pod func(whole object) object
+	// first finds the probe that an entry's probe changes; nil if there is none.
+	first func(whole object) object
 }
 
 // Tables returns the tables of all kinds.
 func Tables() []Table {
-	return []Table{CloneSets(), SidecarSets(), NodeImages(), ImagePullJobs(), ImageListPullJobs()}
+	return []Table{CloneSets(), SidecarSets(), NodeImages(), ImagePullJobs(), ImageListPullJobs(), PodProbeMarkers()}
 }
 
 // SidecarSets returns those of SidecarSet.

@@ -8,6 +8,7 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionv1 "k8s.io/api/admission/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	"sigs.k8s.io/yaml"
@@ -28,6 +29,17 @@ func TestValid_somethingOfEverythingIsAccepted(t *testing.T) {
 		c := invalid.Case{Version: version, Manifest: rich(t, version, "valid_cloneset_"+version+".yaml")}
 		for _, e := range append(door.review(t, c.Manifest, nil), validate(t, invalid.CloneSets(), c)...) {
 			t.Errorf("CloneSet of %s: %s", version, e)
+		}
+	}
+	for version, door := range schemaDoors(t, "podprobemarkers") {
+		c := invalid.Case{Version: version, Manifest: rich(t, version, "valid_podprobemarker.yaml")}
+		for _, e := range append(door.review(t, c.Manifest, nil), validate(t, invalid.PodProbeMarkers(), c)...) {
+			t.Errorf("PodProbeMarker of %s: %s", version, e)
+		}
+		defaulted, _ := door.decode(t, c.Manifest)
+		probes, _, _ := unstructured.NestedSlice(defaulted.Object, "spec", "probes")
+		if scheme, _, _ := unstructured.NestedString(probes[1].(map[string]any), "probe", "httpGet", "scheme"); scheme != "HTTP" {
+			t.Errorf("PodProbeMarker of %s: scheme %q, want HTTP", version, scheme)
 		}
 	}
 }

@@ -31,6 +31,8 @@ func validate(t *testing.T, table invalid.Table, c invalid.Case) []string {
 		return validateHub(t, c, imagepulljob.Validate)
 	case "imagelistpulljobs":
 		return validateHub(t, c, func(job, _ *v1beta1.ImageListPullJob) field.ErrorList { return imagelistpulljob.Validate(job) })
+	case "podprobemarkers":
+		return validatePodProbeMarker(t, c)
 	}
 	return validateSidecarSet(t, c)
 }

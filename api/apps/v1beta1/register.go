@@ -18,6 +18,7 @@ func GroupVersion() schema.GroupVersion {
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion(), &SidecarSet{}, &SidecarSetList{}, &CloneSet{}, &CloneSetList{},
 		&NodeImage{}, &NodeImageList{}, &ImagePullJob{}, &ImagePullJobList{}, &ImageListPullJob{}, &ImageListPullJobList{})
+	s.AddKnownTypes(GroupVersion(), &PodProbeMarker{}, &PodProbeMarkerList{}, &NodePodProbe{}, &NodePodProbeList{})
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil
 }

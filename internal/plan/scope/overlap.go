@@ -20,6 +20,9 @@ func Disjoint(a, b Scope) bool {
 		contradict(a.Pods, b.Pods) || contradict(hasName(), a.Namespaces, b.Namespaces)
 }
 
+// DisjointSelectors tells whether no labels are selected by both. It is certain when it says so.
+func DisjointSelectors(a, b labels.Selector) bool { return contradict(a, b) }
+
 // selectsNothing tells whether no Pod in any namespace can be selected.
 func (s Scope) selectsNothing() bool {
 	return s.Pods == nil || s.Pods.Empty() || contradict(s.Pods) || contradict(hasName(), s.Namespaces)
