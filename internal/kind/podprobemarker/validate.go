@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -137,16 +138,19 @@ func conditionTypesAreFree(s subject) (errs field.ErrorList) {
 			continue
 		}
 		for _, other := range s.others {
-			theirs, err := metav1.LabelSelectorAsSelector(other.Spec.Selector)
-			if err != nil || other.Name == s.marker.Name || other.DeletionTimestamp != nil || !types(other)[p.PodConditionType] ||
-				scope.DisjointSelectors(selector, theirs) {
-				continue
+			if other.Name != s.marker.Name && types(other)[p.PodConditionType] && mayShare(selector, other) {
+				errs = append(errs, field.Invalid(at.Child("podConditionType"), p.PodConditionType,
+					fmt.Sprintf("PodProbeMarker %s uses this type too, and may select the same Pods", other.Name)))
 			}
-			errs = append(errs, field.Invalid(at.Child("podConditionType"), p.PodConditionType,
-				fmt.Sprintf("PodProbeMarker %s uses this type too, and may select the same Pods", other.Name)))
 		}
 	}
 	return errs
+}
+
+// mayShare tells whether a marker, as long as it stays, may select a Pod that selector selects.
+func mayShare(selector labels.Selector, other *v1beta1.PodProbeMarker) bool {
+	theirs, err := metav1.LabelSelectorAsSelector(other.Spec.Selector)
+	return err == nil && other.DeletionTimestamp == nil && !scope.DisjointSelectors(selector, theirs)
 }
 
 func types(m *v1beta1.PodProbeMarker) map[string]bool {
