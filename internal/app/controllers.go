@@ -8,6 +8,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/internal/controller/cloneset"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
+	"github.com/outrigger-project/outrigger/internal/features"
 )
 
 // addControllers is THE list of controllers. They run on the leader only.
@@ -19,6 +20,8 @@ func addControllers(mgr manager.Manager, c Config, m metrics) error {
 		cloneset.SetupWithManager(mgr, cloneset.Options{
 			Workers: c.CloneSetWorkers, WritesInFlight: c.MaxWritesInFlight,
 			ExcludePreparingDelete: c.CloneSetExcludePreparingDelete, Metrics: m.cloneSets,
+			RollBack:  c.Features.Enabled(features.CloneSetPartitionRollback),
+			ShortHash: c.Features.Enabled(features.CloneSetShortHash),
 		}),
 	)
 	if err != nil {

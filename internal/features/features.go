@@ -28,6 +28,12 @@ const (
 	// TemplateNoDefaults leaves Pod templates of workloads as they were written, without the defaults of Kubernetes.
 	// Default false.
 	TemplateNoDefaults Gate = "TemplateNoDefaults"
+	// CloneSetPartitionRollback has a partition of a CloneSet that is raised bring Pods back to the revision before,
+	// within the budget; without it those that are updated stay so. Default false.
+	CloneSetPartitionRollback Gate = "CloneSetPartitionRollback"
+	// CloneSetShortHash has the Pods of CloneSets name their revision, in the label controller-revision-hash, by the hash
+	// alone and not by its full name. Default false.
+	CloneSetShortHash Gate = "CloneSetShortHash"
 	// ImagePullJobGate lets ImagePullJobs and ImageListPullJobs be created and changed, and carries out the latter.
 	// Default true.
 	ImagePullJobGate Gate = "ImagePullJobGate"
@@ -42,16 +48,17 @@ type Set map[Gate]bool
 func Default() Set {
 	return Set{
 		PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
-		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false, ImagePullJobGate: true,
-		PodProbeMarkerGate: true,
+		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false,
+		CloneSetPartitionRollback: false, CloneSetShortHash: false,
+		ImagePullJobGate: true, PodProbeMarkerGate: true,
 	}
 }
 
 // notBuilt lists the peer's gates whose features do not exist here yet.
 func notBuilt() []string {
 	return []string{
-		"KruiseDaemon", "DaemonWatchingPod", "CloneSetShortHash", "KruisePodReadinessGate", "PreDownloadImageForInPlaceUpdate",
-		"PreDownloadImageForDaemonSetUpdate", "CloneSetPartitionRollback", "ResourcesDeletionProtection",
+		"KruiseDaemon", "DaemonWatchingPod", "KruisePodReadinessGate", "PreDownloadImageForInPlaceUpdate",
+		"PreDownloadImageForDaemonSetUpdate", "ResourcesDeletionProtection",
 		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
 		"InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
 		"StatefulSetAutoDeletePVC", "StatefulSetStartOrdinal", "StatefulSetAutoResizePVCGate", "PodIndexLabel",

@@ -17,8 +17,8 @@ func TestParse_gates(t *testing.T) {
 		"stray blank of the article": {text: "PodWebhook =false, EnableExternalCerts= true", gate: EnableExternalCerts, want: true},
 		"order of spec by default":   {text: "", gate: EnableSortSidecarContainerByName, want: false},
 		"order by name":              {text: "EnableSortSidecarContainerByName=true", gate: EnableSortSidecarContainerByName, want: true},
-		"not built, off":             {text: "CloneSetShortHash=false", gate: PodWebhook, want: true},
-		"not built, on":              {text: "CloneSetShortHash=true", wantErr: "not supported yet"},
+		"not built, off":             {text: "PreparingUpdateAsUpdate=false", gate: PodWebhook, want: true},
+		"not built, on":              {text: "PreparingUpdateAsUpdate=true", wantErr: "not supported yet"},
 		"unknown":                    {text: "Nonsense=true", wantErr: `"Nonsense" is unknown`},
 		"no value":                   {text: "PodWebhook", wantErr: "is not true or false"},
 		"annotations, as the article writes it": {

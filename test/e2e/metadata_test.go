@@ -129,20 +129,7 @@ func TestRow37and38_Whitelist(t *testing.T) {
 	change(t, "annotated", `{"spec":{"updateStrategy":{"paused":true}}}`)
 	kubectl(t, "", "delete", "sidecarset", "annotated")
 
-	if err := cluster.StopManager(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cluster.StartManager(t.Context(), false, "--feature-gates=SidecarSetPatchPodMetadataDefaultsAllowed=true"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cluster.StopManager(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cluster.StartManager(context.Background(), false); err != nil {
-			t.Fatal(err)
-		}
-	})
+	restarted(t, "--feature-gates=SidecarSetPatchPodMetadataDefaultsAllowed=true")
 	kubectl(t, set, "apply", "--dry-run=server", "-f", "-")
 	whitelist(t, `{"rules":[{"allowedAnnotationKeyExprs":["^oom-score$","custom"]}]}`)
 	refusedSet(t, set, "spec.patchPodMetadata[1].annotations[apps.kruise.io/container-launch-priority]: Forbidden")

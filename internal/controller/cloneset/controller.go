@@ -48,9 +48,8 @@ type Reconciler struct {
 	reporter  *engine.Reporter[v1beta1.CloneSetStatus]
 	recorder  engine.Recorder
 	metrics   *Metrics
-	// excludePreparingDelete is the flag --cloneset-scaling-exclude-preparing-delete.
-	excludePreparingDelete bool
-	now                    func() time.Time
+	options   Options
+	now       func() time.Time
 
 	mu sync.Mutex
 	// limited is of which CloneSets it was told that their scaling is limited.
@@ -67,8 +66,8 @@ func newReconciler(sets sets, server engine.API, records *records, recorder engi
 		metrics:  NewMetrics(),
 		now:      now,
 
-		excludePreparingDelete: o.ExcludePreparingDelete,
-		limited:                map[types.NamespacedName]bool{},
+		options: o,
+		limited: map[types.NamespacedName]bool{},
 	}
 }
 

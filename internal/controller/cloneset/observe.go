@@ -59,6 +59,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	facts := cloneset.Facts{
 		Pods: members.Records(), Claims: r.claims(owner), Refused: births.Refused, Taken: births.Taken,
 		Nodes: r.nodes(set, members.Records()), Now: now, Memo: &members.memo,
+		RollBack: r.options.RollBack, ShortHash: r.options.ShortHash,
 	}
 	if facts.History, facts.Templates, err = r.history(ctx, owner, members.selector); err != nil {
 		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
@@ -74,7 +75,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 // may not be tried again, podsToDelete is what it is to become.
 func (r *Reconciler) asOrdered(set *v1beta1.CloneSet, owner engine.Owner, m *members) *v1beta1.CloneSet {
 	scale := &set.Spec.ScaleStrategy
-	scale.ExcludePreparingDelete = scale.ExcludePreparingDelete || r.excludePreparingDelete
+	scale.ExcludePreparingDelete = scale.ExcludePreparingDelete || r.options.ExcludePreparingDelete
 	written := r.hands.Marks(owner, plan.UpdateOwner, func(plan.Unit) (string, bool) { return set.ResourceVersion, true })
 	if len(written) > 0 {
 		scale.PodsToDelete = slices.DeleteFunc(scale.PodsToDelete, func(pod string) bool {

@@ -26,6 +26,10 @@ type Options struct {
 	WritesInFlight int
 	// ExcludePreparingDelete is what scaleStrategy.excludePreparingDelete is for CloneSets that do not say true.
 	ExcludePreparingDelete bool
+	// RollBack lets a partition that is raised bring Pods back to the current revision (gate CloneSetPartitionRollback).
+	RollBack bool
+	// ShortHash has Pods name their revision by the last part of its name only (gate CloneSetShortHash).
+	ShortHash bool
 	// Metrics are told what happens. nil: nobody is.
 	Metrics *Metrics
 }

@@ -75,7 +75,7 @@ func (d *decision) moved(p *Pod, to v1beta1.LifecycleStateType) plan.Change {
 func (d *decision) facts(p *Pod) lifecycle.Facts {
 	return lifecycle.Facts{
 		State: p.State, Labels: p.Labels, Finalizers: p.Finalizers, Scheduled: p.Scheduled && p.Ready.There,
-		UpdateDone: d.updated(p), TargetIsOwn: d.set.Update.has(p), SpecifiedDelete: d.toDelete(p),
+		UpdateDone: d.updated(p), TargetIsOwn: d.goal.has(p), SpecifiedDelete: d.toDelete(p),
 	}
 }
 

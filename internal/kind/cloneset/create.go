@@ -44,7 +44,7 @@ func (d *decision) pod(name, id string, v Version) []byte {
 	delete(meta, "generateName")
 	meta["ownerReferences"] = []any{d.set.reference()}
 	labels, annotations := member(meta, "labels"), member(meta, "annotations")
-	labels[appsv1.ControllerRevisionHashLabelKey] = revision.Label(v.Name, false)
+	labels[appsv1.ControllerRevisionHashLabelKey] = revision.Label(v.Name, d.set.ShortHash)
 	labels[v1beta1.PodTemplateHashLabel] = v.Hash
 	labels[v1beta1.CloneSetInstanceIDLabel] = id
 	labels[v1beta1.LifecycleStateLabel] = string(v1beta1.LifecycleStatePreparingNormal)

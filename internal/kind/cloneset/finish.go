@@ -71,7 +71,7 @@ func (d *decision) goOn(i int32) {
 		d.hold(i, Unreadable, p.Progress.Why)
 		return
 	}
-	if d.set.Update.has(p) && d.continues(i) {
+	if d.goal.has(p) && d.continues(i) {
 		return
 	}
 	change, why := plan.Change{}, ""
@@ -121,7 +121,7 @@ func (d *decision) nextState(p *Pod) (to v1beta1.LifecycleStateType, why string)
 		return "", "" // a matter of scale
 	}
 	to, why = lifecycle.Next(d.set.Lifecycle, d.facts(p))
-	if p.State == v1beta1.LifecycleStatePreparingUpdate && to == v1beta1.LifecycleStateUpdating && !d.set.Update.has(p) {
+	if p.State == v1beta1.LifecycleStatePreparingUpdate && to == v1beta1.LifecycleStateUpdating && !d.goal.has(p) {
 		return "", "" // its update does that
 	}
 	return to, why
@@ -145,14 +145,15 @@ func (d *decision) makeReady(p *Pod) (conditions []plan.ConditionChange, why str
 }
 
 // whyUpdating tells of an update in place.
-func whyUpdating(images int, free bool) string {
+func (d *decision) whyUpdating(images int, free bool) string {
+	why := containers(images)
 	switch {
 	case images == 0:
-		return "only metadata changes, no container restarts"
+		why = "only metadata changes, no container restarts"
 	case free:
-		return fmt.Sprintf("it does not serve anyway; %s", containers(images))
+		why = "it does not serve anyway; " + why
 	}
-	return containers(images)
+	return d.whyBack() + why
 }
 
 func containers(n int) string {

@@ -26,6 +26,10 @@ type Facts struct {
 	Templates map[string]*v1beta1.PodTemplate
 	Nodes     map[string]map[string]string
 	Now       time.Time
+	// RollBack lets a partition that is raised bring Pods back to the current revision.
+	RollBack bool
+	// ShortHash has Pods name their revision by the last part of its name only.
+	ShortHash bool
 	// Memo is what the last look has found out, and is changed by this one; nil if there is none. It says nothing that
 	// cannot be found out again.
 	Memo *Memo
@@ -37,6 +41,9 @@ type Memo struct {
 	generation int64
 	identity   revision.Wanted
 	from       map[string]inplace.Difference
+	// back is how Pods of the newest revision become of the one named current.
+	back    inplace.Difference
+	current string
 }
 
 // of returns the memo for a CloneSet as it is: an empty one when it has changed.
@@ -82,6 +89,18 @@ func (m *Memo) differences(f Facts, to *v1beta1.PodTemplate) map[string]inplace.
 	return m.from
 }
 
+// wayBack says how Pods of the newest revision, and of those with the same content, become of the current one.
+func (m *Memo) wayBack(s *Set) map[string]inplace.Difference {
+	if m.current != s.Current.Name {
+		m.back, m.current = inplace.Between(s.Update.Template, s.Current.Template, false), s.Current.Name
+	}
+	back := map[string]inplace.Difference{s.Update.Hash: m.back}
+	for _, hash := range s.Update.Same {
+		back[hash] = m.back
+	}
+	return back
+}
+
 // Observe resolves a CloneSet's numbers, defaults and revisions into values. An error says which field is wrong; the
 // webhook should have refused it.
 func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
@@ -89,6 +108,7 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 	if err != nil {
 		return Observed{}, err
 	}
+	s.ShortHash = f.ShortHash
 	memo := f.Memo.of(set)
 	wanted, err := memo.wanted(set)
 	if err != nil {
@@ -108,6 +128,9 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 	}
 	s.From = memo.differences(f, &set.Spec.Template)
 	s.Limits.InPlace = s.inPlace()
+	if s.Limits.RollBack = f.RollBack && s.Current.Name != s.Update.Name; s.Limits.RollBack {
+		s.Back = memo.wayBack(&s)
+	}
 	return Observed{
 		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
 	}, nil

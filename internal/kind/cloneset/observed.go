@@ -50,8 +50,10 @@ type Set struct {
 	MinReady int64
 	// Update and Current are the revisions that Pods are to have, and that those have which the partition keeps.
 	Update, Current Version
-	// From says by revision name how its Pods become of Update.
-	From map[string]inplace.Difference
+	// From says by revision name how its Pods become of Update; Back how those of Update become of Current, if they may.
+	From, Back map[string]inplace.Difference
+	// ShortHash has Pods name their revision by its last part only.
+	ShortHash bool
 	// Waiting tells that the newest revision may not be there yet.
 	Waiting bool
 	// HistoryLimit is how many revisions are kept.

@@ -48,6 +48,8 @@ type decision struct {
 	old, fresh  scale.Group
 	unavailable int
 	numbers     scale.Numbers
+	// goal is the revision that Pods are to have: the newest, or the current one while Pods are brought back to it.
+	goal Version
 
 	// fates say what becomes of each Pod.
 	fates []fate
@@ -90,6 +92,9 @@ func newDecision(obs Observed) *decision {
 		d.wakeFor(p)
 	}
 	d.numbers = scale.Count(d.set.Limits, d.old, d.fresh, d.set.Update.Hash == d.set.Current.Hash)
+	if d.goal = d.set.Update; d.back() {
+		d.goal = d.set.Current
+	}
 	return d
 }
 

@@ -64,6 +64,9 @@ func (d *decision) whyBudget() string {
 // whyWindow says why no more Pods may be on their way.
 func (d *decision) whyWindow() string {
 	n := d.fresh.Unavailable + d.taken
+	if d.back() {
+		n = d.old.Unavailable + d.taken
+	}
 	return d.windowText.of(n, func() string {
 		return fmt.Sprintf("%d pods are being updated or not available since, and %s", n, d.whyMost())
 	})
@@ -74,6 +77,14 @@ func (d *decision) whyKept() string {
 	return d.keptText.of(d.set.Limits.Keep, func() string {
 		return fmt.Sprintf("partition %s keeps %d pods of their revision", d.set.Partition, d.set.Limits.Keep)
 	})
+}
+
+// whyBack says why Pods are brought back to the revision before, and nothing when they are not.
+func (d *decision) whyBack() string {
+	if !d.back() {
+		return ""
+	}
+	return fmt.Sprintf("partition %s wants %d pods of the revision before: ", d.set.Partition, d.set.Limits.Keep)
 }
 
 // whyMost says how many may be unavailable, and why.

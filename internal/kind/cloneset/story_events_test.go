@@ -205,7 +205,7 @@ func condition(p *corev1.Pod, c *plan.ConditionChange) {
 
 // sets changes the spec: replicas, image, policy, partition, maxUnavailable, maxSurge, paused, type, delete (names,
 // or "none"), grace, minReady, preDelete, inPlaceUpdate, preNormal (a label KEY=VALUE or a finalizer, " notReady", or
-// "none"), exclude, claim, reuse, env, annotation, scaleMaxUnavailable, deadline, ordered, scatter.
+// "none"), exclude, claim, reuse, env, annotation, scaleMaxUnavailable, deadline, ordered, scatter, rollBack (the gate).
 func (s *story) sets(t *testing.T, what, value string) {
 	t.Helper()
 	spec := &s.set.Spec
@@ -287,6 +287,8 @@ func (s *story) setsMore(t *testing.T, what, value string) {
 		spec.UpdateStrategy.RollingUpdate.PriorityStrategy = &v1beta1.UpdatePriorityStrategy{
 			OrderPriority: []v1beta1.UpdatePriorityOrderTerm{{OrderedKey: value}},
 		}
+	case "rollBack":
+		s.rollBack = value == "true"
 	case "scatter":
 		key, label, _ := strings.Cut(value, "=")
 		spec.UpdateStrategy.RollingUpdate.ScatterStrategy = []v1beta1.UpdateScatterTerm{{Key: key, Value: label}}

@@ -72,6 +72,7 @@ type story struct {
 	aliases   *strings.Replacer
 	refusal   string // what the API server says to new Pods
 	names     []string
+	rollBack  bool // the gate
 }
 
 type pod struct {
@@ -174,7 +175,7 @@ func (s *story) round(t *testing.T, told *string) plan.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := cloneset.Facts{History: s.history, Templates: s.templates, Now: s.clock()}
+	facts := cloneset.Facts{History: s.history, Templates: s.templates, Now: s.clock(), RollBack: s.rollBack}
 	if s.refusal != "" {
 		facts.Refused = map[string]string{s.set.Status.UpdateRevision: s.refusal}
 	}

@@ -14,9 +14,10 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/scale"
 )
 
-// update brings Pods to the newest revision: of those that the partition does not keep, as many as the budget allows.
+// update brings Pods to the revision they are to have: of those that the partition does not keep, as many as the budget
+// allows. That is the newest one, or, when the partition was raised and Limits.RollBack brings Pods back, the current one.
 //
-// The window is how many Pods of the newest revision may be on their way at a time; the budget is how many more Pods
+// The window is how many Pods of that revision may be on their way at a time; the budget is how many more Pods
 // may stop serving. A Pod that does not serve anyway costs none of the budget, but one of the window: a version that
 // never becomes ready stops there, however many old Pods are broken too.
 func (d *decision) update() {
@@ -28,13 +29,19 @@ func (d *decision) update() {
 		d.standStill(candidates)
 		return
 	}
-	n := max(0, min(d.numbers.Update, len(candidates)))
+	n := min(max(d.numbers.Update, -d.numbers.Update), len(candidates))
 	d.sequence(candidates, n)
 	r := room{window: d.numbers.UpdateNow, budget: d.numbers.UpdateReady}
 	for _, i := range candidates[:n] {
 		d.updateWithin(&r, i)
 	}
 	rest := candidates[n:]
+	if d.back() { // they have the newest revision and keep it
+		for _, i := range rest {
+			d.goesBack(i)
+		}
+		return
+	}
 	kept := min(len(rest), d.set.Limits.Keep)
 	for k, i := range rest {
 		d.keep(i, k >= len(rest)-kept)
@@ -67,13 +74,17 @@ func (d *decision) updateWithin(r *room, i int32) {
 	}
 }
 
-// candidates are the Pods of other revisions that could be updated.
+// back tells whether Pods are brought back to the current revision.
+func (d *decision) back() bool { return d.numbers.Update < 0 }
+
+// candidates are the Pods of other revisions that could be updated; those of the newest one only, when Pods are brought
+// back.
 func (d *decision) candidates() []int32 {
 	var list []int32
 	for _, i := range d.members {
 		p := &d.obs.Pods[i]
 		switch {
-		case d.set.Update.has(p) || d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
+		case d.goal.has(p) || d.back() && !d.set.Update.has(p) || d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
 		case p.Born:
 			d.untouchable(i) // all that is known of it is its name
 		case d.stuck(i):
@@ -127,7 +138,7 @@ func (d *decision) sequence(pods []int32, n int) {
 		return
 	}
 	slices.SortFunc(pods, compare)
-	d.set.Scatter.Spread(pods, d.newest(), func(i int32) map[string]string { return d.obs.Pods[i].Labels })
+	d.set.Scatter.Spread(pods, d.updatedSoFar(), func(i int32) map[string]string { return d.obs.Pods[i].Labels })
 	slices.SortStableFunc(pods, begunFirst)
 }
 
@@ -143,11 +154,11 @@ func (d *decision) begun(i int32) int {
 	return 2
 }
 
-// newest are the members that have the newest revision.
-func (d *decision) newest() []int32 {
+// updatedSoFar are the members that have the revision that Pods are to have.
+func (d *decision) updatedSoFar() []int32 {
 	var list []int32
 	for _, i := range d.members {
-		if d.set.Update.has(&d.obs.Pods[i]) {
+		if d.goal.has(&d.obs.Pods[i]) {
 			list = append(list, i)
 		}
 	}
@@ -155,8 +166,12 @@ func (d *decision) newest() []int32 {
 }
 
 // difference is what has to change in a Pod.
-func (s *Set) difference(p *Pod) inplace.Difference {
-	if diff, known := s.From[revision.Short(p.Revision)]; known {
+func (d *decision) difference(p *Pod) inplace.Difference {
+	ways := d.set.From
+	if d.back() {
+		ways = d.set.Back
+	}
+	if diff, known := ways[revision.Short(p.Revision)]; known {
 		return diff
 	}
 	if p.Revision == "" {
@@ -170,13 +185,13 @@ func (d *decision) recreates(p *Pod) string {
 	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy {
 		return "podUpdatePolicy is ReCreate"
 	}
-	return p.Template.Refuses(d.set.difference(p))
+	return p.Template.Refuses(d.difference(p))
 }
 
 // interrupts tells whether a Pod may stop serving while it is updated. It is asked of every Pod that waits, at every look,
 // and so reads nothing of the Pod: one that has the new images already is judged as the others of its revision.
 func (d *decision) interrupts(p *Pod) bool {
-	diff := d.set.difference(p)
+	diff := d.difference(p)
 	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy || diff.Recreate != "" || diff.Restarts() || p.Progress.Stage != inplace.Complete {
 		return true
 	}
@@ -226,10 +241,10 @@ func (d *decision) prepare(i int32, to v1beta1.LifecycleStateType, why string) {
 
 // recreate deletes a Pod, so that one of the newest revision is made in its place.
 func (d *decision) recreate(i int32, why string) {
-	d.remove(i, fmt.Sprintf("a pod of %s is made in its place: %s", d.set.Update.Name, why))
+	d.remove(i, d.whyBack()+fmt.Sprintf("a pod of %s is made in its place: %s", d.goal.Name, why))
 	s := &d.steps[len(d.steps)-1]
 	if s.Verb == plan.DeletePod {
-		s.Target = d.set.Update.Name
+		s.Target = d.goal.Name
 		return
 	}
 	s.Change.Labels = append(s.Change.Labels, label(&d.obs.Pods[i], v1beta1.SpecifiedDeleteLabel, "true")) // it is not to be revived
@@ -238,16 +253,16 @@ func (d *decision) recreate(i int32, why string) {
 // updateInPlace drains a Pod and changes it.
 func (d *decision) updateInPlace(i int32, serves bool) {
 	p := &d.obs.Pods[i]
-	diff := d.set.difference(p)
+	diff := d.difference(p)
 	restarts := p.Template.Restarts(diff)
-	change := inplace.TemplateVersion{Revision: d.set.Update.Name, Grace: d.set.Grace, Now: d.obs.Now}.Change(p.Template, diff)
+	change := inplace.TemplateVersion{Revision: d.goal.Name, ShortLabel: d.set.ShortHash, Grace: d.set.Grace, Now: d.obs.Now}.Change(p.Template, diff)
 	if p.State != "" && (restarts || p.State == v1beta1.LifecycleStatePreparingUpdate) {
 		state := d.moved(p, v1beta1.LifecycleStateUpdating)
 		change.Labels = append(change.Labels, state.Labels...)
 		change.Annotations = append(change.Annotations, state.Annotations...)
 		change.Conditions = state.Conditions
 	}
-	s := plan.Step{Verb: plan.UpdateInPlace, Target: d.set.Update.Name, Change: change, Why: whyUpdating(len(change.Images), !serves)}
+	s := plan.Step{Verb: plan.UpdateInPlace, Target: d.goal.Name, Change: change, Why: d.whyUpdating(len(change.Images), !serves)}
 	if restarts {
 		s.Change.Conditions = append(s.Change.Conditions, d.drain(p)...)
 		if len(change.Images) == 0 { // its grace period begins: one write is enough
@@ -290,7 +305,7 @@ func (d *decision) standStill(candidates []int32) {
 			d.hold(i, Paused, "the update is paused")
 			continue
 		}
-		if d.goesBack(i) {
+		if d.goesBack(i) || d.back() {
 			continue
 		}
 		d.hold(i, OnDelete, "updateStrategy.type is OnDelete: the pod that replaces it is of the newest revision")

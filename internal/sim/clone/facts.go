@@ -21,7 +21,7 @@ func (m *manager) facts() (cloneset.Facts, error) {
 	}
 	f := cloneset.Facts{
 		Now: m.w.Clock(), Memo: &m.memo, Templates: map[string]*v1beta1.PodTemplate{},
-		History: revision.History{Unseen: marks.Unseen, Taken: marks.Taken},
+		History: revision.History{Unseen: marks.Unseen, Taken: marks.Taken}, RollBack: m.w.rollBack,
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.revisions)) {
 		if r := m.revisions[name]; !r.gone {

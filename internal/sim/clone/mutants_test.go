@@ -145,8 +145,12 @@ func untested(_ string, body []byte) []byte {
 
 func planMutants() map[string]mutant {
 	return map[string]mutant{
-		"ignores the partition":       {planOf(func(o *cloneset.Observed) { o.Set.Limits.Keep = 0 }), "partition"},
-		"partition off by one":        {planOf(func(o *cloneset.Observed) { o.Set.Limits.Keep = max(0, o.Set.Limits.Keep-1) }), "partition"},
+		"ignores the partition": {planOf(func(o *cloneset.Observed) { o.Set.Limits.Keep = 0 }), "partition"},
+		"partition off by one":  {planOf(func(o *cloneset.Observed) { o.Set.Limits.Keep = max(0, o.Set.Limits.Keep-1) }), "partition"},
+		"never brings back":     {planOf(func(o *cloneset.Observed) { o.Set.Limits.RollBack = false }), "reached"},
+		"brings back unasked": {planOf(func(o *cloneset.Observed) {
+			o.Set.Limits.RollBack = o.Set.Current.Template != nil && o.Set.Current.Name != o.Set.Update.Name
+		}), "cause"},
 		"budget off by one":           {planOf(func(o *cloneset.Observed) { o.Set.Limits.MaxUnavailable++ }), "budget"},
 		"one pod too many":            {planOf(func(o *cloneset.Observed) { o.Set.Limits.Replicas++ }), ""},
 		"surge off by one":            {planOf(func(o *cloneset.Observed) { o.Set.Limits.Surge++ }), "total"},

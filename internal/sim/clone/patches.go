@@ -47,7 +47,7 @@ func (w *World) checkPatch(s *snapshot, l *life, next *corev1.Pod) {
 // checkUpdated checks an update in place.
 func (w *World) checkUpdated(s *snapshot, l *life, seen, next *corev1.Pod) {
 	w.checkUpdate(s, l, "updated")
-	if s.old(next) {
+	if s.old(next) && (!w.broughtBack(s, seen) || tail(next.Labels[appsv1.ControllerRevisionHashLabelKey]) != tail(s.current)) {
 		w.Violate("named", "%s gets another revision than the newest, %s", l.pod.Name, s.update)
 	}
 	if hooked(hooksOf(s.set).InPlaceUpdate, seen) && stateOf(seen) != v1beta1.LifecycleStateUpdating {

@@ -68,28 +68,33 @@ func (s *snapshot) old(pod *corev1.Pod) bool {
 
 func tail(name string) string { return name[strings.LastIndexByte(name, '-')+1:] }
 
-// checkUpdate checks that a Pod may be brought to the newest revision, be it in place or by being made anew.
+// checkUpdate checks that a Pod may leave the revision that it was observed to have, be it in place or by being made anew:
+// for the newest, or, in worlds where a partition brings Pods back, from the newest.
 func (w *World) checkUpdate(s *snapshot, l *life, what string) {
 	if still(s.set) {
 		w.Violate("paused", "%s is %s while paused or OnDelete", l.pod.Name, what)
 	}
-	keep := 0
+	old, least := true, keeps(s.set)
+	if v := s.observed(l); v != nil && w.broughtBack(s, v.pod) {
+		old, least = false, replicas(s.set)-least
+	}
+	stay := 0
 	for _, other := range w.lives {
-		if other != l && w.keepsFor(s, other) {
-			keep++
+		if other != l && w.staysFor(s, other, old) {
+			stay++
 		}
 	}
-	if least := keeps(s.set); keep < least {
-		w.Violate("partition", "%s is %s, and then %d are of an old revision, and %d are to be", l.pod.Name, what, keep, least)
+	if stay < least {
+		w.Violate("partition", "%s is %s, and then %d are of its revision (old: %t), and %d are to be", l.pod.Name, what, stay, old, least)
 	}
 }
 
-// keepsFor tells whether a Pod keeps an old revision as far as the process can know, or in truth.
-func (w *World) keepsFor(s *snapshot, l *life) bool {
-	if p := s.latest(l); w.counts(p) && s.old(p) && stateOf(p) != v1beta1.LifecycleStatePreparingDelete {
+// staysFor tells whether a Pod is of an old revision, or of the newest, as far as the process can know, or in truth.
+func (w *World) staysFor(s *snapshot, l *life, old bool) bool {
+	if p := s.latest(l); w.counts(p) && s.old(p) == old && stateOf(p) != v1beta1.LifecycleStatePreparingDelete {
 		return true
 	}
-	return !l.gone && w.counts(l.pod) && s.old(l.pod) && stateOf(l.pod) != v1beta1.LifecycleStatePreparingDelete
+	return !l.gone && w.counts(l.pod) && s.old(l.pod) == old && stateOf(l.pod) != v1beta1.LifecycleStatePreparingDelete
 }
 
 // checkCause checks that a deletion has a cause, and returns it.
@@ -112,13 +117,18 @@ func (w *World) checkCause(s *snapshot, l *life) string {
 		w.checkOrder(s, l)
 		return "too many"
 	}
-	if !s.old(v.pod) {
+	if !s.old(v.pod) && !w.broughtBack(s, v.pod) {
 		w.Violate("cause", "%s is deleted without a cause; replicas %d", l.pod.Name, replicas(s.set))
 		return ""
 	}
 	w.checkAnew(s, l, v.pod)
 	w.checkUpdate(s, l, "deleted")
 	return "update"
+}
+
+// broughtBack tells whether a Pod of the newest revision may be brought back to the current one.
+func (w *World) broughtBack(s *snapshot, pod *corev1.Pod) bool {
+	return w.rollBack && s.update != s.current && s.currentKnown && !s.old(pod)
 }
 
 // checkOrder checks that no Pod that serves is deleted while there is one of its side that does not, and of which the plan
@@ -161,8 +171,11 @@ func (w *World) checkAnew(s *snapshot, l *life, pod *corev1.Pod) {
 		w.Violate("in place", "%s is deleted although InPlaceOnly", l.pod.Name)
 	}
 	name := pod.Labels[appsv1.ControllerRevisionHashLabelKey]
-	r := s.m.revisions[name]
-	if r != nil && !r.gone && s.history[name] > 0 && !needsNew(r.template, &s.set.Spec.Template) {
+	r, to := s.m.revisions[name], &s.set.Spec.Template
+	if !s.old(pod) && s.obs.Set.Current.Template != nil {
+		to = s.obs.Set.Current.Template
+	}
+	if r != nil && !r.gone && s.history[name] > 0 && !needsNew(r.template, to) {
 		w.Violate("in place", "%s is deleted and could be updated in place", l.pod.Name)
 	}
 }

@@ -152,15 +152,25 @@ func (w *World) checkRolled(n truth) {
 	if still(w.set) || policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy {
 		return
 	}
-	if old := int(n.pods - n.updated); old > keeps(w.set) {
+	old := int(n.pods - n.updated)
+	if old > keeps(w.set) {
 		w.Violate("reached", "%d pods are of an old revision, partition %d", old, keeps(w.set))
 	}
+	w.checkBroughtBack(old)
 	if c := told(&w.set.Status, v1beta1.ConditionReady); c == nil || c.Status != corev1.ConditionTrue {
 		w.Violate("reached", "condition Ready is %+v", c)
 	}
 	c := told(&w.set.Status, v1beta1.ConditionProgressing)
 	if w.set.Spec.ProgressDeadlineSeconds != nil && n.updated == n.pods && (c == nil || c.Reason != v1beta1.ReasonCloneSetAvailable) {
 		w.Violate("reached", "condition Progressing is %+v", c)
+	}
+}
+
+// checkBroughtBack checks that a partition has brought back as many Pods as it wants.
+func (w *World) checkBroughtBack(old int) {
+	status := &w.set.Status
+	if least := min(keeps(w.set), replicas(w.set)); w.rollBack && status.CurrentRevision != status.UpdateRevision && old < least {
+		w.Violate("reached", "%d pods are of an old revision, partition %d brings back", old, least)
 	}
 }
 

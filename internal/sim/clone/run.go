@@ -119,6 +119,7 @@ func (w *World) made() *v1beta1.CloneSet {
 	}
 	limit := int32(w.Rng.IntN(4))
 	set.Spec.RevisionHistoryLimit = &limit
+	w.rollBack = w.Percent(15)
 	w.keepTemplate(set)
 	return set
 }

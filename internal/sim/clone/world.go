@@ -39,6 +39,8 @@ type World struct {
 	templates []v1beta1.PodTemplate
 	// ordered: the second container is changed before the first one, by its launch priority.
 	ordered bool
+	// rollBack: a partition that is raised brings Pods back.
+	rollBack bool
 	// injects: admission adds a container to every Pod.
 	injects bool
 	nodes   [3]node.Images
