@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/discovery"
+	clientappsv1 "k8s.io/client-go/kubernetes/typed/apps/v1"
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -30,6 +31,7 @@ const pageSize = 500
 // without, and the facts say so.
 type reader struct {
 	core      clientcorev1.CoreV1Interface
+	apps      clientappsv1.AppsV1Interface
 	ours      rest.Interface
 	version   runtime.ParameterCodec
 	namespace string
@@ -49,6 +51,10 @@ func newReader(kubeconfig clientcmd.ClientConfig) (*reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
+	apps, err := clientappsv1.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
 	known := runtime.NewScheme()
 	if err := v1beta1.AddToScheme(known); err != nil {
 		return nil, fmt.Errorf("register API types: %w", err)
@@ -60,7 +66,7 @@ func newReader(kubeconfig clientcmd.ClientConfig) (*reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	return &reader{core: core, ours: ours, version: runtime.NewParameterCodec(known), namespace: namespace}, nil
+	return &reader{core: core, apps: apps, ours: ours, version: runtime.NewParameterCodec(known), namespace: namespace}, nil
 }
 
 func (r *reader) pod(ctx context.Context, name string) (*corev1.Pod, error) {

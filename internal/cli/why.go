@@ -18,11 +18,13 @@ const whyHelp = `Say why a Pod has the sidecars it has and is or is not upgraded
 
 Of a Pod: which SidecarSets match it and why the others do not, which version of each it has, what an upgrade
 will do to it, what holds it now, and whether kubelet has carried out the last change. Of a SidecarSet: how many
-Pods are updated, what is next, and what holds the others.
+Pods are updated, what is next, and what holds the others. Of a CloneSet: the same, and how the Pods of older versions
+will be updated.
 
 The answer is made by the function that the manager decides with, from what the API server has now; nothing is
-written. The manager's own memory of its last writes is not visible here. The rights to get the Pod and to list
-SidecarSets are needed; what other Pods and namespaces tell is left out, and said so, where they may not be read.`
+written. The manager's own memory of its last writes is not visible here, and neither are its feature gates. The
+rights to get the Pod and to list SidecarSets are needed; what other Pods and namespaces tell is left out, and said
+so, where they may not be read.`
 
 type whyOptions struct {
 	rules     *clientcmd.ClientConfigLoadingRules
@@ -35,12 +37,13 @@ type whyOptions struct {
 func newWhy(streams Streams) *cobra.Command {
 	o := &whyOptions{rules: clientcmd.NewDefaultClientConfigLoadingRules()}
 	cmd := &cobra.Command{
-		Use:   "why pod/NAME | sidecarset/NAME",
-		Short: "Say why a Pod has the sidecars it has, and what holds an upgrade",
+		Use:   "why pod/NAME | sidecarset/NAME | cloneset/NAME",
+		Short: "Say why a Pod has the sidecars it has, and what holds an update",
 		Long:  whyHelp,
 		Example: `  kubectl outrigger why pod/web-0 -n shop
   kubectl outrigger why pod/web-0 -n shop --sidecarset logtail
-  kubectl outrigger why sidecarset/logtail -o json`,
+  kubectl outrigger why sidecarset/logtail -o json
+  kubectl outrigger why cloneset/web -n shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), streams, args[0]) },
 	}
@@ -91,8 +94,13 @@ func (o *whyOptions) asked(what string) (func(context.Context, *reader, string) 
 			return nil, "", errors.New("--sidecarset goes with pod/NAME")
 		}
 		return o.sidecarSet, name, nil
+	case kind == "cloneset", kind == "clonesets", kind == "clone":
+		if o.set != "" {
+			return nil, "", errors.New("--sidecarset goes with pod/NAME")
+		}
+		return cloneSet, name, nil
 	}
-	return nil, "", fmt.Errorf("%q: must be pod/NAME or sidecarset/NAME", what)
+	return nil, "", fmt.Errorf("%q: must be pod/NAME, sidecarset/NAME or cloneset/NAME", what)
 }
 
 func (o *whyOptions) pod(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
@@ -131,4 +139,12 @@ func (o *whyOptions) sidecarSet(ctx context.Context, r *reader, name string) (fm
 	r.fleets(ctx, &facts, []string{name})
 	report, err := why.OfSet(facts, facts.Sets[name])
 	return report, err
+}
+
+func cloneSet(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
+	facts := why.CloneFacts{Now: time.Now()}
+	if err := r.clones(ctx, name, &facts); err != nil {
+		return nil, err
+	}
+	return why.OfCloneSet(facts)
 }

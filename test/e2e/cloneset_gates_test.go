@@ -51,3 +51,21 @@ func TestCloneSetGates_partitionRollbackAndShortHash(t *testing.T) {
 		}
 	}
 }
+
+// TestWhy_cloneSet asks the plugin where a rollout stands that the partition has stopped.
+func TestWhy_cloneSet(t *testing.T) {
+	const name = "why-clones"
+	f := clones(t, name, 4, "0s", "podUpdatePolicy: InPlaceIfPossible, partition: 3")
+	patchClone(t, name, image("web:2"))
+	serveAmong(t, f, 1, 4, "web:2")
+	columns(t, name, "web", "4 1 1 4 4")
+	said := whyIs(t, "cloneset/web", "-n", name)
+	says(t, said, "CloneSet why-clones/web", "4 of 4 there, 4 ready, 4 available", "3 pods of web-",
+		"to be updated in place", "KeptByPartition  3 pods", "partition 3 keeps 3 pods of their revision")
+	if strings.Contains(said, "Now:") {
+		t.Errorf("there is nothing to do, and why says there is:\n%s", said)
+	}
+	if _, err := why(t.Context(), "cloneset/none", "-n", name); err == nil || !strings.Contains(err.Error(), "there is no CloneSet none") {
+		t.Errorf("of a CloneSet that is not there: %v", err)
+	}
+}

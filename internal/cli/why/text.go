@@ -24,6 +24,16 @@ func (p *page) facts(name string, texts []string) {
 	}
 }
 
+func (p *page) conditions(all []Condition) {
+	if len(all) == 0 {
+		return
+	}
+	p.heading("\nConditions:")
+	for _, c := range all {
+		fmt.Fprintf(p, "  %-11s %-5s %s: %s\n", c.Type, c.Status, c.Reason, c.Message)
+	}
+}
+
 // String is the report for a reader, what concerns the Pod most first.
 func (r Pod) String() string {
 	var p page
@@ -176,12 +186,7 @@ func (r Set) String() string {
 		p.heading("\nMatching and not injected:\n  %s", r.Bare)
 		p.heading("    sidecars are injected when a pod is created; kubectl outrigger why pod/NAME says why it did not happen")
 	}
-	if len(r.Conditions) > 0 {
-		p.heading("\nConditions:")
-		for _, c := range r.Conditions {
-			fmt.Fprintf(&p, "  %-11s %-5s %s: %s\n", c.Type, c.Status, c.Reason, c.Message)
-		}
-	}
+	p.conditions(r.Conditions)
 	return p.String()
 }
 
