@@ -40,9 +40,11 @@ func TestWebhooks_areWhatTheCodeServes(t *testing.T) {
 		served(w.ClientConfig)
 	}
 	if diff := cmp.Diff([]string{
-		webhook.MutateSidecarSetPath, webhook.DefaultCloneSetPath, webhook.ValidateSidecarSetPath, webhook.ValidateCloneSetPath,
+		webhook.MutateSidecarSetPath, webhook.DefaultCloneSetPath, webhook.FillContainerRecreateRequestPath,
+		webhook.ValidateSidecarSetPath, webhook.ValidateCloneSetPath,
 		webhook.ValidateNodeImagePath, webhook.ValidateImagePullJobPath, webhook.ValidateImageListPullJobPath,
 		webhook.ValidatePodProbeMarkerPath,
+		webhook.ValidateContainerRecreateRequestPath,
 	}, paths); diff != "" {
 		t.Errorf("paths (-code +config):\n%s", diff)
 	}

@@ -66,6 +66,9 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 	server.Register(webhook.DefaultCloneSetPath, defaultCloneSets(c, templates))
 	server.Register(webhook.ValidateCloneSetPath, webhook.ValidateCloneSets(templates, webhook.NamedPodsFrom(mgr.GetAPIReader())))
 	addImageWebhooks(server, c)
+	targets := webhook.TargetsFrom(mgr.GetAPIReader())
+	server.Register(webhook.FillContainerRecreateRequestPath, webhook.FillContainerRecreateRequests(targets))
+	server.Register(webhook.ValidateContainerRecreateRequestPath, webhook.ValidateContainerRecreateRequests(targets, c.Features.Enabled(features.KruiseDaemon)))
 	server.Register(webhook.ConvertPath, convert)
 	server.Register(webhook.ValidatePodProbeMarkerPath, validatePodProbeMarkers(mgr, c))
 	if err := mgr.Add(server); err != nil {

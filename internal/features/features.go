@@ -17,6 +17,8 @@ type Gate string
 const (
 	// PodWebhook switches the injection of new Pods. Default true.
 	PodWebhook Gate = "PodWebhook"
+	// KruiseDaemon switches what node agents do: without it, no ContainerRecreateRequest is admitted. Default true.
+	KruiseDaemon Gate = "KruiseDaemon"
 	// EnableExternalCerts leaves certificates to somebody else, such as cert-manager. Default false.
 	EnableExternalCerts Gate = "EnableExternalCerts"
 	// EnableSortSidecarContainerByName orders injected containers by name and not as their SidecarSets list
@@ -47,7 +49,7 @@ type Set map[Gate]bool
 // Default returns the gates as they are without --feature-gates.
 func Default() Set {
 	return Set{
-		PodWebhook: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
+		PodWebhook: true, KruiseDaemon: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
 		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false,
 		CloneSetPartitionRollback: false, CloneSetShortHash: false,
 		ImagePullJobGate: true, PodProbeMarkerGate: true,
@@ -57,7 +59,7 @@ func Default() Set {
 // notBuilt lists the peer's gates whose features do not exist here yet.
 func notBuilt() []string {
 	return []string{
-		"KruiseDaemon", "DaemonWatchingPod", "KruisePodReadinessGate", "PreDownloadImageForInPlaceUpdate",
+		"DaemonWatchingPod", "KruisePodReadinessGate", "PreDownloadImageForInPlaceUpdate",
 		"PreDownloadImageForDaemonSetUpdate", "ResourcesDeletionProtection",
 		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
 		"InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",

@@ -27,6 +27,7 @@ func Convert() (http.Handler, error) {
 	for _, err := range []error{
 		converters.RegisterConverter(sidecarSetKind(), convertSidecarSet{}),
 		converters.RegisterConverter(cloneSetKind(), convertCloneSet{}),
+		converters.RegisterConverter(containerRecreateRequestKind(), convertContainerRecreateRequest{}),
 	} {
 		if err != nil {
 			return nil, fmt.Errorf("register conversion: %w", err)
@@ -73,6 +74,25 @@ func (convertCloneSet) ConvertObject(_ context.Context, src, dst runtime.Object)
 	return fmt.Errorf("there is no conversion from %T to %T", src, dst)
 }
 
+type convertContainerRecreateRequest struct{}
+
+// ConvertObject implements conversion.Converter.
+func (convertContainerRecreateRequest) ConvertObject(_ context.Context, src, dst runtime.Object) error {
+	kind := dst.GetObjectKind().GroupVersionKind()
+	defer dst.GetObjectKind().SetGroupVersionKind(kind)
+	switch from := src.(type) {
+	case *v1alpha1.ContainerRecreateRequest:
+		if to, ok := dst.(*v1beta1.ContainerRecreateRequest); ok {
+			return from.ConvertTo(to)
+		}
+	case *v1beta1.ContainerRecreateRequest:
+		if to, ok := dst.(*v1alpha1.ContainerRecreateRequest); ok {
+			return to.ConvertFrom(from)
+		}
+	}
+	return fmt.Errorf("there is no conversion from %T to %T", src, dst)
+}
+
 // decodeSidecarSet reads a SidecarSet of any version as the hub.
 func decodeSidecarSet(raw []byte) (*v1beta1.SidecarSet, error) {
 	hub, spoke := &v1beta1.SidecarSet{}, &v1alpha1.SidecarSet{}
@@ -87,6 +107,16 @@ func decodeSidecarSet(raw []byte) (*v1beta1.SidecarSet, error) {
 func decodeCloneSet(raw []byte) (*v1beta1.CloneSet, error) {
 	hub, spoke := &v1beta1.CloneSet{}, &v1alpha1.CloneSet{}
 	isSpoke, err := decode(raw, "CloneSet", hub, spoke)
+	if err != nil || !isSpoke {
+		return hub, err
+	}
+	return hub, spoke.ConvertTo(hub)
+}
+
+// decodeContainerRecreateRequest reads a ContainerRecreateRequest of any version as the hub.
+func decodeContainerRecreateRequest(raw []byte) (*v1beta1.ContainerRecreateRequest, error) {
+	hub, spoke := &v1beta1.ContainerRecreateRequest{}, &v1alpha1.ContainerRecreateRequest{}
+	isSpoke, err := decode(raw, "ContainerRecreateRequest", hub, spoke)
 	if err != nil || !isSpoke {
 		return hub, err
 	}

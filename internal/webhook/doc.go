@@ -19,4 +19,7 @@ const (
 	ValidatePodProbeMarkerPath = "/validate-apps-kruise-io-podprobemarker"
 	ValidateCloneSetPath       = "/validate-apps-kruise-io-cloneset"
 	ConvertPath                = "/convert"
+
+	FillContainerRecreateRequestPath     = "/mutate-apps-kruise-io-containerrecreaterequest"
+	ValidateContainerRecreateRequestPath = "/validate-apps-kruise-io-containerrecreaterequest"
 )

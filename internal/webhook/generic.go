@@ -27,6 +27,8 @@ type Change struct {
 	Operations []jsonpatch.Operation
 	// Warnings are shown to the user.
 	Warnings []string
+	// Refused lists what only the object as it was sent tells to be wrong.
+	Refused field.ErrorList
 }
 
 // Rules say how objects of one kind are admitted. T is a pointer to the hub version.
@@ -34,8 +36,8 @@ type Rules[T metav1.Object] struct {
 	Kind schema.GroupKind
 	// Decode reads an object of any version that the webhook is registered for.
 	Decode func(raw []byte) (T, error)
-	// Default returns what to change in the object as it was sent. A webhook with Default refuses nothing: what it
-	// cannot read it leaves for the schema to refuse, which says it better.
+	// Default returns what to change in the object as it was sent. What it cannot read it
+	// leaves for the schema to refuse, which says it better, and all that can be told later for Validate.
 	Default func(ctx context.Context, r Review[T]) (Change, error)
 	// Validate lists everything that is wrong. The error is ours, not the user's.
 	Validate func(ctx context.Context, r Review[T]) (field.ErrorList, error)
@@ -83,6 +85,9 @@ func (r Rules[T]) defaulted(ctx context.Context, review Review[T]) admit.Respons
 	change, err := r.Default(ctx, review)
 	if err != nil {
 		return admit.Allowed("")
+	}
+	if len(change.Refused) > 0 {
+		return r.refused(review.Request, change.Refused)
 	}
 	return admit.Patched("", change.Operations...).WithWarnings(change.Warnings...)
 }

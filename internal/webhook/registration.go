@@ -31,7 +31,7 @@ const (
 
 // Definitions names the CustomResourceDefinitions that we convert objects for.
 func Definitions() []string {
-	return []string{"clonesets.apps.kruise.io", "sidecarsets.apps.kruise.io"}
+	return []string{"clonesets.apps.kruise.io", "containerrecreaterequests.apps.kruise.io", "sidecarsets.apps.kruise.io"}
 }
 
 // narrowAfter is how long a condition must have stood before it is narrowed. A SidecarSet that another
@@ -56,7 +56,7 @@ type RegistrationOptions struct {
 
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=mutatingwebhookconfigurations,resourceNames=kruise-mutating-webhook-configuration,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingwebhookconfigurations,resourceNames=kruise-validating-webhook-configuration,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=sidecarsets.apps.kruise.io;clonesets.apps.kruise.io,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=apiextensions.k8s.io,resources=customresourcedefinitions,resourceNames=sidecarsets.apps.kruise.io;clonesets.apps.kruise.io;containerrecreaterequests.apps.kruise.io,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=sidecarsets,verbs=get;list;watch
 
 // Registration keeps what the API server knows of our webhooks right: the caBundle and the address in the two

@@ -4,16 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/retry"
+	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/test/invalid"
 )
@@ -22,6 +26,7 @@ import (
 func TestBadInput_managerRunning(t *testing.T) {
 	whitelist(t, `{"rules":[{"allowedAnnotationKeyExprs":[".*"]}]}`) // for the valid sets that conflicts are with
 	for _, table := range invalid.Tables() {
+		runPods(t, table.Pods)
 		for _, c := range cases(t, table) {
 			t.Run(table.Resource+"/"+c.Name, func(t *testing.T) { refuse(t, table, c) })
 		}
@@ -55,6 +60,29 @@ func TestBadInput_managerStopped(t *testing.T) {
 		fraction := strings.Replace(string(invalid.SidecarSets().Valid("v1beta1")), `"image":`, `"resources":{"limits":{"cpu":0.5}},"image":`, 1)
 		refuse(t, invalid.SidecarSets(), invalid.Case{Version: "v1beta1", Manifest: []byte(fraction), Want: []string{"spec.containers[0].resources.limits.cpu in body must be of type integer,string"}})
 	})
+}
+
+// runPods has Pods run until the test ends.
+func runPods(t *testing.T, pods []*corev1.Pod) {
+	t.Helper()
+	for _, pod := range pods {
+		all := cluster.Client.CoreV1().Pods(pod.Namespace)
+		if _, err := all.Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := all.Delete(context.Background(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)}); err != nil {
+				t.Error(err)
+			}
+		})
+		eventually(t, time.Minute, func(ctx context.Context) error {
+			now, err := all.Get(ctx, pod.Name, metav1.GetOptions{})
+			if err == nil && now.Status.Phase != corev1.PodRunning {
+				err = fmt.Errorf("pod %s does not run: its phase is %q", pod.Name, now.Status.Phase)
+			}
+			return err
+		})
+	}
 }
 
 func cases(t *testing.T, table invalid.Table) []invalid.Case {

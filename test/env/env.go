@@ -156,7 +156,7 @@ func (e *Env) install(ctx context.Context) error {
 	if _, err := e.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(e.Root, "config")); err != nil {
 		return fmt.Errorf("install the manifests: %w", err)
 	}
-	if _, err := e.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd/clonesets.apps.kruise.io", "crd/sidecarsets.apps.kruise.io",
+	if _, err := e.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd/clonesets.apps.kruise.io", "crd/containerrecreaterequests.apps.kruise.io", "crd/sidecarsets.apps.kruise.io",
 		"crd/imagelistpulljobs.apps.kruise.io", "crd/imagepulljobs.apps.kruise.io", "crd/nodeimages.apps.kruise.io",
 		"crd/podprobemarkers.apps.kruise.io", "crd/nodepodprobes.apps.kruise.io"); err != nil {
 		return fmt.Errorf("wait for the CRDs: %w", err)

@@ -29,7 +29,7 @@ const bySchema = 0.9
 
 // atLeast is how many cases a table has.
 func atLeast(resource string) int {
-	return map[string]int{"sidecarsets": 150, "clonesets": 120, "imagepulljobs": 65, "imagelistpulljobs": 15, "nodeimages": 20, "podprobemarkers": 120}[resource]
+	return map[string]int{"sidecarsets": 150, "clonesets": 120, "containerrecreaterequests": 60, "imagepulljobs": 65, "imagelistpulljobs": 15, "nodeimages": 20, "podprobemarkers": 120}[resource]
 }
 
 func TestInvalid_isRefusedAtTheRightDoor(t *testing.T) {
@@ -87,7 +87,7 @@ func TestValid_isAccepted(t *testing.T) {
 func TestValid_examplesPassTheSchema(t *testing.T) {
 	doors := map[string]map[string]schemaDoor{
 		"SidecarSet": schemaDoors(t, "sidecarsets"), "CloneSet": schemaDoors(t, "clonesets"),
-		"PodProbeMarker": schemaDoors(t, "podprobemarkers"),
+		"PodProbeMarker": schemaDoors(t, "podprobemarkers"), "ContainerRecreateRequest": schemaDoors(t, "containerrecreaterequests"),
 	}
 	for _, name := range []string{"01-logtail-sidecarset", "02-volume-merge", "03-gray-release", "04-cloneset-surge", "05-podprobemarker", "06-sidecarset-versions", "09-hot-upgrade", "10-native-sidecar"} {
 		data, err := os.ReadFile("../../examples/" + name + ".yaml")

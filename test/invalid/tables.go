@@ -3,6 +3,8 @@ package invalid
 import (
 	_ "embed"
 	"maps"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 //go:embed sidecarsets.yaml
@@ -20,12 +22,18 @@ var imageListPullJobCases []byte
 //go:embed nodeimages.yaml
 var nodeImageCases []byte
 
+//go:embed containerrecreaterequests.yaml
+var containerRecreateRequestCases []byte
+
 // Table holds the cases of one kind.
 type Table struct {
 	// Resource is the kind's plural.
 	Resource string
 	// Namespaced tells whether its objects live in a namespace.
 	Namespaced bool
+
+	// Pods that must run in namespace default.
+	Pods []*corev1.Pod
 
 	cases []byte
 	// base is a valid object of a version.
@@ -38,7 +46,7 @@ type Table struct {
 
 // Tables returns the tables of all kinds.
 func Tables() []Table {
-	return []Table{CloneSets(), SidecarSets(), NodeImages(), ImagePullJobs(), ImageListPullJobs(), PodProbeMarkers()}
+	return []Table{CloneSets(), ContainerRecreateRequests(), SidecarSets(), NodeImages(), ImagePullJobs(), ImageListPullJobs(), PodProbeMarkers()}
 }
 
 // SidecarSets returns those of SidecarSet.
@@ -128,5 +136,23 @@ func ImageListPullJobs() Table {
 func simple(kind string, meta object, spec func() object) func(string) object {
 	return func(version string) object {
 		return object{"apiVersion": "apps.kruise.io/" + version, "kind": kind, "metadata": maps.Clone(meta), "spec": spec()}
+	}
+}
+
+// ContainerRecreateRequests returns those of ContainerRecreateRequest.
+func ContainerRecreateRequests() Table {
+	pod := &corev1.Pod{}
+	pod.Name, pod.Namespace = "recreated", "default"
+	for _, name := range []string{"app", "sidecar"} {
+		pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: name, Image: name + ":1"})
+	}
+	return Table{
+		Resource: "containerrecreaterequests", Namespaced: true,
+		Pods:  []*corev1.Pod{pod},
+		cases: containerRecreateRequestCases,
+		pod:   func(whole object) object { return whole["spec"].(object) },
+		base: simple("ContainerRecreateRequest", object{"name": "invalid", "namespace": "default"}, func() object {
+			return object{"podName": "recreated", "containers": []any{object{"name": "app"}}}
+		}),
 	}
 }

@@ -42,6 +42,12 @@ func TestValid_somethingOfEverythingIsAccepted(t *testing.T) {
 			t.Errorf("PodProbeMarker of %s: scheme %q, want HTTP", version, scheme)
 		}
 	}
+	for version, door := range schemaDoors(t, "containerrecreaterequests") {
+		c := invalid.Case{Version: version, Manifest: rich(t, version, "valid_containerrecreaterequest.yaml")}
+		for _, e := range append(door.review(t, c.Manifest, nil), validate(t, invalid.ContainerRecreateRequests(), c)...) {
+			t.Errorf("ContainerRecreateRequest of %s: %s", version, e)
+		}
+	}
 }
 
 // With the manager stopped nobody makes text of a number with a fraction; then the schema says what it takes.

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1alpha1"
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
+	"github.com/outrigger-project/outrigger/internal/kind/containerrecreaterequest"
 	"github.com/outrigger-project/outrigger/internal/kind/imagelistpulljob"
 	"github.com/outrigger-project/outrigger/internal/kind/imagepulljob"
 	"github.com/outrigger-project/outrigger/internal/kind/nodeimage"
@@ -33,6 +35,8 @@ func validate(t *testing.T, table invalid.Table, c invalid.Case) []string {
 		return validateHub(t, c, func(job, _ *v1beta1.ImageListPullJob) field.ErrorList { return imagelistpulljob.Validate(job) })
 	case "podprobemarkers":
 		return validatePodProbeMarker(t, c)
+	case "containerrecreaterequests":
+		return validateContainerRecreateRequest(t, c)
 	}
 	return validateSidecarSet(t, c)
 }
@@ -94,6 +98,63 @@ func TestCloneSets_validateKnowsTheRulesOfTheSchema(t *testing.T) {
 func hubCloneSet(t *testing.T, version string, manifest []byte) *v1beta1.CloneSet {
 	t.Helper()
 	out, spoke := &v1beta1.CloneSet{}, &v1alpha1.CloneSet{}
+	if version == "v1beta1" {
+		decode(t, manifest, out)
+		return out
+	}
+	decode(t, manifest, spoke)
+	if err := spoke.ConvertTo(out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// validateContainerRecreateRequest is what both webhooks say.
+func validateContainerRecreateRequest(t *testing.T, c invalid.Case) []string {
+	t.Helper()
+	r := hubContainerRecreateRequest(t, c.Version, c.Manifest)
+	if c.Old != nil {
+		old := hubContainerRecreateRequest(t, c.Version, c.Old)
+		containerrecreaterequest.Fill(old, running())
+		return texts(containerrecreaterequest.Validate(r, old, containerrecreaterequest.Target{}))
+	}
+	if errs := containerrecreaterequest.Sent(r); len(errs) > 0 {
+		return texts(errs)
+	}
+	target := running()
+	if r.Spec.PodName != target.Pod.Name {
+		target.Pod = nil
+	}
+	containerrecreaterequest.Fill(r, target)
+	return texts(containerrecreaterequest.Validate(r, nil, target))
+}
+
+// TestContainerRecreateRequests_validateKnowsTheRulesOfTheSchema but for types of fields.
+func TestContainerRecreateRequests_validateKnowsTheRulesOfTheSchema(t *testing.T) {
+	left := []string{"unknown field", `Invalid value: "`, "spec: Required", "statusContext", "restartPolicy"}
+	for _, c := range all(t, invalid.ContainerRecreateRequests()) {
+		if slices.ContainsFunc(left, func(l string) bool { return strings.Contains(strings.Join(c.Want, "\n"), l) }) && c.By == invalid.Schema {
+			continue
+		}
+		if errs := validateContainerRecreateRequest(t, c); len(errs) == 0 {
+			t.Errorf("%s: Validate finds nothing; the schema says %q", c.Name, c.Want)
+		}
+	}
+}
+
+// running is the Pod of the cases, as kubelet reports it.
+func running() containerrecreaterequest.Target {
+	pod := invalid.ContainerRecreateRequests().Pods[0].DeepCopy()
+	pod.UID, pod.Spec.NodeName, pod.Status.Phase = "u1", "node-1", corev1.PodRunning
+	for _, c := range pod.Spec.Containers {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: c.Name, ContainerID: "containerd://" + c.Name})
+	}
+	return containerrecreaterequest.Target{Pod: pod}
+}
+
+func hubContainerRecreateRequest(t *testing.T, version string, manifest []byte) *v1beta1.ContainerRecreateRequest {
+	t.Helper()
+	out, spoke := &v1beta1.ContainerRecreateRequest{}, &v1alpha1.ContainerRecreateRequest{}
 	if version == "v1beta1" {
 		decode(t, manifest, out)
 		return out
