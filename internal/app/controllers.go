@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/internal/controller/cloneset"
+	"github.com/outrigger-project/outrigger/internal/controller/containerrecreaterequest"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/features"
 )
@@ -23,6 +24,7 @@ func addControllers(mgr manager.Manager, c Config, m metrics) error {
 			RollBack:  c.Features.Enabled(features.CloneSetPartitionRollback),
 			ShortHash: c.Features.Enabled(features.CloneSetShortHash),
 		}),
+		containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight}),
 	)
 	if err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)

@@ -76,7 +76,7 @@ func thingOf(owner Owner, verb plan.Verb) string {
 	switch verb {
 	case plan.KeepClaim, plan.DeleteClaim:
 		return "claim"
-	case plan.UpdateOwner:
+	case plan.UpdateOwner, plan.DeleteOwner:
 		return owner.Kind
 	}
 	return "pod"
@@ -123,7 +123,9 @@ func (h *Hands) send(ctx context.Context, owner Owner, d *deed) Outcome {
 	return o
 }
 
-func deletes(verb plan.Verb) bool { return verb == plan.DeletePod || verb == plan.DeleteClaim }
+func deletes(verb plan.Verb) bool {
+	return verb == plan.DeletePod || verb == plan.DeleteClaim || verb == plan.DeleteOwner
+}
 
 // delete deletes a Pod and then its claims: a Pod that stays keeps them.
 func (h *Hands) delete(ctx context.Context, owner Owner, d *deed) {

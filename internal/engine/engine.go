@@ -37,6 +37,9 @@ type Owner struct {
 	Namespace, Name string
 	// UID tells an owner from a later one of the same name.
 	UID string
+	// Version is the resourceVersion that the owner must have when its status is written: somebody else writes that, too.
+	// Empty: any.
+	Version string
 	// RevisionsIn is the namespace of its revisions, RevisionLabel the label by which they name it; empty when only
 	// their controller's UID does.
 	RevisionsIn, RevisionLabel string

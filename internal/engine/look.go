@@ -81,7 +81,7 @@ func (h *Hands) Births(owner Owner, shown func(plan.Unit) bool) (marks BirthMark
 func verbs() []plan.Verb {
 	return []plan.Verb{
 		plan.UpdateInPlace, plan.SetCondition, plan.SetState, plan.AdoptPod, plan.DeletePod,
-		plan.KeepClaim, plan.DeleteClaim, plan.UpdateOwner,
+		plan.KeepClaim, plan.DeleteClaim, plan.UpdateOwner, plan.DeleteOwner,
 	}
 }
 
@@ -103,7 +103,7 @@ func resourceOf(owner Owner, verb plan.Verb) schema.GroupVersionResource {
 	switch verb {
 	case plan.KeepClaim, plan.DeleteClaim:
 		return claims()
-	case plan.UpdateOwner:
+	case plan.UpdateOwner, plan.DeleteOwner:
 		return owner.Resource
 	}
 	return pods()

@@ -172,8 +172,8 @@ func (p *patch) conditions(list []plan.ConditionChange, write bool) {
 			if c.Keep {
 				p.test(at+"/status", c.Status)
 			}
-			if c.From != "" { // an empty message is left out of the object, and there is nothing to lose
-				p.test(at+"/message", c.From)
+			if c.From != "" || c.Exactly { // an empty message is left out of the object
+				p.test(at+"/message", text(c.From, c.From == ""))
 			}
 		}
 		switch {
@@ -269,12 +269,13 @@ func pointer(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
-// statusPatch replaces the whole status of the object that has this UID.
-func statusPatch(uid string, status any) ([]byte, error) {
-	data, err := json.Marshal([]operation{
-		test("/metadata/uid", uid),
-		{Op: "add", Path: "/status", Value: status},
-	})
+// statusPatch replaces the whole status of an owner.
+func statusPatch(owner Owner, status any) ([]byte, error) {
+	operations := []operation{test("/metadata/uid", owner.UID)}
+	if owner.Version != "" {
+		operations = append(operations, test("/metadata/resourceVersion", owner.Version))
+	}
+	data, err := json.Marshal(append(operations, operation{Op: "add", Path: "/status", Value: status}))
 	if err != nil {
 		return nil, fmt.Errorf("write the status patch: %w", err)
 	}

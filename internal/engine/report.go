@@ -62,7 +62,7 @@ func (r *Reporter[S]) Report(ctx context.Context, owner Owner, current, wanted S
 	if wait := r.early(owner, now); wait > 0 && !urgent {
 		return wait, nil
 	}
-	patch, err := statusPatch(owner.UID, wanted)
+	patch, err := statusPatch(owner, wanted)
 	if err != nil {
 		return 0, err
 	}

@@ -53,7 +53,7 @@ func revisions() schema.GroupVersionResource {
 //	CreatePod                create the claims, create the Pod
 //	DeletePod                delete the Pod, delete its claims
 //	KeepClaim, DeleteClaim   patch, delete the claim
-//	UpdateOwner              patch the owner
+//	UpdateOwner, DeleteOwner patch, delete the owner
 //	Create-, Update-, DeleteRevision
 //
 // A step that asks for something its verb does not do is an error: nothing of it is left out in silence.
@@ -78,6 +78,8 @@ func Requests(owner Owner, s *plan.Step) ([]Request, error) {
 		return deleteRequests(s)
 	case plan.DeleteClaim:
 		return []Request{deletion(claims(), s.Unit)}, nil
+	case plan.DeleteOwner:
+		return []Request{deletion(owner.Resource, s.Unit)}, nil
 	default:
 		return revisionRequests(owner, s)
 	}

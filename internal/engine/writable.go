@@ -58,8 +58,8 @@ func writes(verb plan.Verb) (p part, known bool) {
 	case plan.AdoptPod, plan.ReleasePod, plan.KeepClaim:
 		return labels | annotations | owners, true
 	case plan.UpdateOwner:
-		return spec, true
-	case plan.CreatePod, plan.DeletePod, plan.DeleteClaim, plan.CreateRevision, plan.UpdateRevision, plan.DeleteRevision:
+		return spec | labels | finalizers, true
+	case plan.CreatePod, plan.DeletePod, plan.DeleteClaim, plan.DeleteOwner, plan.CreateRevision, plan.UpdateRevision, plan.DeleteRevision:
 		return 0, true
 	}
 	return 0, false
@@ -112,7 +112,7 @@ func complete(s *plan.Step, asked part) error {
 		{[]plan.Verb{plan.SetState, plan.UpdateOwner}, asked == 0, "there is nothing to write"},
 		{[]plan.Verb{plan.AdoptPod, plan.ReleasePod, plan.KeepClaim}, asked&owners == 0, "there are no owners"},
 		{[]plan.Verb{plan.CreatePod}, s.Create == nil || len(s.Create.Pod) == 0, "there is no pod to create"},
-		{[]plan.Verb{plan.DeletePod, plan.DeleteClaim}, anonymous(s), "what is deleted must have a UID"},
+		{[]plan.Verb{plan.DeletePod, plan.DeleteClaim, plan.DeleteOwner}, anonymous(s), "what is deleted must have a UID"},
 	} {
 		if need.missing && slices.Contains(need.verbs, s.Verb) {
 			return errors.New(need.what)

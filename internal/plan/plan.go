@@ -59,8 +59,10 @@ const (
 	KeepClaim Verb = "KeepClaim"
 	// DeleteClaim deletes it.
 	DeleteClaim Verb = "DeleteClaim"
-	// UpdateOwner changes the spec of the owner itself.
+	// UpdateOwner changes the owner itself: its spec, labels and finalizers.
 	UpdateOwner Verb = "UpdateOwner"
+	// DeleteOwner deletes the owner itself.
+	DeleteOwner Verb = "DeleteOwner"
 )
 
 // Step is one effect on one unit.
@@ -151,6 +153,8 @@ type ConditionChange struct {
 	// Index is the condition's place in status.conditions, and From the message it must have now.
 	Index int
 	From  string
+	// Exactly: it must have no message now if From is empty: others write messages, too.
+	Exactly bool
 	// Absent tells that the Pod has no such condition. Nobody may have added one since: it must still have conditions of
 	// these types only, in this order or, where they are not given, be at the resourceVersion that was observed.
 	Absent  bool

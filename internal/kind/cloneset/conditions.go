@@ -64,7 +64,7 @@ func (d *decision) moved(p *Pod, to v1beta1.LifecycleStateType) plan.Change {
 	}
 	ready := lifecycle.Status(message) == corev1.ConditionTrue
 	condition := d.condition(p, v1beta1.KruisePodReady, p.KruiseReady, ready)
-	condition.Message = message
+	condition.Message, condition.Exactly = message, !condition.Absent // other requests keep a Pod not ready, too
 	if c.Conditions = append(c.Conditions, condition); !ready {
 		c.Conditions = append(c.Conditions, d.outOfService(p)...)
 	}

@@ -1,0 +1,107 @@
+package containerrecreaterequest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kept"
+	"github.com/outrigger-project/outrigger/internal/watch"
+)
+
+// recorderName is the reporting component of the events.
+const recorderName = "containerrecreaterequest-controller"
+
+// byPod indexes the requests that are not over by the UID of their Pod.
+const byPod = "outrigger.pod"
+
+// Options of the controller.
+type Options struct {
+	// Workers is how many requests are reconciled at a time. Default 3.
+	Workers int
+	// WritesInFlight is how many writes are under way at a time. Default engine.DefaultWritesInFlight.
+	WritesInFlight int
+}
+
+// SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.Trim.
+func SetupWithManager(mgr manager.Manager, o Options) error {
+	if o.Workers <= 0 {
+		o.Workers = 3
+	}
+	if err := setup(mgr, o); err != nil {
+		return fmt.Errorf("set up the ContainerRecreateRequest controller: %w", err)
+	}
+	return nil
+}
+
+func setup(mgr manager.Manager, o Options) error {
+	ctx := context.Background()
+	server, err := engine.NewServer(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	requests, err := watch.Informer(ctx, mgr, &v1beta1.ContainerRecreateRequest{})
+	if err != nil {
+		return err
+	}
+	if err := requests.AddIndexers(toolscache.Indexers{byPod: podOf}); err != nil {
+		return fmt.Errorf("index requests by their Pod: %w", err)
+	}
+	pods, err := watch.Informer(ctx, mgr, &corev1.Pod{})
+	if err != nil {
+		return err
+	}
+	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), server, mgr.GetEventRecorder(recorderName), o, time.Now)
+	return builder.ControllerManagedBy(mgr).
+		Named("containerrecreaterequest").
+		WatchesRawSource(&watch.Source{Informer: requests, Handler: requestHandler}).
+		WatchesRawSource(&watch.Source{Informer: pods, Handler: podHandler(requests.GetIndexer())}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
+		Complete(r)
+}
+
+func requestHandler(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *v1beta1.ContainerRecreateRequest) {
+		if now == nil {
+			now = old
+		}
+		q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(now)}, 0)
+	})
+}
+
+// podHandler schedules a look at the requests for a Pod that changed. Of most Pods nothing but that is known.
+func podHandler(requests toolscache.Indexer) func(watch.Queue) toolscache.ResourceEventHandler {
+	return func(q watch.Queue) toolscache.ResourceEventHandler {
+		return watch.Handler(func(old, now *kept.Pod) {
+			if now == nil {
+				now = old
+			}
+			concerned, err := requests.ByIndex(byPod, string(now.UID))
+			if err != nil {
+				panic(fmt.Sprintf("the index %s is gone: %v", byPod, err))
+			}
+			for _, object := range concerned {
+				q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(watch.Last[v1beta1.ContainerRecreateRequest](object))}, 0)
+			}
+		})
+	}
+}
+
+// podOf is the index function of byPod.
+func podOf(object any) ([]string, error) {
+	r := watch.Last[v1beta1.ContainerRecreateRequest](object)
+	if r == nil || r.Status.CompletionTime != nil && len(r.Finalizers) == 0 {
+		return nil, nil
+	}
+	return []string{r.Labels[v1beta1.ContainerRecreateRequestPodUIDLabel]}, nil
+}
