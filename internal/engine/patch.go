@@ -271,7 +271,8 @@ func pointer(key string) string {
 
 // statusPatch replaces the whole status of an owner.
 func statusPatch(owner Owner, status any) ([]byte, error) {
-	operations := []operation{test("/metadata/uid", owner.UID)}
+	operations := make([]operation, 0, 3)
+	operations = append(operations, test("/metadata/uid", owner.UID))
 	if owner.Version != "" {
 		operations = append(operations, test("/metadata/resourceVersion", owner.Version))
 	}

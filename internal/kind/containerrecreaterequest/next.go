@@ -18,6 +18,9 @@ import (
 // leastGrace is how long a container has at least between being told to stop and being killed, as with kubelet.
 const leastGrace = 2 * time.Second
 
+// unclearFor is when a container is looked at again that neither runs nor ended.
+const unclearFor = 2 * time.Second
+
 // Node is every fact that the node agent's decision may use.
 type Node struct {
 	// Request as the agent knows it: with the status that it wrote last.
@@ -37,9 +40,10 @@ type Container struct {
 	ID string
 	// Namespace and Pod say whose it is.
 	Namespace, Pod string
-	Running        bool
+	// Running and Ended are both false of one that was not started yet, or of which the runtime does not know.
+	Running, Ended bool
 	Started        time.Time
-	// ExitCode of one that does not run.
+	// ExitCode of one that ended.
 	ExitCode int32
 }
 
@@ -204,12 +208,15 @@ func (m *move) container(c *v1beta1.ContainerRecreateRequestContainer, st *v1bet
 	case st.Phase == v1beta1.ContainerRecreateRequestPending:
 		m.open(c, st, cur, there)
 	case st.ContainerID != "" && !st.IsKilled:
-		if there && cur.Running && m.full(cur.ID) == st.ContainerID {
+		switch {
+		case !there || cur.Ended || m.full(cur.ID) != st.ContainerID:
+			st.IsKilled = true
+			m.follow(c, st, cur, there)
+		case cur.Running:
 			m.stop(c, st, cur)
-			return
+		default:
+			m.unclear(c)
 		}
-		st.IsKilled = true
-		m.follow(c, st, cur, there)
 	default:
 		m.follow(c, st, cur, there)
 	}
@@ -226,10 +233,18 @@ func (m *move) open(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.Co
 	case there && cur.Running:
 		st.Phase, st.ContainerID, st.StopTime = v1beta1.ContainerRecreateRequestRecreating, m.full(cur.ID), &metav1.Time{Time: m.Now.Truncate(time.Second)}
 		m.stopping = true
-	default:
+	case there && cur.Ended:
 		st.Phase, st.Message = v1beta1.ContainerRecreateRequestRecreating, "it had ended already: it is not stopped"
 		m.follow(c, st, cur, there)
+	default:
+		m.unclear(c)
 	}
+}
+
+// unclear waits for a container that neither runs nor ended.
+func (m *move) unclear(c *v1beta1.ContainerRecreateRequestContainer) {
+	m.hold(c.Name, WaitingForContainer, "the runtime has no running container of this name, nor one that ended")
+	m.WakeAfter = sooner(m.WakeAfter, unclearFor)
 }
 
 // stop stops the container that the state names.
@@ -253,7 +268,7 @@ func (m *move) follow(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.
 	}
 	snapshot := snapshotOf(&m.Status, c.Name)
 	switch {
-	case there && !cur.Running && endsForGood(c.RestartPolicy, cur.ExitCode):
+	case there && cur.Ended && endsForGood(c.RestartPolicy, cur.ExitCode):
 		st.Phase = v1beta1.ContainerRecreateRequestFailed
 		st.Message = fmt.Sprintf("it ended with exit code %d and is not started again: its restartPolicy is %s", cur.ExitCode, c.RestartPolicy)
 	case !there || !cur.Running || m.full(cur.ID) == old:
