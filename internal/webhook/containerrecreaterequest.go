@@ -38,6 +38,9 @@ func FillContainerRecreateRequests(targets Targets) http.Handler {
 			if errs := containerrecreaterequest.Sent(r.Obj); len(errs) > 0 {
 				return Change{Refused: errs}, nil
 			}
+			if len(containerrecreaterequest.WellFormed(r.Obj)) > 0 {
+				return Change{}, nil // for the schema to say
+			}
 			target, err := targets.Target(ctx, r.Namespace, r.Obj.Spec.PodName)
 			if err != nil {
 				return Change{}, err

@@ -20,17 +20,23 @@ const (
 
 // Validate lists everything that is wrong with a request, given the one it replaces, and at its creation (old is nil) the
 // Pod that it names. Every error names path, value and rule. What users may not send of what Fill writes is for Sent to say.
-func Validate(r, old *v1beta1.ContainerRecreateRequest, t Target) (errs field.ErrorList) {
-	for _, check := range []func(*v1beta1.ContainerRecreateRequest) field.ErrorList{
-		podIsNamed, containersAreNamed, strategyIsValid, timesAreValid, annotationsAreStatus,
-	} {
-		errs = append(errs, check(r)...)
-	}
+func Validate(r, old *v1beta1.ContainerRecreateRequest, t Target) field.ErrorList {
+	errs := WellFormed(r)
 	switch {
 	case old != nil:
 		errs = append(errs, nothingChanges(r, old)...)
 	case len(errs) == 0:
 		errs = append(statusIsNotSent(r), targetIsThere(r, t)...)
+	}
+	return errs
+}
+
+// WellFormed lists what is wrong with a request whatever runs.
+func WellFormed(r *v1beta1.ContainerRecreateRequest) (errs field.ErrorList) {
+	for _, check := range []func(*v1beta1.ContainerRecreateRequest) field.ErrorList{
+		podIsNamed, containersAreNamed, strategyIsValid, timesAreValid, annotationsAreStatus,
+	} {
+		errs = append(errs, check(r)...)
 	}
 	return errs
 }
