@@ -30,7 +30,7 @@ down: binaries ## Stop what `make up` started
 	@$(BIN)/demo down
 
 .PHONY: test
-test: test-fast test-devcluster test-product ## Run all tests
+test: test-fast test-devcluster test-product test-node ## Run all tests
 
 .PHONY: test-fast
 test-fast: ## Law, decisions, stories, worlds, faults, goldens: no cluster needed
@@ -43,6 +43,10 @@ test-devcluster: cluster-binary ## The dev cluster's own tests, with a real cont
 .PHONY: test-product
 test-product: binaries cluster-binary ## The built product on a real API server
 	OUTRIGGER_BIN=$(BIN) $(GO) test -count=1 -timeout 30m -v ./test/e2e/...
+
+.PHONY: test-node
+test-node: binaries cluster-binary ## Everything that needs real containers: a real kubelet and containerd (as root)
+	$(MAKE) -C devcluster test-node
 
 .PHONY: bench
 bench: binaries cluster-binary ## Measure the goals (docs/goals.md): a table on the screen, JSON in bench-results/

@@ -26,7 +26,7 @@ const programEnv = "DEVCLUSTER_E2E_PROGRAM"
 
 // TestMain builds the launcher, and the heavy binary if there is none yet.
 func TestMain(m *testing.M) {
-	if os.Getenv("DEVCLUSTER_E2E") == "" {
+	if os.Getenv("DEVCLUSTER_E2E") == "" && os.Getenv(realNodesEnv) == "" {
 		os.Exit(m.Run()) // the tests skip themselves
 	}
 	os.Exit(run(m))
@@ -61,7 +61,7 @@ func program(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv(programEnv)
 	if path == "" {
-		t.Skip("DEVCLUSTER_E2E is not set: tests against a real cluster are skipped")
+		t.Skip("DEVCLUSTER_E2E is not set: tests against a real cluster are skipped; `make test` runs them")
 	}
 	return path
 }
@@ -97,7 +97,7 @@ func (c *cluster) logs(t *testing.T) {
 // try runs a command on the cluster's folder and returns output and exit code.
 func (c *cluster) try(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	cmd := exec.Command(c.program, append(args, "--dir="+c.dir)...)
+	cmd := exec.Command(c.program, append([]string{"--dir=" + c.dir}, args...)...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {

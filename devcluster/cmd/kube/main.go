@@ -1,16 +1,16 @@
-// Command kube is a Kubernetes control plane in one binary: etcd,
-// kube-apiserver, kube-controller-manager and kube-scheduler, unchanged from
+// Command kube is Kubernetes in one binary: etcd, kube-apiserver,
+// kube-controller-manager, kube-scheduler, kubelet and kubectl, unchanged from
 // upstream, picked by the first argument or by the name the binary is called
 // with (so that links named kube-apiserver and etcd serve as the assets of
 // controller-runtime's envtest).
 //
 // It is the heavy half of devcluster: minutes to compile, built once and
 // cached by the launcher in cmd/devcluster, which must never import what is
-// imported here. A component for real nodes (kubelet, kube-proxy) is one line
-// in the commands table.
+// imported here.
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -30,6 +30,7 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
 // component runs one upstream program with its arguments (without the name)
@@ -42,6 +43,7 @@ func components() map[string]component {
 		"kube-apiserver":          runCobra(apiserver.NewAPIServerCommand),
 		"kube-controller-manager": runCobra(controllermanager.NewControllerManagerCommand),
 		"kube-scheduler":          runCobra(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
+		"kubelet":                 runCobra(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 		"kubectl":                 runCobra(kubectl.NewDefaultKubectlCommand), // so that a machine without one can look inside
 	}
 }

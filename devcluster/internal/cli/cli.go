@@ -57,9 +57,10 @@ func Run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "devcluster",
-		Short: "A real Kubernetes control plane with simulated nodes on this machine",
+		Short: "A real Kubernetes on this machine, with simulated nodes, real ones or both",
 		Long: `devcluster runs etcd, kube-apiserver, kube-controller-manager and kube-scheduler,
-built from their Go modules, and simulated kubelets, all on 127.0.0.1.
+built from their Go modules, and simulated kubelets, all on 127.0.0.1; or real
+nodes, in a network of their own.
 
   devcluster up        start a cluster, or say that it runs
   devcluster down      stop it`,
@@ -67,7 +68,8 @@ built from their Go modules, and simulated kubelets, all on 127.0.0.1.
 	}
 	root.PersistentFlags().StringVar(&a.dirFlag, "dir", "", "folder of the cluster (default: devcluster/default in the user's cache folder)")
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.kubeconfigCommand(), a.restartCommand(),
-		a.buildCommand(), a.kubeletCommand(), a.superviseCommand())
+		a.nodeInfoCommand(), a.nodeExecCommand(), a.imageCommand(), a.buildCommand(), a.kubeletCommand(),
+		a.superviseCommand(), a.bootNodeCommand(), a.becomeCommand(), a.registryCommand())
 	return root
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
+	"github.com/outrigger-project/outrigger/devcluster/internal/realnode"
 	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
@@ -126,6 +127,9 @@ func clean(dir clusterdir.Dir) error {
 		if err := c.Kill(); err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
+	}
+	if err := realnode.Clean(dir); err != nil {
+		return fmt.Errorf("clean up after real nodes: %w", err)
 	}
 	return dir.RemoveState()
 }

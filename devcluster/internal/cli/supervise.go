@@ -107,11 +107,21 @@ func (a *app) follow(ctx context.Context, dir clusterdir.Dir, done <-chan error)
 			a.say("  %4.1fs  %s", time.Since(started).Seconds(), said)
 		}
 		if st.State == wire.Running {
-			a.say("Kubernetes %s is running with %d simulated node(s), started in %s.", st.Version, len(st.Nodes), st.BootTook)
+			a.say("Kubernetes %s is running with %s, started in %s.", st.Version, kinds(st), st.BootTook)
 			a.usage(st)
 			return nil
 		}
 	}
+}
+
+// kinds counts the nodes of both kinds.
+func kinds(st wire.Status) string {
+	real := len(st.RealNodes)
+	text := fmt.Sprintf("%d simulated node(s)", len(st.Nodes)-real)
+	if real > 0 {
+		text += fmt.Sprintf(" and %d real one(s)", real)
+	}
+	return text
 }
 
 // bootFailure explains a supervisor that ended before the cluster ran.
@@ -119,7 +129,8 @@ func bootFailure(dir clusterdir.Dir, ended error) error {
 	var st wire.Status
 	found, err := dir.ReadState(&st)
 	if err != nil || !found || st.Failure == nil {
-		return fmt.Errorf("the supervisor ended (%v); see %s", ended, dir.Log("supervisor"))
+		log, _ := os.ReadFile(dir.Log("supervisor"))
+		return fmt.Errorf("the supervisor ended (%v): %s\nSee %s", ended, log[max(0, len(log)-500):], dir.Log("supervisor"))
 	}
 	return errors.New("the cluster did not start: " + describeFailure(st.Failure))
 }

@@ -25,6 +25,7 @@ const kubeletPrefix = "kubelet-"
 type upFlags struct {
 	buildFlags
 	nodes         int
+	realNodes     int
 	ephemeral     bool
 	foreground    bool
 	fsync         bool
@@ -39,7 +40,7 @@ type upFlags struct {
 func remembered(flags *pflag.FlagSet) []*pflag.Flag {
 	var kept []*pflag.Flag
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Name == "nodes" || f.Name == "fsync" || f.Name == "verbosity" || strings.HasPrefix(f.Name, kubeletPrefix) {
+		if f.Name == "nodes" || f.Name == "real-nodes" || f.Name == "fsync" || f.Name == "verbosity" || strings.HasPrefix(f.Name, kubeletPrefix) {
 			kept = append(kept, f)
 		}
 	})
@@ -55,12 +56,13 @@ pods can be created. When it runs already, up says so and changes nothing.
 
 The first up builds Kubernetes, which takes 5 to 8 minutes on two cores; later
 ones take seconds. Objects, certificates and tokens are kept in the folder, and
-so are --nodes, --fsync, --verbosity and all --kubelet-* flags.`,
+so are --nodes, --real-nodes, --fsync, --verbosity and all --kubelet-* flags.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), f, cmd.Flags()) },
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
 	flags.IntVar(&f.nodes, "nodes", 1, "number of simulated nodes")
+	flags.IntVar(&f.realNodes, "real-nodes", 0, "number of real nodes, with a kubelet and containerd each; needs root")
 	flags.BoolVar(&f.ephemeral, "ephemeral", false, "remove all data when the cluster stops")
 	flags.BoolVar(&f.foreground, "foreground", false, "stay in the foreground; Ctrl-C stops the cluster")
 	flags.BoolVar(&f.fsync, "fsync", false, "let etcd wait for the disk: data then survives a crash of the machine, not only of processes")
@@ -75,6 +77,9 @@ so are --nodes, --fsync, --verbosity and all --kubelet-* flags.`,
 func (a *app) up(ctx context.Context, f *upFlags, flags *pflag.FlagSet) error {
 	dir, err := a.dir()
 	if err != nil {
+		return err
+	}
+	if err := f.check(); err != nil {
 		return err
 	}
 	if running, err := a.alreadyUp(ctx, dir); running || err != nil {
@@ -169,14 +174,15 @@ func (f *upFlags) config(ctx context.Context, dir clusterdir.Dir, out *os.File) 
 		return supervisor.Config{}, err
 	}
 	kubeletArgs := append(f.kubelet.args(), "--version="+kube.Version)
-	return supervisor.Config{
+	cfg := supervisor.Config{
 		Cluster: component.Config{
 			Dir: dir, Ports: ports, Nodes: f.nodes, Fsync: f.fsync, Verbosity: f.verbosity,
 			KubeletArgs: kubeletArgs, APIServerArgs: f.apiServerArgs,
 		},
 		KubeBinary: kube.Path, SelfBinary: self, Version: kube.Version,
 		Ephemeral: f.ephemeral, BootTimeout: f.timeout,
-	}, nil
+	}
+	return cfg, f.addRealNodes(ctx, &cfg, out)
 }
 
 // kubeletFlags are the flags of the simulated kubelet that `up` and `kubelet` share.

@@ -55,6 +55,12 @@ func (d Dir) PKIFile(name string) string { return filepath.Join(d.PKI(), name) }
 // Etcd is etcd's data folder.
 func (d Dir) Etcd() string { return d.join("etcd") }
 
+// Nodes is the folder of what the real nodes keep.
+func (d Dir) Nodes() string { return d.join("nodes") }
+
+// Registry is the folder of the image registry.
+func (d Dir) Registry() string { return d.join("registry") }
+
 // Logs is the folder with one log per component.
 func (d Dir) Logs() string { return d.join("logs") }
 
@@ -63,6 +69,7 @@ func (d Dir) Log(component string) string { return filepath.Join(d.Logs(), compo
 
 func (d Dir) lockFile() string     { return d.join("lock") }
 func (d Dir) portsFile() string    { return d.join("ports.json") }
+func (d Dir) networkFile() string  { return d.join("network.json") }
 func (d Dir) settingsFile() string { return d.join("settings.json") }
 func (d Dir) stateFile() string    { return d.join("state.json") }
 
@@ -92,6 +99,12 @@ func (d Dir) Create() error {
 	return nil
 }
 
+// HasData tells whether objects of Kubernetes are kept in the folder.
+func (d Dir) HasData() bool {
+	_, err := os.Stat(d.Etcd())
+	return err == nil
+}
+
 // Exists tells whether the folder is there.
 func (d Dir) Exists() bool {
 	_, err := os.Stat(string(d))
@@ -100,7 +113,7 @@ func (d Dir) Exists() bool {
 
 // owned are the entries a cluster writes; Delete removes nothing else.
 func (d Dir) owned() []string {
-	return []string{d.Kubeconfig(), d.PKI(), d.Etcd(), d.Logs(), d.portsFile(), d.settingsFile(), d.stateFile(), d.SupervisorConfig(), d.Socket(), d.lockFile()}
+	return []string{d.Kubeconfig(), d.PKI(), d.Etcd(), d.Nodes(), d.Registry(), d.Logs(), d.networkFile(), d.portsFile(), d.settingsFile(), d.stateFile(), d.SupervisorConfig(), d.Socket(), d.lockFile()}
 }
 
 // Delete removes everything the cluster wrote, and the folder itself when
@@ -179,6 +192,20 @@ func (d Dir) RemoveState() error {
 		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove stale state: %w", err)
 		}
+	}
+	return nil
+}
+
+// WriteNetwork keeps the addresses of real nodes.
+func (d Dir) WriteNetwork(v any) error { return writeJSON(d.networkFile(), v) }
+
+// ReadNetwork reads what WriteNetwork wrote; it reports false when there is none.
+func (d Dir) ReadNetwork(v any) (bool, error) { return readJSON(d.networkFile(), v) }
+
+// RemoveNetwork forgets what WriteNetwork wrote.
+func (d Dir) RemoveNetwork() error {
+	if err := os.Remove(d.networkFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the network: %w", err)
 	}
 	return nil
 }

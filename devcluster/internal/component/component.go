@@ -9,6 +9,8 @@ import (
 	"fmt"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
+	"github.com/outrigger-project/outrigger/devcluster/internal/clusternet"
+	"github.com/outrigger-project/outrigger/devcluster/internal/realnode"
 )
 
 // Names of the components, as used by `devcluster restart` and the logs.
@@ -17,8 +19,12 @@ const (
 	APIServer         = "kube-apiserver"
 	ControllerManager = "kube-controller-manager"
 	Scheduler         = "kube-scheduler"
-	Kubelet           = "kubelet"
+	Kubelet           = "kubelet" // simulates nodes
+	Registry          = "registry"
 )
+
+// InNetwork is where the registry runs: in the network of the cluster's real nodes.
+const InNetwork = "network"
 
 // Config is what the arguments depend on.
 type Config struct {
@@ -26,6 +32,16 @@ type Config struct {
 	Ports clusterdir.Ports
 	// Nodes is the number of simulated nodes; with 0 there is no kubelet.
 	Nodes int
+	// RealNodes is the number of real nodes, which need Network and Tools.
+	RealNodes int
+	// Network is the addresses of the real nodes.
+	Network clusternet.Plan
+	// Tools are the programs that the real nodes need.
+	Tools realnode.Tools
+	// Samples is the folder of the programs of the sample images.
+	Samples string
+	// Keep are files and folders that the nodes' programs need besides Dir.
+	Keep []string
 	// Fsync lets etcd wait for the disk.
 	Fsync bool
 	// Verbosity of the Kubernetes components (klog's --v).
@@ -40,47 +56,91 @@ type Config struct {
 type Component struct {
 	Name string
 	Args []string
-	// Self tells that the launcher's own binary runs it, not the heavy one.
-	Self bool
-	// Port on 127.0.0.1.
+	// Command is what the heavy binary calls it, if not Name.
+	Command string
+	// Self tells that the launcher's own binary runs it, not the heavy one;
+	// Program is neither but a program of the machine.
+	Self    bool
+	Program string
+	// Host is where it listens; "" stands for 127.0.0.1.
+	Host string
+	// Port on Host.
 	Port int
 	// HealthPath is asked on Port and answers 200 when the component is well.
 	HealthPath string
 	// PlainHTTP tells that Port does not speak TLS.
 	PlainHTTP bool
+	// Socket is, for a component without a port, a unix socket that can be
+	// connected to when the component is well.
+	Socket string
 	// Env are defaults for the environment; what the user has set wins.
 	Env []string
+	// Path is the search path, if it must not be the user's.
+	Path string
+	// After are components that must be well before this one is started.
+	After []string
+	// In says where it runs: "" on the machine, InNetwork, or the name of a
+	// node that runs, in that.
+	In string
+	// NewNode tells that it is a node: a process with mounts and processes of
+	// its own.
+	NewNode bool
+	// GroupRoot and Group are the control group to run it in, if not "".
+	GroupRoot, Group string
 }
 
 // HealthURL is the address of HealthPath.
 func (c Component) HealthURL() string {
-	scheme := "https"
+	scheme, host := "https", c.Host
 	if c.PlainHTTP {
 		scheme = "http"
 	}
-	return fmt.Sprintf("%s://127.0.0.1:%d%s", scheme, c.Port, c.HealthPath)
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	return fmt.Sprintf("%s://%s:%d%s", scheme, host, c.Port, c.HealthPath)
 }
 
 // All lists the components in the order in which they start; they stop in the
 // opposite order.
 func All(c Config) []Component {
-	all := []Component{
-		{Name: Etcd, Args: etcdArgs(c), Port: c.Ports.Etcd, HealthPath: "/health"},
-		{Name: APIServer, Args: append(apiServerArgs(c), c.APIServerArgs...), Port: c.Ports.APIServer, HealthPath: "/readyz",
+	all := realNodes(c)
+	all = append(all,
+		Component{Name: Etcd, Args: etcdArgs(c), Port: c.Ports.Etcd, HealthPath: "/health"},
+		Component{Name: APIServer, Args: append(apiServerArgs(c), c.APIServerArgs...),
+			Host: c.apiServerHost(), Port: c.apiServerPort(), HealthPath: "/readyz", After: []string{Etcd},
 			// A fifth less CPU time under load, for a third more memory.
 			Env: []string{"GOGC=200"}},
-		{Name: ControllerManager, Args: controllerManagerArgs(c), Port: c.Ports.ControllerManager, HealthPath: "/healthz"},
-		{Name: Scheduler, Args: schedulerArgs(c), Port: c.Ports.Scheduler, HealthPath: "/healthz"},
-	}
+		// It gives up when no API server answers it.
+		Component{Name: ControllerManager, Args: controllerManagerArgs(c), Port: c.Ports.ControllerManager, HealthPath: "/healthz", After: []string{APIServer}},
+		Component{Name: Scheduler, Args: schedulerArgs(c), Port: c.Ports.Scheduler, HealthPath: "/healthz", After: []string{APIServer}},
+	)
 	if c.Nodes > 0 {
 		all = append(all, Component{Name: Kubelet, Args: kubeletArgs(c), Self: true,
-			Port: c.Ports.Kubelet, HealthPath: "/healthz", PlainHTTP: true})
+			Port: c.Ports.Kubelet, HealthPath: "/healthz", PlainHTTP: true, After: []string{APIServer}})
 	}
-	return all
+	return append(all, realKubelets(c)...)
 }
 
 // Server is the URL of the API server.
-func (c Config) Server() string { return fmt.Sprintf("https://127.0.0.1:%d", c.Ports.APIServer) }
+func (c Config) Server() string {
+	return fmt.Sprintf("https://%s:%d", c.apiServerHost(), c.apiServerPort())
+}
+
+// apiServerHost is an address that real nodes and pods reach, if there are any.
+func (c Config) apiServerHost() string {
+	if c.RealNodes > 0 {
+		return c.Network.APIServer().String()
+	}
+	return "127.0.0.1"
+}
+
+func (c Config) apiServerPort() int {
+	if c.RealNodes > 0 {
+		return 443 // of the Service "kubernetes", whose address it is
+	}
+	return c.Ports.APIServer
+}
 
 // Kubeconfig is the path of a component's own kubeconfig.
 func (c Config) Kubeconfig(user string) string { return c.Dir.PKIFile(user + ".kubeconfig") }
@@ -106,16 +166,20 @@ func etcdArgs(c Config) []string {
 }
 
 func apiServerArgs(c Config) []string {
+	services := "10.0.0.0/16"
+	if c.RealNodes > 0 {
+		services = c.Network.Services().String()
+	}
 	return []string{
 		fmt.Sprintf("--etcd-servers=https://127.0.0.1:%d", c.Ports.Etcd),
 		"--etcd-cafile=" + c.Dir.PKIFile("etcd-ca.crt"),
 		"--etcd-certfile=" + c.Dir.PKIFile("apiserver-etcd-client.crt"),
 		"--etcd-keyfile=" + c.Dir.PKIFile("apiserver-etcd-client.key"),
-		"--bind-address=127.0.0.1",
+		"--bind-address=" + c.apiServerHost(),
 		// Endpoints may not hold a loopback address, so nobody may try to
 		// write the one of the "kubernetes" Service.
-		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
-		fmt.Sprintf("--secure-port=%d", c.Ports.APIServer),
+		"--advertise-address=" + c.apiServerHost(), "--endpoint-reconciler-type=none",
+		fmt.Sprintf("--secure-port=%d", c.apiServerPort()),
 		"--tls-cert-file=" + c.Dir.PKIFile("apiserver.crt"),
 		"--tls-private-key-file=" + c.Dir.PKIFile("apiserver.key"),
 		"--client-ca-file=" + c.Dir.PKIFile("ca.crt"),
@@ -124,7 +188,14 @@ func apiServerArgs(c Config) []string {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + c.Dir.PKIFile("sa.pub"),
 		"--service-account-signing-key-file=" + c.Dir.PKIFile("sa.key"),
-		"--service-cluster-ip-range=10.0.0.0/16",
+		"--service-cluster-ip-range=" + services,
+		// For exec and logs of pods on real nodes.
+		"--kubelet-certificate-authority=" + c.Dir.PKIFile("ca.crt"),
+		"--kubelet-client-certificate=" + c.Dir.PKIFile("apiserver-kubelet-client.crt"),
+		"--kubelet-client-key=" + c.Dir.PKIFile("apiserver-kubelet-client.key"),
+		"--kubelet-preferred-address-types=InternalIP",
+		// A kubelet may only write what is its own.
+		"--enable-admission-plugins=NodeRestriction",
 		"--requestheader-client-ca-file=" + c.Dir.PKIFile("front-proxy-ca.crt"),
 		"--requestheader-allowed-names=front-proxy-client",
 		"--requestheader-username-headers=X-Remote-User",

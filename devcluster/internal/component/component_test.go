@@ -37,7 +37,7 @@ func TestAll_listensOnLoopbackOnly(t *testing.T) {
 	for _, c := range All(config()) {
 		for _, arg := range c.Args {
 			name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-			if !strings.Contains(name, "address") && !strings.Contains(name, "urls") && !strings.Contains(name, "etcd-servers") {
+			if !strings.HasSuffix(name, "address") && !strings.Contains(name, "urls") && !strings.Contains(name, "etcd-servers") {
 				continue
 			}
 			if !strings.Contains(value, "127.0.0.1") {
@@ -59,6 +59,37 @@ func TestAll_settingsArrive(t *testing.T) {
 		if comp.Name == APIServer && comp.Args[len(comp.Args)-1] != "--v=9" {
 			t.Errorf("the user's flag is not the last one: %q", comp.Args)
 		}
+	}
+}
+
+// TestAll_realNodes: a node before what runs in it, both before a kubelet, which
+// needs the API server, too; and nothing of it without real nodes.
+func TestAll_realNodes(t *testing.T) {
+	c := config()
+	c.RealNodes = 2
+	position, byName := map[string]int{}, map[string]Component{}
+	for i, comp := range All(c) {
+		position[comp.Name], byName[comp.Name] = i, comp
+	}
+	for name, comp := range byName {
+		for _, needed := range append(comp.After, comp.In) {
+			if at, ok := position[needed]; ok && at > position[name] {
+				t.Errorf("%s starts before %s", name, needed)
+			} else if !ok && needed != "" && needed != InNetwork {
+				t.Errorf("%s needs %s, which is not there", name, needed)
+			}
+		}
+	}
+	if k := byName["kubelet-1"]; k.HealthURL() != "http://198.18.0.11:10248/healthz" || k.In != "node-1" || k.Group == "" {
+		t.Errorf("kubelet-1: %+v", k)
+	}
+	for _, flag := range []string{"--bind-address=198.18.15.1", "--secure-port=443", "--service-cluster-ip-range=198.18.15.0/24"} {
+		if !slices.Contains(byName[APIServer].Args, flag) {
+			t.Errorf("the API server lacks %s: %q", flag, byName[APIServer].Args)
+		}
+	}
+	if c.Server() != "https://198.18.15.1:443" {
+		t.Errorf("server %s", c.Server())
 	}
 }
 

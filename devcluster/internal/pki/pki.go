@@ -23,6 +23,7 @@ import (
 	"io/fs"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -48,12 +49,33 @@ type leaf struct {
 	commonName      string
 	organization    []string
 	server          bool
+	// addresses of a server besides the loopback.
+	addresses []netip.Addr
+}
+
+// Node is a real node: its kubelet is a client and a server.
+type Node struct {
+	Name    string
+	Address netip.Addr
+}
+
+// Names are what the certificates depend on.
+type Names struct {
+	// APIServer is an address of the API server besides the loopback; it may be zero.
+	APIServer netip.Addr
+	// Nodes are the real nodes. Of each there are certificates NAME, for its
+	// kubelet as a client, and NAME-serving.
+	Nodes []Node
 }
 
 // leaves lists every certificate of the cluster.
-func leaves() []leaf {
-	return []leaf{
-		{file: "apiserver", authority: ClusterCA, commonName: "kube-apiserver", server: true},
+func (n Names) leaves() []leaf {
+	var addresses []netip.Addr
+	if n.APIServer.IsValid() {
+		addresses = append(addresses, n.APIServer)
+	}
+	all := []leaf{
+		{file: "apiserver", authority: ClusterCA, commonName: "kube-apiserver", server: true, addresses: addresses},
 		{file: "controller-manager-serving", authority: ClusterCA, commonName: "kube-controller-manager", server: true},
 		{file: "scheduler-serving", authority: ClusterCA, commonName: "kube-scheduler", server: true},
 		{file: "admin", authority: ClusterCA, commonName: "devcluster-admin", organization: []string{"system:masters"}},
@@ -63,12 +85,20 @@ func leaves() []leaf {
 		{file: "front-proxy-client", authority: FrontProxyCA, commonName: "front-proxy-client"},
 		{file: "etcd", authority: EtcdCA, commonName: "etcd", server: true},
 		{file: "apiserver-etcd-client", authority: EtcdCA, commonName: "kube-apiserver"},
+		{file: "apiserver-kubelet-client", authority: ClusterCA, commonName: "kube-apiserver-kubelet-client", organization: []string{"system:masters"}},
 	}
+	for _, node := range n.Nodes {
+		user := "system:node:" + node.Name
+		all = append(all,
+			leaf{file: node.Name, authority: ClusterCA, commonName: user, organization: []string{"system:nodes"}},
+			leaf{file: node.Name + "-serving", authority: ClusterCA, commonName: user, server: true, addresses: []netip.Addr{node.Address}})
+	}
+	return all
 }
 
-// Ensure makes every key and certificate in dir that is not there yet or whose
-// certificate ends within 30 days of now.
-func Ensure(dir string, now time.Time) error {
+// Ensure makes every key and certificate in dir that is not there yet, or whose
+// certificate ends within 30 days of now or lacks an address.
+func Ensure(dir string, names Names, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("create PKI folder: %w", err)
 	}
@@ -80,9 +110,9 @@ func Ensure(dir string, now time.Time) error {
 		}
 		authorities[name] = a
 	}
-	for _, l := range leaves() {
+	for _, l := range names.leaves() {
 		a := authorities[l.authority]
-		if a.valid(filepath.Join(dir, l.file+".crt"), now) {
+		if a.valid(filepath.Join(dir, l.file+".crt"), l, now) {
 			continue
 		}
 		if err := a.issue(dir, l, now); err != nil {
@@ -148,11 +178,17 @@ func newAuthority(certPath, keyPath, name string, now time.Time) (*authority, er
 	return &authority{cert: cert, key: key}, writePEM(certPath, "CERTIFICATE", der)
 }
 
-// valid tells whether the certificate at path is ours and lasts long enough.
-func (a *authority) valid(path string, now time.Time) bool {
+// valid tells whether the certificate at path is ours, lasts long enough and
+// has the leaf's addresses, which another network may have changed.
+func (a *authority) valid(path string, l leaf, now time.Time) bool {
 	cert, err := readCertificate(path)
 	if err != nil {
 		return false
+	}
+	for _, address := range l.addresses {
+		if cert.VerifyHostname(address.String()) != nil {
+			return false
+		}
 	}
 	return cert.CheckSignatureFrom(a.cert) == nil && now.Add(renewBefore).Before(cert.NotAfter)
 }
@@ -176,6 +212,9 @@ func (a *authority) issue(dir string, l leaf, now time.Time) error {
 		// etcd dials itself, so a server certificate is a client certificate too.
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 		template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 0, 0, 1)}
+		for _, address := range l.addresses {
+			template.IPAddresses = append(template.IPAddresses, address.AsSlice())
+		}
 		template.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)

@@ -35,13 +35,13 @@ func TestEnsure_keepsEverythingUntilItIsAboutToExpire(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "pki"), time.Now()
 	ensure := func(at time.Time) map[string]string {
 		t.Helper()
-		if err := Ensure(dir, at); err != nil {
+		if err := Ensure(dir, Names{}, at); err != nil {
 			t.Fatal(err)
 		}
 		return files(t, dir)
 	}
 	first := ensure(now)
-	if want := 2 * (3 + len(leaves()) + 1); len(first) != want {
+	if want := 2 * (3 + len(Names{}.leaves()) + 1); len(first) != want {
 		t.Errorf("%d files, want %d", len(first), want)
 	}
 	changed := func(after map[string]string) []string {
@@ -58,7 +58,7 @@ func TestEnsure_keepsEverythingUntilItIsAboutToExpire(t *testing.T) {
 		t.Errorf("after 300 days these changed: %q", got)
 	}
 	got := changed(ensure(now.Add(340 * 24 * time.Hour)))
-	if len(got) != 2*len(leaves()) || slices.Contains(got, "ca.crt") || slices.Contains(got, "sa.key") {
+	if len(got) != 2*len(Names{}.leaves()) || slices.Contains(got, "ca.crt") || slices.Contains(got, "sa.key") {
 		t.Errorf("after 340 days these changed: %q, want the leaves and only them", got)
 	}
 }
@@ -66,7 +66,7 @@ func TestEnsure_keepsEverythingUntilItIsAboutToExpire(t *testing.T) {
 func TestEnsure_replacesWhatAnotherAuthoritySigned(t *testing.T) {
 	dir, other := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
 	for _, d := range []string{dir, other} {
-		if err := Ensure(d, time.Now()); err != nil {
+		if err := Ensure(d, Names{}, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestEnsure_replacesWhatAnotherAuthoritySigned(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "admin.crt"), []byte(stranger), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Ensure(dir, time.Now()); err != nil {
+	if err := Ensure(dir, Names{}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if files(t, dir)["admin.crt"] == stranger {
@@ -84,10 +84,10 @@ func TestEnsure_replacesWhatAnotherAuthoritySigned(t *testing.T) {
 
 func TestCertificates_areForWhatTheyAre(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
-	if err := Ensure(dir, time.Now()); err != nil {
+	if err := Ensure(dir, Names{}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range leaves() {
+	for _, l := range (Names{}).leaves() {
 		cert, err := readCertificate(filepath.Join(dir, l.file+".crt"))
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestCertificates_areForWhatTheyAre(t *testing.T) {
 
 func TestWriteKubeconfig(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "pki")
-	if err := Ensure(dir, time.Now()); err != nil {
+	if err := Ensure(dir, Names{}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "kubeconfig")

@@ -3,15 +3,18 @@ package supervisor
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -56,6 +59,14 @@ func probeClient(t *tls.Config) *http.Client {
 
 // health asks one component; nil means it is well.
 func (p *probes) health(ctx context.Context, c component.Component) error {
+	if c.Socket != "" {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "unix", c.Socket)
+		if err != nil {
+			return fmt.Errorf("connect to %s: %w", c.Name, err)
+		}
+		return conn.Close()
+	}
 	client := p.cluster
 	if c.Name == component.Etcd {
 		client = p.etcd
@@ -99,6 +110,41 @@ func (p *probes) usable(ctx context.Context, all []component.Component, nodes in
 	}
 	if ready < nodes {
 		return fmt.Errorf("%d of %d nodes are Ready", ready, nodes)
+	}
+	for _, c := range all {
+		if c.NewNode {
+			if err := p.knowsItsPods(ctx, c.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// knowsItsPods asks the kubelet of a real node, through the API server, whether
+// it has heard of all pods that are bound to it. One that was just restarted is
+// healthy, and its node still Ready, before it knows any; an exec would fail.
+func (p *probes) knowsItsPods(ctx context.Context, node string) error {
+	answer, err := p.kube.CoreV1().RESTClient().Get().Resource("nodes").Name(node).SubResource("proxy").Suffix("pods").DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the kubelet of %s for its pods: %w", node, err)
+	}
+	var known corev1.PodList
+	if err := json.Unmarshal(answer, &known); err != nil {
+		return fmt.Errorf("ask the kubelet of %s for its pods: %w", node, err)
+	}
+	uids := map[types.UID]bool{}
+	for i := range known.Items {
+		uids[known.Items[i].UID] = true
+	}
+	bound, err := p.kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "status.phase=Running,spec.nodeName=" + node})
+	if err != nil {
+		return fmt.Errorf("list the pods of %s: %w", node, err)
+	}
+	for i := range bound.Items {
+		if pod := &bound.Items[i]; !uids[pod.UID] {
+			return fmt.Errorf("the kubelet of %s has not heard of pod %s/%s", node, pod.Namespace, pod.Name)
+		}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/outrigger-project/outrigger/devcluster/internal/namespace"
 	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
@@ -21,35 +22,72 @@ const stopPatience = 10 * time.Second
 // PR_SET_PDEATHSIG, despite its name, fires when the *thread* that made the
 // child ends. The Go runtime ends threads as it likes, so all children are made
 // by one goroutine that owns its thread for as long as the spawner lives.
+//
+// The same thread moves into other namespaces to start a program there, and
+// comes back. So what runs in a node is a direct child as well, with a pid, a
+// signal at our death, and no process in between.
 type spawner struct {
 	requests chan spawn
 }
 
 type spawn struct {
-	cmd *exec.Cmd
-	err chan error
+	cmd   *exec.Cmd
+	where *namespace.Set // nil: here
+	err   chan error
 }
 
 func newSpawner() *spawner {
 	s := &spawner{requests: make(chan spawn)}
 	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 		for r := range s.requests {
-			r.err <- r.cmd.Start()
+			if r.where == nil {
+				r.err <- r.cmd.Start()
+			} else {
+				r.err <- startIn(r.where, r.cmd)
+			}
 		}
 	}()
 	return s
 }
 
-func (s *spawner) start(cmd *exec.Cmd) error {
-	r := spawn{cmd: cmd, err: make(chan error, 1)}
+// startIn starts a program in other namespaces, from a locked thread.
+func startIn(where *namespace.Set, cmd *exec.Cmd) error {
+	home, err := namespace.OfThread()
+	if err != nil {
+		return err
+	}
+	defer home.Close()
+	err = where.Enter()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if back := home.Enter(); back != nil {
+		// Whatever this thread starts from now on would be in the wrong place.
+		panic(fmt.Errorf("come back from the namespaces of a node: %w", back))
+	}
+	return err
+}
+
+func (s *spawner) start(cmd *exec.Cmd, where *namespace.Set) error {
+	r := spawn{cmd: cmd, where: where, err: make(chan error, 1)}
 	s.requests <- r
 	return <-r.err
 }
 
 // close ends the thread; every child must be gone by then.
 func (s *spawner) close() { close(s.requests) }
+
+// program is what to start.
+type program struct {
+	binary    string
+	args, env []string // env are defaults
+	path      string   // the search path, if not the user's
+	log       string   // the file that gets its output
+	where     *namespace.Set
+	flags     uintptr // new namespaces, CLONE_NEW…
+	orphan    bool    // no signal when we die
+}
 
 // process is one running program.
 type process struct {
@@ -60,33 +98,38 @@ type process struct {
 	err  error
 }
 
-// run starts binary with its output appended to the log file; env are defaults
-// for the environment.
-func (s *spawner) run(binary string, args, env []string, log string) (*process, error) {
-	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// run starts a program.
+func (s *spawner) run(p program) (*process, error) {
+	f, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer f.Close() // the child has its own copy
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(p.binary, p.args...)
 	cmd.Stdout, cmd.Stderr = f, f
-	cmd.Env = append(slices.Clone(env), os.Environ()...) // of two values the last one counts
+	cmd.Env = append(slices.Clone(p.env), os.Environ()...) // of two values the last one counts
+	if p.path != "" {
+		cmd.Env = append(cmd.Env, "PATH="+p.path)
+	}
 	// A process group of its own: Ctrl-C in a terminal reaches the supervisor
 	// only, which then stops the components in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := s.start(cmd); err != nil {
-		return nil, fmt.Errorf("start %s: %w", binary, err)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: p.flags}
+	if p.orphan {
+		cmd.SysProcAttr.Pdeathsig = 0
+	}
+	if err := s.start(cmd, p.where); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.binary, err)
 	}
 	born, err := wire.Born(cmd.Process.Pid)
 	if err != nil {
 		born = 0 // it has ended already; Wait tells why
 	}
-	p := &process{cmd: cmd, born: born, done: make(chan struct{})}
+	started := &process{cmd: cmd, born: born, done: make(chan struct{})}
 	go func() {
-		p.err = cmd.Wait()
-		close(p.done)
+		started.err = cmd.Wait()
+		close(started.done)
 	}()
-	return p, nil
+	return started, nil
 }
 
 func (p *process) ended() bool {

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // parent starts a child that would run for ever, tells its pid and waits.
 func parent() {
 	s := newSpawner()
-	p, err := s.run("sleep", []string{"1000"}, nil, os.DevNull)
+	p, err := s.run(program{binary: "sleep", args: []string{"1000"}, log: os.DevNull})
 	if err != nil {
 		panic(err)
 	}
@@ -87,7 +87,7 @@ func TestProcess_stop(t *testing.T) {
 			s := newSpawner()
 			defer s.close()
 			log := filepath.Join(t.TempDir(), "log")
-			p, err := s.run("sh", []string{"-c", c.script}, nil, log)
+			p, err := s.run(program{binary: "sh", args: []string{"-c", c.script}, log: log})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +137,10 @@ func TestRun_theUsersEnvironmentWins(t *testing.T) {
 	s := newSpawner()
 	defer s.close()
 	log := filepath.Join(t.TempDir(), "log")
-	p, err := s.run("sh", []string{"-c", "echo $DEVCLUSTER_TEST_SET $DEVCLUSTER_TEST_UNSET"}, []string{"DEVCLUSTER_TEST_SET=default", "DEVCLUSTER_TEST_UNSET=default"}, log)
+	p, err := s.run(program{
+		binary: "sh", args: []string{"-c", "echo $DEVCLUSTER_TEST_SET $DEVCLUSTER_TEST_UNSET"}, log: log,
+		env: []string{"DEVCLUSTER_TEST_SET=default", "DEVCLUSTER_TEST_UNSET=default"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

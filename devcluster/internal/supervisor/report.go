@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/outrigger-project/outrigger/devcluster/internal/realnode"
 	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
@@ -55,10 +56,37 @@ func (s *Supervisor) snapshot() wire.Status {
 		}
 		st.Components = append(st.Components, wire.Component{
 			Name: c.Name, Process: wire.Process{PID: p.cmd.Process.Pid, Born: p.born},
-			Port: c.Port, Restarts: s.restarts[c.Name], Log: s.dir.Log(c.Name), Health: "unknown",
+			Host: c.Host, Port: c.Port, Restarts: s.restarts[c.Name], Log: s.dir.Log(c.Name), Health: "unknown",
 		})
 	}
+	if s.network != nil {
+		st.Registry = s.network.Registry().String()
+		st.RealNodes = s.realNodes()
+	}
 	return st
+}
+
+// realNodes tells how to look inside those that run; s.mu is held.
+func (s *Supervisor) realNodes() []wire.RealNode {
+	var nodes []wire.RealNode
+	for i := range s.cfg.Cluster.RealNodes {
+		n := s.cfg.Cluster.Node(i)
+		p := s.running[n.Name()]
+		if p == nil {
+			continue
+		}
+		real := wire.RealNode{
+			Name: n.Name(), Address: n.Address().String(), Pods: n.Network.Pods(i).String(), PID: p.cmd.Process.Pid,
+			CRISocket: n.CRISocket(), InnerCRISocket: realnode.InnerCRISocket,
+		}
+		for _, c := range s.components {
+			if c.In == n.Name() {
+				real.Components = append(real.Components, c.Name)
+			}
+		}
+		nodes = append(nodes, real)
+	}
+	return nodes
 }
 
 // observe is the status with the health of every component and the nodes.

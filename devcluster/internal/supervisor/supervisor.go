@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
+	"github.com/outrigger-project/outrigger/devcluster/internal/clusternet"
 	"github.com/outrigger-project/outrigger/devcluster/internal/component"
-	"github.com/outrigger-project/outrigger/devcluster/internal/pki"
 	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
 
@@ -44,7 +44,8 @@ type Supervisor struct {
 	components []component.Component
 	spawner    *spawner
 	probes     *probes
-	life       context.Context // ends with the cluster; its cause says why
+	network    *clusternet.Network // of real nodes; nil without any
+	life       context.Context     // ends with the cluster; its cause says why
 	stop       context.CancelCauseFunc
 
 	restarting sync.Mutex // one restart at a time
@@ -73,7 +74,8 @@ func Run(ctx context.Context, cfg Config) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	dir := cfg.Cluster.Dir
-	if err := prepare(cfg); err != nil {
+	network, err := prepare(&cfg)
+	if err != nil {
 		return err
 	}
 	probes, err := newProbes(dir)
@@ -87,7 +89,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	s := &Supervisor{
 		cfg: cfg, dir: dir, components: component.All(cfg.Cluster),
-		spawner: newSpawner(), probes: probes, life: ctx, stop: stop,
+		spawner: newSpawner(), probes: probes, network: network, life: ctx, stop: stop,
 		running: map[string]*process{}, restarts: map[string]int{},
 		status: wire.Status{
 			State: wire.Starting, Version: cfg.Version, Dir: string(dir), Kubeconfig: dir.Kubeconfig(),
@@ -113,52 +115,46 @@ func Run(ctx context.Context, cfg Config) error {
 	return s.shutdown(context.Cause(ctx))
 }
 
-// prepare writes keys, certificates and kubeconfigs.
-func prepare(cfg Config) error {
-	dir := cfg.Cluster.Dir
-	if err := pki.Ensure(dir.PKI(), time.Now()); err != nil {
-		return err
+// boot starts the components one after the other, each when those that it
+// needs are well.
+func (s *Supervisor) boot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.BootTimeout)
+	defer cancel()
+	for _, c := range s.components {
+		if err := s.waitFor(ctx, c.After); err != nil {
+			return err
+		}
+		s.say("starting " + c.Name)
+		if err := s.start(c); err != nil {
+			return err
+		}
 	}
-	if err := pki.WriteKubeconfig(dir.PKI(), "admin", cfg.Cluster.Server(), dir.Kubeconfig()); err != nil {
-		return err
-	}
-	for _, user := range []string{"controller-manager", "scheduler", "kubelet"} {
-		if err := pki.WriteKubeconfig(dir.PKI(), user, cfg.Cluster.Server(), cfg.Cluster.Kubeconfig(user)); err != nil {
+	s.say("waiting for the controllers, the nodes and the default service account")
+	return s.probes.wait(ctx, "the cluster", s.usable)
+}
+
+// waitFor waits until the components of these names are well.
+func (s *Supervisor) waitFor(ctx context.Context, names []string) error {
+	for _, c := range s.components {
+		if !slices.Contains(names, c.Name) {
+			continue
+		}
+		s.say("waiting for " + c.Name)
+		if err := s.probes.wait(ctx, c.Name, func(ctx context.Context) error { return s.probes.health(ctx, c) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// boot starts the components one after the other. The controller manager gives
-// up when no API server answers it, so everything waits for what it needs.
-func (s *Supervisor) boot(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.BootTimeout)
-	defer cancel()
-	for _, c := range s.components {
-		s.say("starting " + c.Name)
-		if err := s.start(c); err != nil {
-			return err
-		}
-		if c.Name != component.Etcd && c.Name != component.APIServer {
-			continue // these are waited for together, below
-		}
-		if err := s.probes.wait(ctx, c.Name, func(ctx context.Context) error { return s.probes.health(ctx, c) }); err != nil {
-			return err
-		}
-	}
-	s.say("waiting for the controllers, the nodes and the default service account")
-	return s.probes.wait(ctx, "the cluster", func(ctx context.Context) error { return s.probes.usable(ctx, s.components, s.cfg.Cluster.Nodes) })
+func (s *Supervisor) usable(ctx context.Context) error {
+	return s.probes.usable(ctx, s.components, s.cfg.Cluster.Nodes+s.cfg.Cluster.RealNodes)
 }
 
 // start runs a component and watches it: if it ends without having been told
 // to, the whole cluster stops.
 func (s *Supervisor) start(c component.Component) error {
-	binary, args := s.cfg.KubeBinary, append([]string{c.Name}, c.Args...)
-	if c.Self {
-		binary, args = s.cfg.SelfBinary, c.Args
-	}
-	p, err := s.spawner.run(binary, args, c.Env, s.dir.Log(c.Name))
+	p, err := s.run(c)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}
@@ -187,7 +183,8 @@ func (s *Supervisor) forget(name string) *process {
 	return p
 }
 
-// restart stops one component and starts it again while the rest runs on.
+// restart stops one component, and with a node all that runs in it, and starts
+// it again while the rest runs on.
 func (s *Supervisor) restart(ctx context.Context, r wire.RestartRequest) error {
 	s.restarting.Lock()
 	defer s.restarting.Unlock()
@@ -201,22 +198,51 @@ func (s *Supervisor) restart(ctx context.Context, r wire.RestartRequest) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.life, func() { cancel(context.Cause(s.life)) })()
-	c := s.components[i]
-	if p := s.forget(c.Name); p != nil {
-		if err := p.stop(r.Kill); err != nil {
-			return fmt.Errorf("stop %s: %w", c.Name, err)
+	concerned := []component.Component{s.components[i]}
+	for _, c := range s.components {
+		if c.In == r.Component {
+			concerned = append(concerned, c)
 		}
 	}
-	s.mu.Lock()
-	s.restarts[c.Name]++
-	s.mu.Unlock()
-	if err := s.start(c); err != nil {
-		s.stop(&diedError{component: c.Name, cause: err})
+	if err := s.replace(ctx, concerned, r.Kill); err != nil {
 		return err
 	}
-	return s.probes.wait(ctx, c.Name, func(ctx context.Context) error {
-		return s.probes.usable(ctx, s.components, s.cfg.Cluster.Nodes)
-	})
+	return s.probes.wait(ctx, r.Component, s.usable)
+}
+
+// replace stops components, the last one first, and starts them again.
+func (s *Supervisor) replace(ctx context.Context, concerned []component.Component, kill bool) error {
+	var old []*process
+	for _, c := range concerned { // all are forgotten before one is stopped: they may end together
+		if p := s.forget(c.Name); p != nil {
+			old = append(old, p)
+		}
+	}
+	if kill {
+		slices.Reverse(old) // a crash begins with the node
+	}
+	for _, p := range slices.Backward(old) {
+		if err := p.stop(kill); err != nil {
+			return fmt.Errorf("stop: %w", err)
+		}
+	}
+	for i, c := range concerned {
+		s.mu.Lock()
+		s.restarts[c.Name]++
+		s.mu.Unlock()
+		var err error
+		if i > 0 {
+			err = s.waitFor(ctx, c.After)
+		}
+		if err == nil {
+			err = s.start(c)
+		}
+		if err != nil {
+			s.stop(&diedError{component: c.Name, cause: err})
+			return err
+		}
+	}
+	return nil
 }
 
 // shutdown stops the components in reverse order and leaves a last status.
@@ -228,6 +254,7 @@ func (s *Supervisor) shutdown(cause error) error {
 			failures = append(failures, p.stop(false))
 		}
 	}
+	failures = append(failures, s.cleanNodes())
 	failure, orderly := s.describe(cause)
 	s.update(func(st *wire.Status) {
 		st.State, st.Components, st.Nodes = wire.Stopped, nil, nil

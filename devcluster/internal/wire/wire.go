@@ -50,7 +50,10 @@ type Status struct {
 	Supervisor Process     `json:"supervisor"`
 	Components []Component `json:"components,omitempty"`
 	Nodes      []Node      `json:"nodes,omitempty"`
-	Failure    *Failure    `json:"failure,omitempty"`
+	RealNodes  []RealNode  `json:"realNodes,omitempty"`
+	// Registry is the address, without port, of the image registry of real nodes.
+	Registry string   `json:"registry,omitempty"`
+	Failure  *Failure `json:"failure,omitempty"`
 }
 
 // Process names a process so that a reused pid is not mistaken for it.
@@ -64,7 +67,9 @@ type Process struct {
 type Component struct {
 	Name string `json:"name"`
 	Process
-	// Port on 127.0.0.1.
+	// Host is where it listens if that is not 127.0.0.1; Port is 0 if it
+	// listens on no port.
+	Host     string `json:"host,omitempty"`
 	Port     int    `json:"port"`
 	Restarts int    `json:"restarts"`
 	Health   string `json:"health"`
@@ -75,6 +80,22 @@ type Component struct {
 type Node struct {
 	Name  string `json:"name"`
 	Ready bool   `json:"ready"`
+}
+
+// RealNode is what is needed to look inside a real node.
+type RealNode struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	// Pods is the range of its pods' addresses.
+	Pods string `json:"pods"`
+	// PID is of its first process: nsenter --target PID --pid --net --mount.
+	PID int `json:"pid,omitempty"`
+	// CRISocket is the container runtime's, as seen from the machine;
+	// InnerCRISocket the same as seen from inside.
+	CRISocket      string `json:"criSocket"`
+	InnerCRISocket string `json:"innerCRISocket"`
+	// Components run in it: its containerd and its kubelet.
+	Components []string `json:"components"`
 }
 
 // Failure says which component ended the cluster.
