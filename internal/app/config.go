@@ -27,13 +27,15 @@ type Config struct {
 	MetricsAddress string
 	HealthAddress  string
 
-	LeaderElection    bool
-	LeaseDuration     time.Duration
-	RenewDeadline     time.Duration
-	RetryPeriod       time.Duration
-	SidecarSetWorkers int
-	CloneSetWorkers   int
-	MaxWritesInFlight int
+	LeaderElection        bool
+	LeaseDuration         time.Duration
+	RenewDeadline         time.Duration
+	RetryPeriod           time.Duration
+	SidecarSetWorkers     int
+	CloneSetWorkers       int
+	PodProbeMarkerWorkers int
+	NodePodProbeWorkers   int
+	MaxWritesInFlight     int
 	// ContainerRecreateRequestWorkers is OpenKruise's flag --crr-workers.
 	ContainerRecreateRequestWorkers int
 	CacheSyncTimeout                time.Duration
@@ -64,6 +66,8 @@ func (c *Config) bind(fs *pflag.FlagSet, gates *string) {
 	fs.IntVar(&c.SidecarSetWorkers, "sidecarset-workers", 3, "SidecarSets that are worked on at the same time")
 	fs.IntVar(&c.CloneSetWorkers, "cloneset-workers", 3, "CloneSets that are worked on at the same time")
 	fs.IntVar(&c.ContainerRecreateRequestWorkers, "crr-workers", 3, "ContainerRecreateRequests that are worked on at the same time")
+	fs.IntVar(&c.PodProbeMarkerWorkers, "podprobemarker-workers", 3, "PodProbeMarkers that are worked on at the same time")
+	fs.IntVar(&c.NodePodProbeWorkers, "nodepodprobe-workers", 3, "nodes whose probes are worked on at the same time")
 	fs.BoolVar(&c.CloneSetExcludePreparingDelete, "cloneset-scaling-exclude-preparing-delete", false, "Pods that a preDelete hook holds do not count in replicas, whatever scaleStrategy.excludePreparingDelete says")
 	fs.IntVar(&c.MaxWritesInFlight, "max-writes-in-flight", 32, "writes to Pods that are under way at the same time, of all SidecarSets and of all CloneSets each; there is no limit per second")
 	fs.DurationVar(&c.CacheSyncTimeout, "controller-cache-sync-timeout", 2*time.Minute, "how long to wait for the first list of each kind")

@@ -8,6 +8,8 @@ import (
 
 	"github.com/outrigger-project/outrigger/internal/controller/cloneset"
 	"github.com/outrigger-project/outrigger/internal/controller/containerrecreaterequest"
+	"github.com/outrigger-project/outrigger/internal/controller/nodepodprobe"
+	"github.com/outrigger-project/outrigger/internal/controller/podprobemarker"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/features"
 )
@@ -26,6 +28,12 @@ func addControllers(mgr manager.Manager, c Config, m metrics) error {
 		}),
 		containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight}),
 	)
+	if c.Features.Enabled(features.PodProbeMarkerGate) {
+		err = errors.Join(err,
+			podprobemarker.SetupWithManager(mgr, podprobemarker.Options{Workers: c.PodProbeMarkerWorkers}),
+			nodepodprobe.SetupWithManager(mgr, nodepodprobe.Options{Workers: c.NodePodProbeWorkers, WritesInFlight: c.MaxWritesInFlight}),
+		)
+	}
 	if err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)
 	}

@@ -52,3 +52,29 @@ func TestDo_addsConditionsThatNobodyElseAdded(t *testing.T) {
 		})
 	}
 }
+
+// TestDo_removesConditions: wherever they are, and beside others that are written.
+func TestDo_removesConditions(t *testing.T) {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a", UID: "uid-a"}}
+	for _, kind := range []corev1.PodConditionType{"A", "B", "C", "D"} {
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: kind, Status: corev1.ConditionTrue, Message: "of " + string(kind)})
+	}
+	api := testkit.NewAPI(pod)
+	do(t, NewHands(api, 1, testkit.Start), plan.Step{Verb: plan.SetState, Unit: unit("a"), Change: plan.Change{Conditions: []plan.ConditionChange{
+		{Type: "A", Index: 0, From: "of A", Remove: true},
+		{Type: "D", Index: 3, From: "of D", Status: "False", Probed: "2030-01-01T00:00:00Z"},
+		{Type: "C", Index: 2, From: "of C", Remove: true},
+		{Type: "E", Status: "True", Since: "2030-01-01T00:00:00Z", Probed: "2030-01-01T00:00:00Z", Absent: true, Among: []string{"A", "B", "C", "D"}},
+	}}})
+	var got []string
+	for _, c := range api.Pods()[0].Status.Conditions {
+		text := string(c.Type) + "=" + string(c.Status)
+		if !c.LastProbeTime.IsZero() {
+			text += " probed"
+		}
+		got = append(got, text)
+	}
+	if want := []string{"B=True", "D=False probed", "E=True probed"}; !slices.Equal(got, want) {
+		t.Errorf("conditions %q, want %q", got, want)
+	}
+}

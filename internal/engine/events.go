@@ -107,3 +107,23 @@ func countOf(n int, thing string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
+
+// ProbeResult tells a Pod what a probe of a PodProbeMarker found anew. Reasons are OpenKruise's.
+func ProbeResult(succeeded bool, message string) Event {
+	e := Event{Type: corev1.EventTypeNormal, Reason: "KruiseProbeFailed", Action: "Probe", Note: message}
+	if succeeded {
+		e.Reason = "KruiseProbeSucceeded"
+	}
+	if e.Note == "" {
+		e.Note = "the probe said nothing"
+	}
+	return e
+}
+
+// RefusedProbeResult tells that the API server refused to write into a Pod what its probes found.
+func RefusedProbeResult(message string) Event {
+	return Event{
+		Type: corev1.EventTypeWarning, Reason: "RefusedProbeResult", Action: "Probe",
+		Note: "the API server refused to write what probes found: " + message,
+	}
+}

@@ -161,6 +161,7 @@ func (p *patch) annotations(c *plan.Change, write bool) {
 // theirs meanwhile, as it does while a new Pod starts.
 func (p *patch) conditions(list []plan.ConditionChange, write bool) {
 	absent := slices.IndexFunc(list, func(c plan.ConditionChange) bool { return c.Absent })
+	var gone []int
 	if absent >= 0 {
 		p.complete(&list[absent])
 	}
@@ -178,11 +179,17 @@ func (p *patch) conditions(list []plan.ConditionChange, write bool) {
 		}
 		switch {
 		case !write, c.Keep:
+		case c.Remove:
+			gone = append(gone, c.Index)
 		case c.Absent:
 			p.newCondition(c, i == absent)
 		default:
 			p.condition(at, c)
 		}
+	}
+	slices.Sort(gone)
+	for _, i := range slices.Backward(gone) { // those behind it move up
+		p.remove("/status/conditions/" + strconv.Itoa(i))
 	}
 }
 
@@ -201,6 +208,9 @@ func (p *patch) newCondition(c *plan.ConditionChange, first bool) {
 	value := map[string]string{
 		"type": c.Type, "status": c.Status, "reason": c.Reason, "message": c.Message, "lastTransitionTime": c.Since,
 	}
+	if c.Probed != "" {
+		value["lastProbeTime"] = c.Probed
+	}
 	const end = "/status/conditions/-"
 	if !first || c.Among == nil {
 		p.add(end, value)
@@ -217,6 +227,9 @@ func (p *patch) condition(at string, c *plan.ConditionChange) {
 	p.add(at+"/message", c.Message)
 	if c.Since != "" {
 		p.add(at+"/lastTransitionTime", c.Since)
+	}
+	if c.Probed != "" {
+		p.add(at+"/lastProbeTime", c.Probed)
 	}
 }
 

@@ -26,7 +26,11 @@ const (
 // Server is the API server. It sends bytes, and gets and decodes metadata only: of a Pod that was created or patched we
 // need the UID and the new resourceVersion, not its 13 KB. (A metadata client cannot create, and gets all of what it
 // deletes.) It implements API.
-type Server struct{ client rest.Interface }
+type Server struct {
+	client rest.Interface
+	// manager is our name in managedFields.
+	manager string
+}
 
 var _ API = (*Server)(nil)
 
@@ -38,12 +42,15 @@ func NewServer(config *rest.Config, client *http.Client) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
-	return &Server{client: c}, nil
+	return &Server{client: c, manager: plan.FieldManager}, nil
 }
+
+// As returns the same server, to which writes are another field manager's.
+func (s *Server) As(manager string) *Server { return &Server{client: s.client, manager: manager} }
 
 // Create implements API.
 func (s *Server) Create(ctx context.Context, resource schema.GroupVersionResource, namespace string, object []byte) (metav1.ObjectMeta, error) {
-	return answer(ctx, s.client.Post().AbsPath(path(resource, namespace)...).Param("fieldManager", plan.FieldManager).
+	return answer(ctx, s.client.Post().AbsPath(path(resource, namespace)...).Param("fieldManager", s.manager).
 		SetHeader("Content-Type", runtime.ContentTypeJSON).Body(object))
 }
 
@@ -53,7 +60,7 @@ func (s *Server) Patch(ctx context.Context, resource schema.GroupVersionResource
 	if subresource != "" {
 		at = append(at, subresource)
 	}
-	patched, err := answer(ctx, s.client.Patch(types.JSONPatchType).AbsPath(at...).Param("fieldManager", plan.FieldManager).Body(patch))
+	patched, err := answer(ctx, s.client.Patch(types.JSONPatchType).AbsPath(at...).Param("fieldManager", s.manager).Body(patch))
 	return patched.ResourceVersion, err
 }
 

@@ -29,6 +29,8 @@ type Pod struct {
 	metav1.ObjectMeta
 	// facts is nil for a Pod that concerns nobody.
 	*facts
+	// probing is nil unless TrimProbed kept the Pod.
+	probing *probing
 }
 
 // facts are what is kept of a Pod that concerns somebody.

@@ -86,8 +86,12 @@ type Step struct {
 	Why string
 }
 
-// FieldManager is our name in the managedFields of what we write.
-const FieldManager = "outrigger"
+// FieldManager is our name in the managedFields of what we write. What results of probes leave in Pods is ProbeManager's, so
+// that it can be told from everything else.
+const (
+	FieldManager = "outrigger"
+	ProbeManager = "outrigger-probes"
+)
 
 // Creation is a Pod to be made, as JSON, and the claims that are made before it, in order.
 type Creation struct {
@@ -160,6 +164,10 @@ type ConditionChange struct {
 	Absent  bool
 	Among   []string
 	Version string
+	// Remove it.
+	Remove bool
+	// Probed is when it was last probed, RFC 3339; empty if it was not.
+	Probed string
 	// Keep: it has this status, and must have when the rest of the change is made. Nothing of it is written.
 	Keep bool
 }

@@ -127,7 +127,7 @@ type PodProbeMarkerStatus struct {
 	// Generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Pods that the selector matches, and that run or are about to.
+	// Pods that the selector matches, that have a node, whose init containers have ended, and that are not ending.
 	// +optional
 	MatchedPods int64 `json:"matchedPods,omitempty"`
 	// Conditions: Probed.

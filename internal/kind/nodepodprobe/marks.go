@@ -181,17 +181,19 @@ func statusOf(state v1beta1.ProbeState) string {
 
 // mark brings a Pod's marks to what they are to be, by one write.
 func (o *Observed) mark(pod *Pod) (*plan.Step, *plan.Hold) {
-	if !pod.Active || pod.Live == nil {
-		return nil, nil
-	}
-	change, why := o.change(pod)
 	switch {
-	case why == "":
+	case !pod.Active:
 		return nil, nil
 	case pod.Unseen:
 		return nil, &plan.Hold{Unit: pod.Unit, Reason: WaitingForCache, Why: "our last write to it is not seen yet"}
 	case pod.Refused != "":
 		return nil, &plan.Hold{Unit: pod.Unit, Reason: WriteRefused, Why: pod.Refused}
+	case pod.Live == nil:
+		return nil, nil
+	}
+	change, why := o.change(pod)
+	if why == "" {
+		return nil, nil
 	}
 	return &plan.Step{Verb: plan.SetState, Unit: pod.Unit, Change: change, Why: why}, nil
 }
@@ -287,7 +289,7 @@ func tells(m *Marks, w *probe.Want, state v1beta1.ProbeState) bool {
 		return at < 0 || m.Conditions[at].Status != statusOf(state)
 	}
 	for _, policy := range w.Probe.MarkerPolicy {
-		if policy.State == state && !(contains(m.Labels, policy.Labels) && contains(m.Annotations, policy.Annotations)) {
+		if policy.State == state && (!contains(m.Labels, policy.Labels) || !contains(m.Annotations, policy.Annotations)) {
 			return true
 		}
 	}

@@ -15,13 +15,10 @@ import (
 
 // Plan says what is written for one node: its NodePodProbe, then its Pods. Holds are of Pods, in their order.
 func Plan(o Observed) plan.Plan {
-	var p plan.Plan
 	if o.Gone {
-		if o.Object != nil && !o.Object.Leaving && !o.Object.Unseen {
-			p.Steps = append(p.Steps, plan.Step{Verb: plan.DeleteOwner, Unit: o.unit(), Why: "node " + o.Node + " is gone"})
-		}
-		return p
+		return o.end()
 	}
+	var p plan.Plan
 	var wanted []v1beta1.PodProbe
 	for i := range o.Pods {
 		pod := &o.Pods[i]
@@ -44,6 +41,14 @@ func Plan(o Observed) plan.Plan {
 		if hold != nil {
 			p.Holds = append(p.Holds, *hold)
 		}
+	}
+	return p
+}
+
+// end deletes what is there of a node that is gone.
+func (o *Observed) end() (p plan.Plan) {
+	if o.Object != nil && !o.Object.Leaving && !o.Object.Unseen {
+		p.Steps = []plan.Step{{Verb: plan.DeleteOwner, Unit: o.unit(), Why: "node " + o.Node + " is gone"}}
 	}
 	return p
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/probe"
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
 	"github.com/outrigger-project/outrigger/internal/plan/wellformed"
 )
@@ -104,7 +104,7 @@ func conditionTypesAreUnique(s subject) (errs field.ErrorList) {
 		for _, wrong := range validation.IsQualifiedName(p.PodConditionType) {
 			errs = append(errs, field.Invalid(at, p.PodConditionType, wrong))
 		}
-		if slices.Contains(reserved(), p.PodConditionType) {
+		if slices.Contains(probe.Reserved(), p.PodConditionType) {
 			errs = append(errs, field.Invalid(at, p.PodConditionType, "must not be a condition type of Kubernetes or OpenKruise"))
 		}
 		if seen[p.PodConditionType] {
@@ -113,15 +113,6 @@ func conditionTypesAreUnique(s subject) (errs field.ErrorList) {
 		seen[p.PodConditionType] = true
 	}
 	return errs
-}
-
-// reserved are the condition types that others write.
-func reserved() []string {
-	return []string{
-		string(corev1.PodScheduled), string(corev1.PodInitialized), string(corev1.PodReady), string(corev1.ContainersReady),
-		string(v1beta1.KruisePodReady), string(v1beta1.InPlaceUpdateReady), string(corev1.PodReadyToStartContainers),
-		string(corev1.DisruptionTarget), string(corev1.PodResizePending), string(corev1.PodResizeInProgress), v1beta1.PodUpgradable,
-	}
 }
 
 // conditionTypesAreFree refuses what another marker says of the same Pods, if it is new. That nobody creates both at the

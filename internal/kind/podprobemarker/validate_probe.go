@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/outrigger-project/outrigger/internal/plan/probe"
 )
 
 // The largest numbers, as in the schema. A result that is older than a day tells nobody anything.
@@ -30,7 +32,7 @@ func name(at *field.Path, name string) field.ErrorList {
 		return field.ErrorList{field.Invalid(at, name, "must not contain #")}
 	case len(name) > 253:
 		return field.ErrorList{field.TooLong(at, name, 253)}
-	case slices.Contains(reserved(), name):
+	case slices.Contains(probe.Reserved(), name):
 		return field.ErrorList{field.Invalid(at, name, "must not be a condition type of Kubernetes or OpenKruise")}
 	}
 	return nil

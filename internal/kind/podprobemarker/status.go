@@ -1,0 +1,72 @@
+package podprobemarker
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
+)
+
+// Reasons of the condition Probed that are not those of a hold.
+const (
+	// AllProbed: every selected Pod is probed by every probe.
+	AllProbed = "AllProbed"
+	// NoPods: no Pod is selected.
+	NoPods = "NoPods"
+)
+
+func compareHolds(a, b plan.Hold) int {
+	return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Unit.Namespace, b.Unit.Namespace), cmp.Compare(a.Unit.Name, b.Unit.Name), cmp.Compare(a.Why, b.Why))
+}
+
+// Status is what the marker's status is to be, given the one it has.
+func Status(o Observed, p plan.Plan, before v1beta1.PodProbeMarkerStatus, now time.Time) v1beta1.PodProbeMarkerStatus {
+	after := v1beta1.PodProbeMarkerStatus{ObservedGeneration: o.Generation, Conditions: slices.Clone(before.Conditions)}
+	for i := range o.Pods {
+		if o.Pods[i].Started {
+			after.MatchedPods++
+		}
+	}
+	probed := metav1.Condition{
+		Type: v1beta1.PodProbeMarkerProbed, Status: metav1.ConditionTrue, Reason: AllProbed, ObservedGeneration: o.Generation,
+		LastTransitionTime: metav1.NewTime(now),
+	}
+	switch holds := ofPods(o, p.Holds); {
+	case len(holds) > 0:
+		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, string(holds[0].Reason), message(holds)
+	case after.MatchedPods == 0:
+		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, NoPods, "it selects no Pod that has started"
+	}
+	meta.SetStatusCondition(&after.Conditions, probed)
+	return after
+}
+
+func ofPods(o Observed, holds []plan.Hold) (list []plan.Hold) {
+	for _, h := range holds {
+		if h.Unit != o.Unit {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// message names each reason with how many Pods it holds back, and the first of them.
+func message(holds []plan.Hold) string {
+	var parts []string
+	for from := 0; from < len(holds); {
+		n := from
+		for n < len(holds) && holds[n].Reason == holds[from].Reason {
+			n++
+		}
+		parts = append(parts, fmt.Sprintf("%s: %d, the first in pod %s: %s", holds[from].Reason, n-from, holds[from].Unit.Name, holds[from].Why))
+		from = n
+	}
+	return strings.Join(parts, "; ")
+}
