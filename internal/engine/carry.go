@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,7 +31,7 @@ func (h *Hands) carryOut(ctx context.Context, owner Owner, d *deed) error {
 		if d.outcome = h.unused(ctx, owner, d.step); d.outcome.Fate == Done {
 			d.outcome = h.send(ctx, owner, d)
 		}
-	case plan.CreatePod:
+	case plan.CreatePod, plan.CreateObject:
 		d.outcome = h.create(ctx, owner, d)
 	case plan.DeletePod:
 		h.delete(ctx, owner, d)
@@ -78,6 +79,10 @@ func thingOf(owner Owner, verb plan.Verb) string {
 		return "claim"
 	case plan.UpdateOwner, plan.DeleteOwner:
 		return owner.Kind
+	case plan.PatchObject, plan.PatchObjectStatus, plan.DeleteObject:
+		return strings.TrimSuffix(owner.Objects.Resource, "s")
+	case plan.CreateObject:
+		return strings.TrimSuffix(owner.Creates.Resource, "s")
 	}
 	return "pod"
 }
@@ -124,7 +129,7 @@ func (h *Hands) send(ctx context.Context, owner Owner, d *deed) Outcome {
 }
 
 func deletes(verb plan.Verb) bool {
-	return verb == plan.DeletePod || verb == plan.DeleteClaim || verb == plan.DeleteOwner
+	return verb == plan.DeletePod || verb == plan.DeleteClaim || verb == plan.DeleteObject || verb == plan.DeleteOwner
 }
 
 // delete deletes a Pod and then its claims: a Pod that stays keeps them.
@@ -152,7 +157,7 @@ func (h *Hands) create(ctx context.Context, owner Owner, d *deed) Outcome {
 	var o Outcome
 	for i := range d.requests {
 		r := &d.requests[i]
-		if r.Resource == pods() {
+		if r.Resource != claims() {
 			h.withBirths(owner, func(l *BirthLedger) { l.Sent(u, target, h.now()) })
 		}
 		if made, there, o = h.make(ctx, owner, r); o.Fate != Done {
@@ -189,9 +194,10 @@ func (h *Hands) there(ctx context.Context, owner Owner, r *Request) (metav1.Obje
 	case o.Fate == Gone:
 		o.Fate = Refused // it was there a moment ago; later, then
 	case err != nil:
-	case r.Resource == pods():
+	case r.Resource != claims():
 		if !owner.controls(found) {
-			o = Outcome{Fate: Exists, Message: fmt.Sprintf("there is a pod %s that is not of this %s", r.Name, owner.Kind)}
+			thing := strings.TrimSuffix(r.Resource.Resource, "s")
+			o = Outcome{Fate: Exists, Message: fmt.Sprintf("there is a %s %s that is not of this %s", thing, r.Name, owner.Kind)}
 		}
 	case !owner.claims(found, r):
 		o = Outcome{Fate: Exists, Message: fmt.Sprintf("there is a claim %s that is not of this %s", r.Name, owner.Kind)}
@@ -203,6 +209,9 @@ func (h *Hands) there(ctx context.Context, owner Owner, r *Request) (metav1.Obje
 
 // controls tells whether the owner is the controller of an object.
 func (o Owner) controls(object metav1.ObjectMeta) bool {
+	if o.OwnsNames {
+		return true
+	}
 	of := metav1.GetControllerOfNoCopy(&object)
 	return of != nil && string(of.UID) == o.UID
 }

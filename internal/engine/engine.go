@@ -45,6 +45,11 @@ type Owner struct {
 	RevisionsIn, RevisionLabel string
 	// InstanceLabel is the label that a Pod and the claims made for it share; empty if the owner has no claims.
 	InstanceLabel string
+	// Objects is the resource that PatchObject, PatchObjectStatus and DeleteObject write to, Creates the one that
+	// CreateObject makes. An owner creates either these or Pods.
+	Objects, Creates schema.GroupVersionResource
+	// OwnsNames: whatever has a name that it creates is its own. Otherwise, what it controls is.
+	OwnsNames bool
 }
 
 // Hands carry out plans. They are safe for concurrent use; the plans of one owner come one after the other.

@@ -29,7 +29,7 @@ func (h *Hands) Look(ctx context.Context, owner Owner) error {
 	}
 	var doubts []plan.Unit
 	h.withBirths(owner, func(l *BirthLedger) { doubts = l.Doubts(h.now()) })
-	return h.ask(ctx, doubts, pods(), func(u plan.Unit, found metav1.ObjectMeta) {
+	return h.ask(ctx, doubts, owner.creates(), func(u plan.Unit, found metav1.ObjectMeta) {
 		target := found.Labels[appsv1.ControllerRevisionHashLabelKey]
 		h.withBirths(owner, func(l *BirthLedger) { l.Found(u, string(found.UID), target, owner.controls(found), h.now()) })
 	})
@@ -82,6 +82,7 @@ func verbs() []plan.Verb {
 	return []plan.Verb{
 		plan.UpdateInPlace, plan.SetCondition, plan.SetState, plan.AdoptPod, plan.DeletePod,
 		plan.KeepClaim, plan.DeleteClaim, plan.UpdateOwner, plan.DeleteOwner,
+		plan.PatchObject, plan.PatchObjectStatus, plan.DeleteObject,
 	}
 }
 
@@ -105,8 +106,18 @@ func resourceOf(owner Owner, verb plan.Verb) schema.GroupVersionResource {
 		return claims()
 	case plan.UpdateOwner, plan.DeleteOwner:
 		return owner.Resource
+	case plan.PatchObject, plan.PatchObjectStatus, plan.DeleteObject:
+		return owner.Objects
 	}
 	return pods()
+}
+
+// creates is the resource of what an owner creates.
+func (o Owner) creates() schema.GroupVersionResource {
+	if o.Creates.Empty() {
+		return pods()
+	}
+	return o.Creates
 }
 
 // Awaits tells whether any new version of a unit matters, even if nothing that counts changed in it.

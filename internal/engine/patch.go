@@ -41,7 +41,7 @@ func operations(s *plan.Step, which part) []operation {
 	p.test("/metadata/uid", s.Unit.UID)
 	p.images(c.Images, which&images != 0)
 	p.resources(c.Resources, which&resources != 0)
-	p.labels(c.Labels, which&labels != 0)
+	p.labels(c, which&labels != 0)
 	p.annotations(c, which&annotations != 0)
 	p.conditions(c.Conditions, which&conditions != 0)
 	if f := c.Finalizers; f != nil {
@@ -52,6 +52,9 @@ func operations(s *plan.Step, which part) []operation {
 	}
 	for _, change := range c.Spec {
 		p.replace("/spec"+change.Path, json.RawMessage(change.From), json.RawMessage(change.To), which&spec != 0)
+	}
+	for _, change := range c.Status {
+		p.replace("/status"+change.Path, json.RawMessage(change.From), json.RawMessage(change.To), which&status != 0)
 	}
 	return append(p.tests, p.writes...)
 }
@@ -113,8 +116,20 @@ func (p *patch) resources(all []plan.ResourceChange, write bool) {
 	}
 }
 
-func (p *patch) labels(list []plan.LabelChange, write bool) {
-	for _, label := range list {
+// labels of an object that has none at all are added together.
+func (p *patch) labels(c *plan.Change, write bool) {
+	if c.NoLabels && len(c.Labels) > 0 {
+		p.test("/metadata/labels", nil)
+		if write {
+			all := map[string]string{}
+			for _, label := range c.Labels {
+				all[label.Key] = label.To
+			}
+			p.add("/metadata/labels", all)
+		}
+		return
+	}
+	for _, label := range c.Labels {
 		at := "/metadata/labels/" + pointer(label.Key)
 		p.test(at, text(label.From, label.Absent))
 		if write {

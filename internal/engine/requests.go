@@ -54,6 +54,9 @@ func revisions() schema.GroupVersionResource {
 //	DeletePod                delete the Pod, delete its claims
 //	KeepClaim, DeleteClaim   patch, delete the claim
 //	UpdateOwner, DeleteOwner patch, delete the owner
+//	CreateObject             create it
+//	PatchObject, DeleteObject patch, delete it
+//	PatchObjectStatus        patch its status
 //	Create-, Update-, DeleteRevision
 //
 // A step that asks for something its verb does not do is an error: nothing of it is left out in silence.
@@ -72,6 +75,16 @@ func Requests(owner Owner, s *plan.Step) ([]Request, error) {
 		return patchRequests(s, claims(), "", everything)
 	case plan.UpdateOwner:
 		return patchRequests(s, owner.Resource, "", everything)
+	case plan.DeleteOwner:
+		return []Request{deletion(owner.Resource, s.Unit)}, nil
+	case plan.PatchObject:
+		return patchRequests(s, owner.Objects, "", everything)
+	case plan.PatchObjectStatus:
+		return patchRequests(s, owner.Objects, "status", everything)
+	case plan.DeleteObject:
+		return []Request{deletion(owner.Objects, s.Unit)}, nil
+	case plan.CreateObject:
+		return []Request{{Call: Create, Resource: owner.Creates, Namespace: s.Unit.Namespace, Name: s.Unit.Name, Body: s.Create.Object}}, nil
 	case plan.CreatePod:
 		return createRequests(s)
 	case plan.DeletePod:

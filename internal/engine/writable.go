@@ -9,7 +9,7 @@ import (
 )
 
 // part is a set of the parts of a Change.
-type part uint8
+type part uint16
 
 const (
 	images part = 1 << iota
@@ -20,11 +20,12 @@ const (
 	owners
 	spec
 	resources
+	status
 	everything = 1<<iota - 1
 )
 
 func (p part) String() string {
-	names := []string{"images", "labels", "annotations", "conditions", "finalizers", "owners", "spec", "resources"}
+	names := []string{"images", "labels", "annotations", "conditions", "finalizers", "owners", "spec", "resources", "status"}
 	for i, name := range names {
 		if p&(1<<i) != 0 {
 			return name
@@ -38,6 +39,7 @@ func partsOf(c *plan.Change) (p part) {
 	for i, there := range [...]bool{
 		len(c.Images) > 0, len(c.Labels) > 0, len(c.Annotations) > 0, len(c.Conditions) > 0,
 		c.Finalizers != nil, c.Owners != nil, len(c.Spec) > 0, len(c.Resources) > 0,
+		len(c.Status) > 0,
 	} {
 		if there {
 			p |= 1 << i
@@ -50,7 +52,7 @@ func partsOf(c *plan.Change) (p part) {
 func writes(verb plan.Verb) (p part, known bool) {
 	switch verb {
 	case plan.UpdateInPlace:
-		return everything &^ spec, true
+		return everything &^ (spec | status), true
 	case plan.ResetContainer:
 		return images | labels | annotations, true
 	case plan.SetCondition, plan.SetState:
@@ -59,7 +61,11 @@ func writes(verb plan.Verb) (p part, known bool) {
 		return labels | annotations | owners, true
 	case plan.UpdateOwner:
 		return spec | labels | finalizers, true
-	case plan.CreatePod, plan.DeletePod, plan.DeleteClaim, plan.DeleteOwner, plan.CreateRevision, plan.UpdateRevision, plan.DeleteRevision:
+	case plan.PatchObject:
+		return spec | labels, true
+	case plan.PatchObjectStatus:
+		return status, true
+	case plan.CreatePod, plan.DeletePod, plan.DeleteClaim, plan.CreateObject, plan.DeleteObject, plan.DeleteOwner, plan.CreateRevision, plan.UpdateRevision, plan.DeleteRevision:
 		return 0, true
 	}
 	return 0, false
@@ -94,7 +100,7 @@ func removable(c *plan.Change) error {
 		}
 	}
 	for _, l := range c.Labels {
-		if l.Remove && l.Absent {
+		if l.Remove && (l.Absent || c.NoLabels) {
 			return fmt.Errorf("label %s is to be removed, and is not there", l.Key)
 		}
 	}
@@ -109,10 +115,11 @@ func complete(s *plan.Step, asked part) error {
 		what    string
 	}{
 		{[]plan.Verb{plan.SetCondition}, asked&conditions == 0, "there is no condition"},
-		{[]plan.Verb{plan.SetState, plan.UpdateOwner}, asked == 0, "there is nothing to write"},
+		{[]plan.Verb{plan.SetState, plan.UpdateOwner, plan.PatchObject, plan.PatchObjectStatus}, asked == 0, "there is nothing to write"},
 		{[]plan.Verb{plan.AdoptPod, plan.ReleasePod, plan.KeepClaim}, asked&owners == 0, "there are no owners"},
 		{[]plan.Verb{plan.CreatePod}, s.Create == nil || len(s.Create.Pod) == 0, "there is no pod to create"},
-		{[]plan.Verb{plan.DeletePod, plan.DeleteClaim, plan.DeleteOwner}, anonymous(s), "what is deleted must have a UID"},
+		{[]plan.Verb{plan.CreateObject}, s.Create == nil || len(s.Create.Object) == 0, "there is nothing to create"},
+		{[]plan.Verb{plan.DeletePod, plan.DeleteClaim, plan.DeleteObject, plan.DeleteOwner}, anonymous(s), "what is deleted must have a UID"},
 	} {
 		if need.missing && slices.Contains(need.verbs, s.Verb) {
 			return errors.New(need.what)

@@ -63,6 +63,14 @@ const (
 	UpdateOwner Verb = "UpdateOwner"
 	// DeleteOwner deletes the owner itself.
 	DeleteOwner Verb = "DeleteOwner"
+	// CreateObject makes an object that is no Pod, of the resource that the owner creates.
+	CreateObject Verb = "CreateObject"
+	// PatchObject changes the spec or labels of one of the owner's objects that are no Pods.
+	PatchObject Verb = "PatchObject"
+	// PatchObjectStatus changes the status of one.
+	PatchObjectStatus Verb = "PatchObjectStatus"
+	// DeleteObject deletes one.
+	DeleteObject Verb = "DeleteObject"
 )
 
 // Step is one effect on one unit.
@@ -93,10 +101,12 @@ const (
 	ProbeManager = "outrigger-probes"
 )
 
-// Creation is a Pod to be made, as JSON, and the claims that are made before it, in order.
+// Creation is a Pod to be made, as JSON, and the claims that are made before it, in order; or, for CreateObject, another
+// object.
 type Creation struct {
 	Pod    []byte
 	Claims []NewClaim
+	Object []byte
 }
 
 // NewClaim is a PersistentVolumeClaim to be made, as JSON.
@@ -117,13 +127,13 @@ type Change struct {
 	Labels      []LabelChange
 	Annotations []AnnotationChange
 	Conditions  []ConditionChange
-	// NoAnnotations tells that there is no annotation at all now: then they cannot be added one by one.
-	NoAnnotations bool
+	// NoAnnotations and NoLabels tell that there is none at all now: then they cannot be added one by one.
+	NoAnnotations, NoLabels bool
 	// Finalizers and Owners are nil when they stay as they are.
 	Finalizers *FinalizerChange
 	Owners     *OwnerChange
-	// Spec changes the owner's spec: UpdateOwner only.
-	Spec []SpecChange
+	// Spec changes the spec of the owner or of an object that is no Pod, Status the latter's status.
+	Spec, Status []SpecChange
 }
 
 // LabelChange sets or removes one label. From and Absent are as in AnnotationChange.
@@ -142,9 +152,9 @@ type FinalizerChange struct{ From, To []string }
 // OwnerChange replaces the list of owner references, JSON.
 type OwnerChange struct{ From, To []byte }
 
-// SpecChange replaces a member of the owner's spec.
+// SpecChange replaces a member of a spec or status.
 type SpecChange struct {
-	// Path is a JSON pointer below /spec; From and To are JSON.
+	// Path is a JSON pointer below /spec or /status; From and To are JSON, empty where there is nothing.
 	Path     string
 	From, To []byte
 }

@@ -57,13 +57,10 @@ func validateEntry(at *field.Path, name string, entry, old *v1beta1.NodeImageEnt
 
 func validateTag(at *field.Path, name string, tag *v1beta1.ImageTagSpec) field.ErrorList {
 	var errs field.ErrorList
-	switch {
-	case tag.Tag == "":
+	if tag.Tag == "" {
 		errs = append(errs, field.Required(at.Child("tag"), ""))
-	default:
-		if err := image.Check(image.Ref{Name: name, Tag: tag.Tag}); err != nil {
-			errs = append(errs, field.Invalid(at.Child("tag"), tag.Tag, err.Error()))
-		}
+	} else if err := image.Check(image.Ref{Name: name, Tag: tag.Tag}); err != nil {
+		errs = append(errs, field.Invalid(at.Child("tag"), tag.Tag, err.Error()))
 	}
 	if tag.CreatedAt == nil {
 		errs = append(errs, field.Required(at.Child("createdAt"), ""))
