@@ -37,6 +37,9 @@ func (h *Hands) Look(ctx context.Context, owner Owner) error {
 
 // ask asks the API server about units; of one that is not there, the metadata is empty.
 func (h *Hands) ask(ctx context.Context, units []plan.Unit, resource schema.GroupVersionResource, found func(plan.Unit, metav1.ObjectMeta)) error {
+	if len(units) == 0 {
+		return nil
+	}
 	_, err := h.each(ctx, len(units), func(i int) error {
 		u := units[i]
 		object, err := h.server.Look(ctx, resource, u.Namespace, u.Name)

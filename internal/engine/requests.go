@@ -73,28 +73,34 @@ func Requests(owner Owner, s *plan.Step) ([]Request, error) {
 		return patchRequests(s, pods(), "", everything)
 	case plan.KeepClaim:
 		return patchRequests(s, claims(), "", everything)
-	case plan.UpdateOwner:
-		return patchRequests(s, owner.Resource, "", everything)
-	case plan.DeleteOwner:
-		return []Request{deletion(owner.Resource, s.Unit)}, nil
-	case plan.PatchObject:
-		return patchRequests(s, owner.Objects, "", everything)
-	case plan.PatchObjectStatus:
-		return patchRequests(s, owner.Objects, "status", everything)
-	case plan.DeleteObject:
-		return []Request{deletion(owner.Objects, s.Unit)}, nil
-	case plan.CreateObject:
-		return []Request{{Call: Create, Resource: owner.Creates, Namespace: s.Unit.Namespace, Name: s.Unit.Name, Body: s.Create.Object}}, nil
 	case plan.CreatePod:
 		return createRequests(s)
 	case plan.DeletePod:
 		return deleteRequests(s)
 	case plan.DeleteClaim:
 		return []Request{deletion(claims(), s.Unit)}, nil
+	case plan.CreateRevision, plan.UpdateRevision, plan.DeleteRevision:
+		return revisionRequests(owner, s)
+	default:
+		return objectRequests(owner, s)
+	}
+}
+
+// objectRequests are those to the owner itself, and to objects that are no Pods.
+func objectRequests(owner Owner, s *plan.Step) ([]Request, error) {
+	switch s.Verb {
+	case plan.UpdateOwner:
+		return patchRequests(s, owner.Resource, "", everything)
 	case plan.DeleteOwner:
 		return []Request{deletion(owner.Resource, s.Unit)}, nil
+	case plan.CreateObject:
+		return []Request{{Call: Create, Resource: owner.Creates, Namespace: s.Unit.Namespace, Name: s.Unit.Name, Body: s.Create.Object}}, nil
+	case plan.PatchObject:
+		return patchRequests(s, owner.Objects, "", everything)
+	case plan.PatchObjectStatus:
+		return patchRequests(s, owner.Objects, "status", everything)
 	default:
-		return revisionRequests(owner, s)
+		return []Request{deletion(owner.Objects, s.Unit)}, nil
 	}
 }
 

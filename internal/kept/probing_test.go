@@ -70,16 +70,18 @@ func TestSameForProbes(t *testing.T) {
 		change func(*corev1.Pod)
 		same   bool
 	}{
-		"a heartbeat":          {func(p *corev1.Pod) { p.Status.Conditions[0].LastProbeTime = metav1.Now(); p.ResourceVersion = "2" }, true},
-		"somebody's readiness": {func(p *corev1.Pod) { p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady}) }, true},
-		"somebody's notes":     {func(p *corev1.Pod) { p.Annotations["other"] = "small" }, true},
-		"our annotation":       {func(p *corev1.Pod) { p.Annotations["cost"] = "-10" }, false},
-		"our condition":        {func(p *corev1.Pod) { p.Status.Conditions[1].Message = "busy" }, false},
-		"a label":              {func(p *corev1.Pod) { p.Labels["idle"] = "true" }, false},
-		"the address":          {func(p *corev1.Pod) { p.Status.PodIP = "10.0.0.8" }, false},
-		"it ends":              {func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.Now()) }, false},
-		"somebody takes over":  {func(p *corev1.Pod) { p.ManagedFields = nil }, false},
-		"another pod":          {func(p *corev1.Pod) { p.UID = "v" }, false},
+		"a heartbeat": {func(p *corev1.Pod) { p.Status.Conditions[0].LastProbeTime = metav1.Now(); p.ResourceVersion = "2" }, true},
+		"somebody's readiness": {func(p *corev1.Pod) {
+			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady})
+		}, true},
+		"somebody's notes":    {func(p *corev1.Pod) { p.Annotations["other"] = "small" }, true},
+		"our annotation":      {func(p *corev1.Pod) { p.Annotations["cost"] = "-10" }, false},
+		"our condition":       {func(p *corev1.Pod) { p.Status.Conditions[1].Message = "busy" }, false},
+		"a label":             {func(p *corev1.Pod) { p.Labels["idle"] = "true" }, false},
+		"the address":         {func(p *corev1.Pod) { p.Status.PodIP = "10.0.0.8" }, false},
+		"it ends":             {func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.Now()) }, false},
+		"somebody takes over": {func(p *corev1.Pod) { p.ManagedFields = nil }, false},
+		"another pod":         {func(p *corev1.Pod) { p.UID = "v" }, false},
 	} {
 		pod := probed()
 		tc.change(pod)
