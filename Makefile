@@ -47,6 +47,7 @@ test-product: binaries cluster-binary ## The built product on a real API server
 .PHONY: test-node
 test-node: binaries cluster-binary ## Everything that needs real containers: a real kubelet and containerd (as root)
 	$(MAKE) -C devcluster test-node
+	OUTRIGGER_BIN=$(BIN) $(GO) test -count=1 -timeout 20m -v ./test/node/...
 
 .PHONY: bench
 bench: binaries cluster-binary ## Measure the goals (docs/goals.md): a table on the screen, JSON in bench-results/

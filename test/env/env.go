@@ -33,6 +33,9 @@ type Options struct {
 	Dir string
 	// Nodes is the number of simulated nodes.
 	Nodes int
+	// RealNodes is the number of nodes with a real kubelet and containerd; they need root, see CanHaveRealNodes. The
+	// node agent runs on them as a DaemonSet, as it is in config/.
+	RealNodes int
 	// ClusterFlags are passed to `devcluster up`.
 	ClusterFlags []string
 	// Out gets the progress of the dev cluster. nil: discarded unless it fails.
@@ -61,17 +64,27 @@ func Start(ctx context.Context, o Options) (*Env, error) {
 	if err := e.run(ctx, nil, "devcluster", "down", "--dir", e.clusterDir(), "--delete"); err != nil {
 		return nil, fmt.Errorf("remove an earlier cluster: %w", err)
 	}
-	args := append([]string{"up", "--dir", e.clusterDir(), "--nodes", fmt.Sprint(o.Nodes)}, o.ClusterFlags...)
+	args := append([]string{"up", "--dir", e.clusterDir(), "--nodes", fmt.Sprint(o.Nodes), "--real-nodes", fmt.Sprint(o.RealNodes)}, o.ClusterFlags...)
 	if err := e.run(ctx, o.Out, "devcluster", args...); err != nil {
 		return nil, fmt.Errorf("start the dev cluster: %w", err)
 	}
-	if err := e.connect(ctx); err != nil {
-		return nil, errors.Join(err, e.Stop(ctx))
-	}
-	if err := e.install(ctx); err != nil {
+	if err := e.prepare(ctx); err != nil {
 		return nil, errors.Join(err, e.Stop(ctx))
 	}
 	return e, nil
+}
+
+// prepare does what there is to do once the cluster runs.
+func (e *Env) prepare(ctx context.Context) error {
+	if err := e.connect(ctx); err != nil {
+		return err
+	}
+	if e.RealNodes > 0 { // before the manifests, so that no node asks for it in vain
+		if err := e.LoadImage(ctx, agentImage, e.bin("node")); err != nil {
+			return err
+		}
+	}
+	return e.install(ctx)
 }
 
 // Attach connects to what an earlier Start left running in o.Dir.

@@ -68,7 +68,7 @@ nodes, in a network of their own.
 	}
 	root.PersistentFlags().StringVar(&a.dirFlag, "dir", "", "folder of the cluster (default: devcluster/default in the user's cache folder)")
 	root.AddCommand(a.upCommand(), a.downCommand(), a.statusCommand(), a.kubeconfigCommand(), a.restartCommand(),
-		a.nodeInfoCommand(), a.nodeExecCommand(), a.imageCommand(), a.buildCommand(), a.kubeletCommand(),
+		a.nodeCheckCommand(), a.nodeInfoCommand(), a.nodeExecCommand(), a.imageCommand(), a.buildCommand(), a.kubeletCommand(),
 		a.superviseCommand(), a.bootNodeCommand(), a.becomeCommand(), a.registryCommand())
 	return root
 }

@@ -36,6 +36,16 @@ func (a *app) nodeInfoCommand() *cobra.Command {
 	}
 }
 
+func (a *app) nodeCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "node-check", Short: "Tell whether this machine can have real nodes; exit code 1 and why when not", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := realnode.FindTools()
+			return err
+		},
+	}
+}
+
 // realNode asks the running cluster for a node.
 func (a *app) realNode(ctx context.Context, name string) (wire.RealNode, error) {
 	dir, err := a.dir()

@@ -1,0 +1,141 @@
+// Package node tests the built product where containers are real: two nodes with a kubelet and containerd, the node agent
+// on them as its DaemonSet runs it.
+//
+// `make test-node` runs it, as root. Tests share one cluster and run one after the other; each uses a namespace of its
+// own. The images are devcluster's, see its README.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/test/env"
+)
+
+// cluster is the one running product of this test binary.
+var cluster *env.Env //nolint:gochecknoglobals // set once by TestMain
+
+func TestMain(m *testing.M) {
+	bin := os.Getenv("OUTRIGGER_BIN")
+	if bin == "" {
+		fmt.Println("SKIPPED: the tests on real nodes need built binaries and root: run `make test-node`")
+		return
+	}
+	os.Exit(run(m, filepath.Dir(bin)))
+}
+
+func run(m *testing.M, root string) int {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	defer cancel()
+	if err := env.CanHaveRealNodes(ctx, root); errors.Is(err, env.ErrNoRealNodes) {
+		fmt.Println(err)
+		return 0
+	} else if err != nil {
+		fmt.Println("in CI the tests on real nodes must run:", err)
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "outrigger-node-")
+	if err != nil {
+		fmt.Println("make a folder:", err)
+		return 1
+	}
+	cluster, err = env.Start(ctx, env.Options{Root: root, Dir: dir, RealNodes: 2, ClusterFlags: []string{"--ephemeral"}})
+	if err != nil {
+		fmt.Println("start the cluster:", err)
+		return 1
+	}
+	defer func() {
+		if err := cluster.Stop(context.WithoutCancel(ctx)); err != nil {
+			fmt.Println("stop the cluster:", err)
+		}
+	}()
+	if _, err := cluster.StartManager(ctx, false); err != nil {
+		fmt.Println("start the manager:", err)
+		printTail(filepath.Join(dir, "manager.log"))
+		return 1
+	}
+	code := m.Run()
+	if code != 0 {
+		printTail(filepath.Join(dir, "manager.log"))
+		return code
+	}
+	_ = os.RemoveAll(dir)
+	return code
+}
+
+// printTail shows the end of a log, for the reader of a failed run.
+func printTail(path string) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return
+	}
+	fmt.Printf("--- the end of %s\n%s\n", path, data[max(0, len(data)-8000):])
+}
+
+// kubectl runs kubectl and ends the test when it fails.
+func kubectl(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	out, err := cluster.KubectlIn(t.Context(), stdin, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// eventually ends the test when check does not come true in time.
+func eventually(t *testing.T, limit time.Duration, check func(context.Context) error) {
+	t.Helper()
+	if err := env.Eventually(t.Context(), limit, check); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// namespace makes a namespace, and removes it with all that is in it after the test.
+func namespace(t *testing.T, name string) {
+	t.Helper()
+	if err := cluster.EnsureNamespace(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			out, err := cluster.Kubectl(context.Background(), "describe", "pods", "-n", name)
+			t.Logf("the pods of %s: %v\n%s", name, err, out)
+		}
+		if _, err := cluster.Kubectl(context.Background(), "delete", "namespace", name, "--wait=false"); err != nil {
+			t.Errorf("remove namespace %s: %v", name, err)
+		}
+	})
+}
+
+// pods lists the Pods of a namespace.
+func pods(ctx context.Context, namespace string) ([]corev1.Pod, error) {
+	list, err := cluster.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
+}
+
+// container returns the status of one of a Pod's containers.
+func container(pod *corev1.Pod, name string) corev1.ContainerStatus {
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.Name == name {
+			return s
+		}
+	}
+	return corev1.ContainerStatus{}
+}
+
+// inContainer runs a shell command in a container and returns what it prints.
+func inContainer(t *testing.T, namespace, pod, name, command string) string {
+	t.Helper()
+	return kubectl(t, "", "exec", "-n", namespace, pod, "-c", name, "--", "sh", "-c", command)
+}
