@@ -57,7 +57,8 @@ pods can be created. When it runs already, up says so and changes nothing.
 The first up builds Kubernetes, which takes 5 to 8 minutes on two cores; later
 ones take seconds. Objects, certificates and tokens are kept in the folder, and
 so are --nodes, --real-nodes, --fsync, --verbosity and all --kubelet-* flags.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), f, cmd.Flags()) },
+		PreRunE: func(*cobra.Command, []string) error { return f.check() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), f, cmd.Flags()) },
 	}
 	flags := c.Flags()
 	flags.SortFlags = false
@@ -77,9 +78,6 @@ so are --nodes, --real-nodes, --fsync, --verbosity and all --kubelet-* flags.`,
 func (a *app) up(ctx context.Context, f *upFlags, flags *pflag.FlagSet) error {
 	dir, err := a.dir()
 	if err != nil {
-		return err
-	}
-	if err := f.check(); err != nil {
 		return err
 	}
 	if running, err := a.alreadyUp(ctx, dir); running || err != nil {

@@ -35,27 +35,8 @@ func Boot(ctx context.Context, config string) error {
 	}
 	orphans := make(chan os.Signal, 1)
 	signal.Notify(orphans, syscall.SIGCHLD)
-	groups, err := cgroup.Open(n.GroupRoot())
-	if err != nil {
+	if err := n.startAnew(); err != nil {
 		return err
-	}
-	// Like a reboot of a machine, this forgets the control groups and /run: no
-	// container of the last time is alive. Groups of dead ones would keep the
-	// kubelet busy for half a minute before it looks at its pods.
-	if err := groups.Remove(n.Group()); err != nil {
-		return err
-	}
-	if err := groups.Create(n.ProgramGroup()); err != nil {
-		return err
-	}
-	if err := groups.Join(n.ProgramGroup()); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(n.Run()); err != nil {
-		return fmt.Errorf("forget the last run: %w", err)
-	}
-	if err := os.MkdirAll(n.Run(), 0o700); err != nil {
-		return fmt.Errorf("make the run folder: %w", err)
 	}
 	// Bound before /run becomes another one: the machine finds it there.
 	booted, err := net.Listen("unix", n.BootSocket())
@@ -75,6 +56,32 @@ func Boot(ctx context.Context, config string) error {
 			reap()
 		}
 	}
+}
+
+// startAnew forgets, like a reboot of a machine, the control groups and /run: no
+// container of the last time is alive. Groups of dead ones would keep the
+// kubelet busy for half a minute before it looks at its pods.
+func (n Node) startAnew() error {
+	groups, err := cgroup.Open(n.GroupRoot())
+	if err != nil {
+		return err
+	}
+	if err := groups.Remove(n.Group()); err != nil {
+		return err
+	}
+	if err := groups.Create(n.ProgramGroup()); err != nil {
+		return err
+	}
+	if err := groups.Join(n.ProgramGroup()); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(n.Run()); err != nil {
+		return fmt.Errorf("forget the last run: %w", err)
+	}
+	if err := os.MkdirAll(n.Run(), 0o700); err != nil {
+		return fmt.Errorf("make the run folder: %w", err)
+	}
+	return nil
 }
 
 // answer accepts and closes connections: that is all there is to say.
