@@ -40,6 +40,12 @@ type Config struct {
 	ContainerRecreateRequestWorkers int
 	CacheSyncTimeout                time.Duration
 	DevelopmentLogging              bool
+	NodeImageWorkers                int
+	// NodeImageCreationDelay is how long a node must be ready before it gets a NodeImage.
+	NodeImageCreationDelay time.Duration
+	// NodeImageTTL is how many seconds NodeImages tell of a result after the job's end.
+	NodeImageTTL        int
+	ImagePullJobWorkers int
 
 	// CloneSetExcludePreparingDelete is scaleStrategy.excludePreparingDelete of CloneSets that do not say true.
 	CloneSetExcludePreparingDelete bool
@@ -68,6 +74,10 @@ func (c *Config) bind(fs *pflag.FlagSet, gates *string) {
 	fs.IntVar(&c.ContainerRecreateRequestWorkers, "crr-workers", 3, "ContainerRecreateRequests that are worked on at the same time")
 	fs.IntVar(&c.PodProbeMarkerWorkers, "podprobemarker-workers", 3, "PodProbeMarkers that are worked on at the same time")
 	fs.IntVar(&c.NodePodProbeWorkers, "nodepodprobe-workers", 3, "nodes whose probes are worked on at the same time")
+	fs.IntVar(&c.NodeImageWorkers, "nodeimage-workers", 3, "NodeImages that are worked on at the same time")
+	fs.DurationVar(&c.NodeImageCreationDelay, "nodeimage-creation-delay", 0, "how long a node must be ready before it gets a NodeImage")
+	fs.IntVar(&c.NodeImageTTL, "default-ttlseconds-for-always-nodeimage", 300, "seconds after the end of an ImagePullJob at which NodeImages forget its results")
+	fs.IntVar(&c.ImagePullJobWorkers, "imagepulljob-workers", 3, "ImagePullJobs that are worked on at the same time")
 	fs.BoolVar(&c.CloneSetExcludePreparingDelete, "cloneset-scaling-exclude-preparing-delete", false, "Pods that a preDelete hook holds do not count in replicas, whatever scaleStrategy.excludePreparingDelete says")
 	fs.IntVar(&c.MaxWritesInFlight, "max-writes-in-flight", 32, "writes to Pods that are under way at the same time, of all SidecarSets and of all CloneSets each; there is no limit per second")
 	fs.DurationVar(&c.CacheSyncTimeout, "controller-cache-sync-timeout", 2*time.Minute, "how long to wait for the first list of each kind")

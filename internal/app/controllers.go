@@ -3,11 +3,15 @@ package app
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/internal/controller/cloneset"
 	"github.com/outrigger-project/outrigger/internal/controller/containerrecreaterequest"
+	"github.com/outrigger-project/outrigger/internal/controller/imagelistpulljob"
+	"github.com/outrigger-project/outrigger/internal/controller/imagepulljob"
+	"github.com/outrigger-project/outrigger/internal/controller/nodeimage"
 	"github.com/outrigger-project/outrigger/internal/controller/nodepodprobe"
 	"github.com/outrigger-project/outrigger/internal/controller/podprobemarker"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
@@ -27,12 +31,21 @@ func addControllers(mgr manager.Manager, c Config, m metrics) error {
 			ShortHash: c.Features.Enabled(features.CloneSetShortHash),
 		}),
 		containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight}),
+		nodeimage.SetupWithManager(mgr, nodeimage.Options{
+			Workers: c.NodeImageWorkers, WritesInFlight: c.MaxWritesInFlight, CreationDelay: c.NodeImageCreationDelay,
+		}),
+		imagepulljob.SetupWithManager(mgr, imagepulljob.Options{
+			Workers: c.ImagePullJobWorkers, WritesInFlight: c.MaxWritesInFlight, TagTTL: time.Duration(c.NodeImageTTL) * time.Second,
+		}),
 	)
 	if c.Features.Enabled(features.PodProbeMarkerGate) {
 		err = errors.Join(err,
 			podprobemarker.SetupWithManager(mgr, podprobemarker.Options{Workers: c.PodProbeMarkerWorkers}),
 			nodepodprobe.SetupWithManager(mgr, nodepodprobe.Options{Workers: c.NodePodProbeWorkers, WritesInFlight: c.MaxWritesInFlight}),
 		)
+	}
+	if c.Features.Enabled(features.ImagePullJobGate) && c.Features.Enabled(features.KruiseDaemon) {
+		err = errors.Join(err, imagelistpulljob.SetupWithManager(mgr, imagelistpulljob.Options{WritesInFlight: c.MaxWritesInFlight}))
 	}
 	if err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)

@@ -103,7 +103,7 @@ func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, er
 	if err != nil {
 		return nil, err
 	}
-	objects[kept.ClaimMeta()], objects[kept.NodeMeta()] = claims, cache.ByObject{Transform: kept.TrimNode}
+	objects[kept.ClaimMeta()], objects[&corev1.Node{}] = claims, cache.ByObject{Transform: kept.TrimNode}
 	objects[&corev1.Namespace{}] = cache.ByObject{Transform: cache.TransformStripManagedFields()}
 	return manager.New(rc, manager.Options{
 		Scheme: scheme,

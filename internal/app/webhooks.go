@@ -84,7 +84,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 func addImageWebhooks(server crwebhook.Server, c Config) {
 	server.Register(webhook.ValidateNodeImagePath, webhook.ValidateNodeImages())
 	jobs, lists := webhook.ValidateImagePullJobs(), webhook.ValidateImageListPullJobs()
-	if gate := features.ImagePullJobGate; !c.Features.Enabled(gate) {
+	if gate := features.ImagePullJobGate; !c.Features.Enabled(gate) || !c.Features.Enabled(features.KruiseDaemon) {
 		jobs, lists = webhook.SwitchedOff("imagepulljobs", string(gate)), webhook.SwitchedOff("imagelistpulljobs", string(gate))
 	}
 	server.Register(webhook.ValidateImagePullJobPath, jobs)

@@ -17,7 +17,7 @@ import (
 // created and should have been seen by now. It fails when it gets no answer; those units stay in doubt. It comes before
 // Marks, PodMarks and Births of the same observation.
 func (h *Hands) Look(ctx context.Context, owner Owner) error {
-	for _, verb := range verbs() {
+	for _, verb := range h.used(owner) {
 		var doubts []plan.Unit
 		h.read(owner, verb, func(l *Ledger) { doubts = l.Doubts() })
 		err := h.ask(ctx, doubts, resourceOf(owner, verb), func(u plan.Unit, found metav1.ObjectMeta) {
@@ -66,7 +66,7 @@ func (h *Hands) Marks(owner Owner, verb plan.Verb, shown func(plan.Unit) (string
 // shown returns the resourceVersion at which the cache has a Pod; false when it has not, or has another one of the
 // name, or shows that it is being deleted.
 func (h *Hands) PodMarks(owner Owner, shown func(plan.Unit) (string, bool)) (marks []Mark) {
-	for _, verb := range verbs() {
+	for _, verb := range h.used(owner) {
 		if resourceOf(owner, verb) == pods() {
 			marks = append(marks, h.Marks(owner, verb, shown)...)
 		}
@@ -87,6 +87,23 @@ func verbs() []plan.Verb {
 		plan.KeepClaim, plan.DeleteClaim, plan.UpdateOwner, plan.DeleteOwner,
 		plan.PatchObject, plan.PatchObjectStatus, plan.DeleteObject,
 	}
+}
+
+// used are the verbs that an owner has a ledger of, in the order of verbs: most owners use few.
+func (h *Hands) used(owner Owner) (list []plan.Verb) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	own := h.ledgers[owner.key()]
+	if len(own) == 0 {
+		return nil
+	}
+	list = make([]plan.Verb, 0, len(own))
+	for _, verb := range verbs() {
+		if own[verb] != nil {
+			list = append(list, verb)
+		}
+	}
+	return list
 }
 
 // ledgerOf returns the verb whose ledger a verb's writes are in. Updates and resets write the same part of a Pod, so
@@ -143,7 +160,7 @@ func (h *Hands) Next(owner Owner) (next time.Duration) {
 			next = wait
 		}
 	}
-	for _, verb := range verbs() {
+	for _, verb := range h.used(owner) {
 		h.read(owner, verb, func(l *Ledger) { sooner(l.Next(h.now())) })
 	}
 	h.withRevisions(owner, func(l *RevisionLedger) { sooner(l.Next(h.now())) })

@@ -16,9 +16,6 @@ import (
 // ClaimMeta is what the cache knows PersistentVolumeClaims by: it has their metadata only.
 func ClaimMeta() *metav1.PartialObjectMetadata { return meta("PersistentVolumeClaim") }
 
-// NodeMeta is what the cache knows nodes by.
-func NodeMeta() *metav1.PartialObjectMetadata { return meta("Node") }
-
 func meta(kind string) *metav1.PartialObjectMetadata {
 	m := &metav1.PartialObjectMetadata{}
 	m.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(kind))
@@ -34,13 +31,6 @@ func Claims() (ctrlcache.ByObject, error) {
 	return ctrlcache.ByObject{Label: labels.NewSelector().Add(*made), Transform: trimMeta(func(m *metav1.PartialObjectMetadata) {
 		m.ManagedFields, m.Annotations = nil, nil
 	})}, nil
-}
-
-// TrimNode is the cache's transform for nodes: their names and labels are kept. A node changes every few seconds.
-func TrimNode(object any) (any, error) {
-	return trimMeta(func(m *metav1.PartialObjectMetadata) {
-		m.ObjectMeta = metav1.ObjectMeta{Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels}
-	})(object)
 }
 
 func trimMeta(trim func(*metav1.PartialObjectMetadata)) toolscache.TransformFunc {

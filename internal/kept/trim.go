@@ -27,6 +27,7 @@ type Pod struct {
 	// ObjectMeta without annotations and managed fields, and without owner references and finalizers unless the Pod concerns
 	// workloads; of a Pod that concerns nobody the name, UID and resourceVersion only.
 	metav1.ObjectMeta
+	place
 	// facts is nil for a Pod that concerns nobody.
 	*facts
 	// probing is nil unless TrimProbed kept the Pod.
@@ -47,6 +48,8 @@ type facts struct {
 	native *keptNative
 	// hot are the annotations of hot upgrades, sorted by key.
 	hot []keptAnnotation
+	// pull is the Pod itself if it pulls an image for an ImagePullJob.
+	pull *corev1.Pod
 }
 
 // keptNative is what is kept of init containers.
@@ -61,7 +64,6 @@ type keptAnnotation struct{ key, value string }
 type bookkeeping struct {
 	injected, hash, withoutImage, state string
 	hasState                            bool
-	node                                string
 	upgradable                          unique.Handle[keptCondition] // SidecarSetUpgradable
 }
 
@@ -126,19 +128,22 @@ func trim(pod *corev1.Pod) *Pod {
 		Name: pod.Name, Namespace: One(pod.Namespace), UID: pod.UID, ResourceVersion: pod.ResourceVersion,
 	}}
 	injected, concerns := pod.Annotations[v1beta1.SidecarSetInjectedListAnnotation], concernsWorkloads(pod)
+	kept.place = placeOf(pod, injected != "" || concerns)
 	if injected == "" && !concerns {
+		kept.DeletionTimestamp = pod.DeletionTimestamp
 		return kept
 	}
 	kept.Labels, kept.Generation = shared(pod.Name, pod.Labels), pod.Generation
 	kept.CreationTimestamp, kept.DeletionTimestamp = pod.CreationTimestamp, pod.DeletionTimestamp
 	resized := inplace.ResizedFieldsOf(pod.ManagedFields)
 	kept.facts = &facts{
-		bookkeeping: bookkeeping{node: One(pod.Spec.NodeName), upgradable: unique.Make(keptCondition{})},
+		bookkeeping: bookkeeping{upgradable: unique.Make(keptCondition{})},
 		condition:   condition{phase: corev1.PodPhase(One(string(pod.Status.Phase))), observedGeneration: pod.Status.ObservedGeneration},
 		containers:  trimContainers(pod.Spec.Containers, false, resized),
 		statuses:    trimStatuses(pod.Status.ContainerStatuses),
 		annotations: annotation.Of(pod.Annotations),
 	}
+	kept.pull = pulls(pod)
 	if injected != "" {
 		kept.trimBookkeeping(pod.Annotations)
 	}
@@ -153,10 +158,7 @@ func trim(pod *corev1.Pod) *Pod {
 	if concerns {
 		kept.trimStanding(pod)
 	}
-	kept.grace = corev1.DefaultTerminationGracePeriodSeconds
-	if pod.Spec.TerminationGracePeriodSeconds != nil {
-		kept.grace = *pod.Spec.TerminationGracePeriodSeconds
-	}
+	kept.grace = ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
 			kept.ready, kept.readySince = corev1.ConditionStatus(One(string(c.Status))), c.LastTransitionTime.Unix()
@@ -368,7 +370,7 @@ func Same(a, b *Pod) bool {
 	if a.facts == nil || b.facts == nil {
 		return a.facts == b.facts
 	}
-	return a.bookkeeping == b.bookkeeping && maps.Equal(a.Labels, b.Labels) &&
+	return a.bookkeeping == b.bookkeeping && a.node == b.node && maps.Equal(a.Labels, b.Labels) &&
 		slices.Equal(a.containers, b.containers) && slices.Equal(a.hot, b.hot) && SameStatus(a, b)
 }
 

@@ -104,6 +104,27 @@ func Last[T any](object any) *T {
 	return t
 }
 
+// Get returns an object of an informer's store by its key; nil if there is none. It is not to be changed.
+func Get[T any](informer toolscache.SharedIndexInformer, key string) *T {
+	object, _, err := informer.GetStore().GetByKey(key)
+	if err != nil {
+		return nil
+	}
+	return Last[T](object)
+}
+
+// All returns the objects of an informer's store, in any order. They are not to be changed.
+func All[T any](informer toolscache.SharedIndexInformer) []*T {
+	objects := informer.GetStore().List()
+	list := make([]*T, 0, len(objects))
+	for _, object := range objects {
+		if t := Last[T](object); t != nil {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
 // Soonest returns the shortest of the durations that are not 0.
 func Soonest(durations ...time.Duration) (least time.Duration) {
 	for _, d := range durations {

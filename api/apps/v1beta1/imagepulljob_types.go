@@ -252,3 +252,7 @@ type NodeReason struct {
 	// +optional
 	Message string `json:"message,omitempty"`
 }
+
+// ImagePullPodLabel is on the Pods through which nodes pull for an ImagePullJob with pullSecrets. Nothing else of Outrigger
+// looks at Pods that have it and are controlled by an ImagePullJob.
+const ImagePullPodLabel = "apps.kruise.io/image-pull-pod"

@@ -253,3 +253,6 @@ type ImageTagStatus struct {
 	// +optional
 	LastSucceededVersion *int64 `json:"lastSucceededVersion,omitempty"`
 }
+
+// FakeNodeImageLabel on a NodeImage keeps it though there is no node of its name: whoever has made it plays the agent.
+const FakeNodeImageLabel = "apps.kruise.io/fake-nodeimage"

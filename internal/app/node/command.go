@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/outrigger-project/outrigger/internal/node/images"
 )
 
 // Config is everything the agent is told. Flags carry the names OpenKruise users know.
@@ -22,6 +24,8 @@ type Config struct {
 	// Address of /healthz and /readyz, MetricsAddress of /metrics.
 	Address, MetricsAddress string
 	DevelopmentLogging      bool
+	// PullWorkers is how many images are pulled at a time.
+	PullWorkers int
 }
 
 func (c *Config) bind(fs *pflag.FlagSet) {
@@ -30,6 +34,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.SocketFile, "socket-file", "", "socket of the container runtime; empty: the first that answers below /run and /hostvarrun")
 	fs.StringVar(&c.Address, "addr", ":10221", "address of /healthz and /readyz")
 	fs.StringVar(&c.MetricsAddress, "metrics-bind-address", ":10222", "address of /metrics; 0 switches it off")
+	fs.IntVar(&c.PullWorkers, "max-workers-for-pull-image", images.DefaultWorkers, "images that are pulled at the same time")
 	fs.BoolVar(&c.DevelopmentLogging, "log-development", false, "log for people at a terminal instead of as JSON")
 }
 

@@ -47,7 +47,7 @@ type version struct {
 func newInformers(ctx context.Context, mgr manager.Manager) (*informers, error) {
 	i := &informers{versions: map[types.UID]version{}}
 	// Nodes are watched only when somebody asks for one.
-	i.nodes = sync.OnceValues(func() (toolscache.SharedIndexInformer, error) { return watch.Informer(ctx, mgr, kept.NodeMeta()) })
+	i.nodes = sync.OnceValues(func() (toolscache.SharedIndexInformer, error) { return watch.Informer(ctx, mgr, &corev1.Node{}) })
 	var err error
 	if i.pods, err = watch.Informer(ctx, mgr, &corev1.Pod{}); err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (i *informers) NodeLabels(name string) map[string]string {
 		return nil // the manager is going down
 	}
 	object, _, err := nodes.GetStore().GetByKey(name)
-	node := watch.Last[metav1.PartialObjectMetadata](object)
+	node := watch.Last[corev1.Node](object)
 	if err != nil || node == nil {
 		return nil
 	}

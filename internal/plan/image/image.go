@@ -62,6 +62,11 @@ func (r Ref) String() string {
 	return r.Name + ":" + r.Tag
 }
 
+// Pointer is the image's name in a JSON pointer (RFC 6901).
+func (r Ref) Pointer() string {
+	return strings.ReplaceAll(strings.ReplaceAll(r.Name, "~", "~0"), "/", "~1")
+}
+
 // Wanted is what a NodeImage says is wanted of an image; nil: nothing.
 func (r Ref) Wanted(spec *v1beta1.NodeImageSpec) *v1beta1.ImageTagSpec {
 	tags := spec.Images[r.Name].Tags
