@@ -48,8 +48,8 @@ func placeOf(pod *corev1.Pod, concerns bool) place {
 	return place{node, unique.Make(looks{over, text.String()})}
 }
 
-// Node is the node that a Pod is on, or will be; empty if there is none, or if it runs no more or is being deleted.
-func (k *Pod) Node() string {
+// RunsOn is the node that a Pod is on, or will be; empty if there is none, or if it runs no more or is being deleted.
+func (k *Pod) RunsOn() string {
 	if k == nil || k.looks.Value().over || k.DeletionTimestamp != nil {
 		return ""
 	}
@@ -75,7 +75,7 @@ func (k *Pod) LabelSet() labels.Set {
 
 // SamePlace tells whether two versions of a Pod are on the same node and have the same labels.
 func SamePlace(a, b *Pod) bool {
-	return a != nil && b != nil && a.UID == b.UID && a.Node() == b.Node() && a.looks == b.looks && maps.Equal(a.Labels, b.Labels)
+	return a != nil && b != nil && a.UID == b.UID && a.RunsOn() == b.RunsOn() && a.looks == b.looks && maps.Equal(a.Labels, b.Labels)
 }
 
 // pulls is what is kept of a Pod that pulls an image for an ImagePullJob; nil of others. There are as many as pull at a time.

@@ -22,12 +22,12 @@ func TestPlace_ofEveryPod(t *testing.T) {
 	}
 	for _, owner := range []string{"apps/v1", "apps.kruise.io/v1beta1"} {
 		kept := trim(pod(owner))
-		if diff := cmp.Diff(all, kept.LabelSet()); diff != "" || kept.Node() != "node-1" {
-			t.Errorf("of %s: on %q, labels (-want +got):\n%s", owner, kept.Node(), diff)
+		if diff := cmp.Diff(all, kept.LabelSet()); diff != "" || kept.RunsOn() != "node-1" {
+			t.Errorf("of %s: on %q, labels (-want +got):\n%s", owner, kept.RunsOn(), diff)
 		}
 		over := pod(owner)
 		over.Status.Phase = corev1.PodSucceeded
-		if trim(over).Node() != "" {
+		if trim(over).RunsOn() != "" {
 			t.Errorf("of %s: it runs no more", owner)
 		}
 		moved := pod(owner)

@@ -154,7 +154,7 @@ func (r *Reconciler) nodesOfPods(namespace string, selector *metav1.LabelSelecto
 	}
 	var nodes []string
 	for _, pod := range r.cache.Pods(namespace) {
-		if node := pod.Node(); node != "" && matches.Matches(labels.Set(pod.LabelSet())) {
+		if node := pod.RunsOn(); node != "" && matches.Matches(labels.Set(pod.LabelSet())) {
 			nodes = append(nodes, node)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -56,7 +55,7 @@ func setup(mgr manager.Manager, o Options) error {
 	if i.pods, err = watch.Informer(ctx, mgr, &corev1.Pod{}); err != nil {
 		return err
 	}
-	if i.nodes, err = watch.Informer(ctx, mgr, kept.NodeMeta()); err != nil {
+	if i.nodes, err = watch.Informer(ctx, mgr, &corev1.Node{}); err != nil {
 		return err
 	}
 	if i.objects, err = watch.Informer(ctx, mgr, &v1beta1.NodePodProbe{}); err != nil {
@@ -85,7 +84,7 @@ type informers struct {
 // Node implements cache.
 func (i informers) Node(name string) (there, virtual bool) {
 	object, _, err := i.nodes.GetStore().GetByKey(name)
-	node := watch.Last[metav1.PartialObjectMetadata](object)
+	node := watch.Last[corev1.Node](object)
 	if err != nil || node == nil {
 		return false, false
 	}

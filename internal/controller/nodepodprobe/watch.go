@@ -3,7 +3,7 @@ package nodepodprobe
 import (
 	"cmp"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -76,7 +76,7 @@ func (r *Reconciler) objectChanged(q watch.Queue, old, now *v1beta1.NodePodProbe
 }
 
 // nodeChanged schedules a look at a node that comes, goes, or becomes virtual.
-func (r *Reconciler) nodeChanged(q watch.Queue, old, now *metav1.PartialObjectMetadata) {
+func (r *Reconciler) nodeChanged(q watch.Queue, old, now *corev1.Node) {
 	if old == nil || now == nil || old.UID != now.UID || isVirtual(old.Labels) != isVirtual(now.Labels) {
 		r.note(q, cmp.Or(now, old).Name)
 	}
@@ -96,5 +96,5 @@ func (r *Reconciler) objectHandler(q watch.Queue) toolscache.ResourceEventHandle
 }
 
 func (r *Reconciler) nodeHandler(q watch.Queue) toolscache.ResourceEventHandler {
-	return watch.Handler(func(old, now *metav1.PartialObjectMetadata) { r.nodeChanged(q, old, now) })
+	return watch.Handler(func(old, now *corev1.Node) { r.nodeChanged(q, old, now) })
 }

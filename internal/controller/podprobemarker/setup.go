@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -72,7 +71,7 @@ func newInformers(ctx context.Context, mgr manager.Manager) (i informers, err er
 	if i.pods, err = watch.Informer(ctx, mgr, &corev1.Pod{}); err != nil {
 		return i, err
 	}
-	if i.nodes, err = watch.Informer(ctx, mgr, kept.NodeMeta()); err != nil {
+	if i.nodes, err = watch.Informer(ctx, mgr, &corev1.Node{}); err != nil {
 		return i, err
 	}
 	if i.objects, err = watch.Informer(ctx, mgr, &v1beta1.NodePodProbe{}); err != nil {
@@ -108,7 +107,7 @@ func markersOf(object any) (keys []string, err error) {
 // Virtual implements cache.
 func (i informers) Virtual(name string) bool {
 	object, _, err := i.nodes.GetStore().GetByKey(name)
-	node := watch.Last[metav1.PartialObjectMetadata](object)
+	node := watch.Last[corev1.Node](object)
 	return err == nil && node != nil && node.Labels["type"] == "virtual-kubelet"
 }
 

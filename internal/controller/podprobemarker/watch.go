@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -97,7 +97,7 @@ func (r *Reconciler) markerHandler(q watch.Queue) toolscache.ResourceEventHandle
 
 // nodeHandler waits for the nodes: which of them are virtual does not change.
 func (r *Reconciler) nodeHandler(watch.Queue) toolscache.ResourceEventHandler {
-	return watch.Handler(func(_, _ *metav1.PartialObjectMetadata) {})
+	return watch.Handler(func(_, _ *corev1.Node) {})
 }
 
 func (r *Reconciler) objectHandler(q watch.Queue) toolscache.ResourceEventHandler {
