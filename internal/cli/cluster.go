@@ -194,13 +194,13 @@ func (r *reader) fleet(ctx context.Context, f *why.Facts, set *v1beta1.SidecarSe
 }
 
 // resize asks whether the cluster resizes running Pods.
-func (r *reader) resize(f *why.Facts) {
+func (r *reader) resize(notes *[]string) bool {
 	core, err := discovery.NewDiscoveryClient(r.core.RESTClient()).ServerResourcesForGroupVersion("v1")
 	if err != nil {
-		f.Notes = append(f.Notes, fmt.Sprintf("whether the cluster resizes running pods is not known: %v", err))
-		return
+		*notes = append(*notes, fmt.Sprintf("whether the cluster resizes running pods is not known: %v", err))
+		return false
 	}
-	f.CanResize = inplace.ServesResize(core)
+	return inplace.ServesResize(core)
 }
 
 // known refuses a SidecarSet that neither exists nor is among the injected ones.

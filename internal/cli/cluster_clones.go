@@ -42,6 +42,7 @@ func (r *reader) clones(ctx context.Context, name string, f *why.CloneFacts) err
 	}
 	f.Revisions = revisions.Items
 	r.nodes(ctx, f)
+	f.CanResize = r.resize(&f.Notes)
 	return nil
 }
 

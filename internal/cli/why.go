@@ -119,7 +119,7 @@ func (o *whyOptions) pod(ctx context.Context, r *reader, name string) (fmt.Strin
 		}
 		injected = []string{o.set}
 	}
-	r.resize(&facts)
+	facts.CanResize = r.resize(&facts.Notes)
 	r.namespaces(ctx, &facts, pod.Namespace, injected)
 	r.fleets(ctx, &facts, injected)
 	return why.OfPod(facts, pod, o.set, o.all), nil
@@ -134,7 +134,7 @@ func (o *whyOptions) sidecarSet(ctx context.Context, r *reader, name string) (fm
 	if err := known(name, facts.Sets, nil); err != nil {
 		return nil, err
 	}
-	r.resize(&facts)
+	facts.CanResize = r.resize(&facts.Notes)
 	r.namespaces(ctx, &facts, "", []string{name})
 	r.fleets(ctx, &facts, []string{name})
 	report, err := why.OfSet(facts, facts.Sets[name])

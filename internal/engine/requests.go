@@ -45,8 +45,8 @@ func revisions() schema.GroupVersionResource {
 
 // Requests are what a step sends to the API server, in order; the next one is sent when the one before it is done.
 //
-//	UpdateInPlace            patch pods/status (the drain), if there are conditions; patch pods/resize, if there are
-//	                         resources; patch pods, if there is anything else
+//	UpdateInPlace            patch pods/resize, if there are resources; patch pods/status (the drain), if there are
+//	                         conditions, before the resize if that restarts a container; patch pods, if there is anything else
 //	SetCondition, SetState   patch pods/status, labels and annotations included
 //	ResetContainer           patch pods
 //	AdoptPod, ReleasePod     patch pods
@@ -104,33 +104,46 @@ func objectRequests(owner Owner, s *plan.Step) ([]Request, error) {
 	}
 }
 
-// updateRequests drains the Pod before it changes, and resizes it before the rest. Each request tests everything that the
-// step was decided on, but for what was written before it: no Pod is drained or resized for an update that its next request
-// would find outdated. What comes after the drain tests that the Pod is drained still: another manager, not told yet that it
-// leads no more, may have put it back into service.
+// updateRequests resizes the Pod and drains it before the rest of it changes: a resize that is refused leaves it in service.
+// Only one that restarts a container waits for the drain. Each request tests everything that the step was decided on, but
+// for what was written before it: no Pod is drained or resized for an update that its next request would find outdated. What
+// comes after the drain tests that the Pod is drained still: another manager, not told yet that it leads no more, may have
+// put it back into service.
 func updateRequests(s *plan.Step) ([]Request, error) {
 	left := plan.Step{Verb: s.Verb, Unit: s.Unit, Change: s.Change}
-	left.Change.Conditions = kept(s.Change.Conditions)
-	var requests []Request
-	if slices.ContainsFunc(s.Change.Conditions, func(c plan.ConditionChange) bool { return !c.Keep }) {
-		drain, err := patchRequests(s, pods(), "status", conditions)
-		if err != nil {
-			return nil, err
-		}
-		requests = drain
+	order := []part{resources, conditions}
+	if slices.ContainsFunc(s.Change.Resources, func(r plan.ResourceChange) bool { return r.Restarts }) {
+		slices.Reverse(order)
 	}
-	if len(left.Change.Resources) > 0 {
-		resize, err := patchRequests(&left, pods(), "resize", resources)
+	var requests []Request
+	for _, which := range order {
+		first, err := separately(&left, which)
 		if err != nil {
 			return nil, err
 		}
-		requests, left.Change.Resources = append(requests, resize...), nil
+		requests = append(requests, first...)
 	}
 	if len(requests) > 0 && partsOf(&left.Change)&^conditions == 0 {
 		return requests, nil
 	}
 	rest, err := patchRequests(&left, pods(), "", everything)
 	return append(requests, rest...), err
+}
+
+// separately writes a part of an update by a request of its own, if there is any of it, and takes it out of what is left.
+func separately(left *plan.Step, which part) (requests []Request, err error) {
+	c := &left.Change
+	switch {
+	case which == resources && len(c.Resources) > 0:
+		requests, err = patchRequests(left, pods(), "resize", resources)
+		c.Resources = nil
+	case which == conditions:
+		if slices.ContainsFunc(c.Conditions, func(c plan.ConditionChange) bool { return !c.Keep }) {
+			requests, err = patchRequests(left, pods(), "status", conditions)
+		}
+		c.Conditions = kept(c.Conditions)
+	}
+	return requests, err
 }
 
 // kept are conditions as they are after they were written, as far as it is known where.

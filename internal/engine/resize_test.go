@@ -11,8 +11,8 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
-// TestRequests_aResizeComesBetweenDrainAndUpdate: an amount that is there, one that is not, and a list that is not.
-func TestRequests_aResizeComesBetweenDrainAndUpdate(t *testing.T) {
+// TestRequests_aResizeThatRestartsComesBetweenDrainAndUpdate: an amount that is there, one that is not, and a list that is not.
+func TestRequests_aResizeThatRestartsComesBetweenDrainAndUpdate(t *testing.T) {
 	got := story(requestsOf(t, plan.Step{Verb: plan.UpdateInPlace, Unit: unit("a"), Change: plan.Change{
 		Images:      []plan.ImageChange{{Container: "c", Index: 1, Init: true, From: "c:1", To: "c:2"}},
 		Annotations: []plan.AnnotationChange{{Key: "a/b", From: "old", To: "new"}},
@@ -21,7 +21,7 @@ func TestRequests_aResizeComesBetweenDrainAndUpdate(t *testing.T) {
 			{Container: "c", Index: 1, Init: true, List: "requests", Resource: "cpu", From: "100m", To: "200m"},
 			{Container: "c", Index: 1, Init: true, List: "requests", Resource: "memory", To: "1Gi"},
 			{Container: "c", Index: 1, Init: true, List: "limits", Resource: "cpu", To: "1", NoList: true},
-			{Container: "c", Index: 1, Init: true, List: "limits", Resource: "memory", To: "2Gi", NoList: true},
+			{Container: "c", Index: 1, Init: true, List: "limits", Resource: "memory", To: "2Gi", NoList: true, Restarts: true},
 		},
 	}}))
 	const before = `  "test","/metadata/uid","uid-a"
@@ -52,6 +52,39 @@ patch pods/resize ns/a
 patch pods ns/a
 ` + before + annotation + drained + `  "replace","/spec/initContainers/1/image","c:2"
   "add","/metadata/annotations/a~1b","new"
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestRequests_aResizeComesFirst: what is refused there leaves the Pod in service.
+func TestRequests_aResizeComesFirst(t *testing.T) {
+	got := story(requestsOf(t, plan.Step{Verb: plan.UpdateInPlace, Unit: unit("a"), Change: plan.Change{
+		Images:     []plan.ImageChange{{Container: "c", From: "c:1", To: "c:2"}},
+		Conditions: []plan.ConditionChange{{Type: "InPlaceUpdateReady", Index: 3, Status: "False"}},
+		Resources:  []plan.ResourceChange{{Container: "c", List: "requests", Resource: "cpu", From: "100m", To: "200m"}},
+	}}))
+	const image = `  "test","/spec/containers/0/name","c"
+  "test","/spec/containers/0/image","c:1"
+`
+	want := `patch pods/resize ns/a
+  "test","/metadata/uid","uid-a"
+` + image + `  "test","/spec/containers/0/name","c"
+  "test","/spec/containers/0/resources/requests/cpu","100m"
+  "test","/status/conditions/3/type","InPlaceUpdateReady"
+  "add","/spec/containers/0/resources/requests/cpu","200m"
+patch pods/status ns/a
+  "test","/metadata/uid","uid-a"
+` + image + `  "test","/status/conditions/3/type","InPlaceUpdateReady"
+  "add","/status/conditions/3/status","False"
+  "add","/status/conditions/3/reason",""
+  "add","/status/conditions/3/message",""
+patch pods ns/a
+  "test","/metadata/uid","uid-a"
+` + image + `  "test","/status/conditions/3/type","InPlaceUpdateReady"
+  "test","/status/conditions/3/status","False"
+  "replace","/spec/containers/0/image","c:2"
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -11,10 +11,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
 
 const (
@@ -47,6 +49,19 @@ func NewServer(config *rest.Config, client *http.Client) (*Server, error) {
 
 // As returns the same server, to which writes are another field manager's.
 func (s *Server) As(manager string) *Server { return &Server{client: s.client, manager: manager} }
+
+// ServesResize asks the API server whether it resizes running Pods.
+func ServesResize(config *rest.Config, client *http.Client) (bool, error) {
+	c, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	if err != nil {
+		return false, fmt.Errorf("connect to the API server: %w", err)
+	}
+	core, err := c.ServerResourcesForGroupVersion("v1")
+	if err != nil {
+		return false, fmt.Errorf("ask the API server whether it serves pods/resize: %w", err)
+	}
+	return inplace.ServesResize(core), nil
+}
 
 // Create implements API.
 func (s *Server) Create(ctx context.Context, resource schema.GroupVersionResource, namespace string, object []byte) (metav1.ObjectMeta, error) {

@@ -8,7 +8,7 @@ import (
 
 // resizes are what concerns resizes of the Pod as a whole. They are the same in most Pods of an owner.
 type resizes struct {
-	trouble string
+	trouble inplace.Trouble
 	qos     inplace.QoS
 }
 
@@ -43,8 +43,22 @@ func (k *Pod) Amounts(init bool, index int) inplace.Amounts {
 	return t.sizes()
 }
 
-// Resizes are why kubelet does not resize a Pod that carries sidecars, and what its QoS class follows from.
-func (k *Pod) Resizes() (trouble string, qos inplace.QoS) {
+// Size is the size of a container that was kept, by its place in spec.containers.
+func (k *Pod) Size(index int) inplace.Size {
+	c := &k.containers[index]
+	t := c.traits.Value()
+	size := inplace.Size{Amounts: t.sizes(), Restarts: t.restarts}
+	size.Given = !size.Requests && !size.Limits
+	for i := range k.statuses {
+		if s := &k.statuses[i]; s.image.Value().container == c.name {
+			size.Given = s.given
+		}
+	}
+	return size
+}
+
+// Resizes are why kubelet does not resize a Pod that was kept, and what its QoS class follows from.
+func (k *Pod) Resizes() (trouble inplace.Trouble, qos inplace.QoS) {
 	r := k.resizes.Value()
 	return r.trouble, r.qos
 }

@@ -96,8 +96,9 @@ type traits struct {
 	// native is restartPolicy Always.
 	native    bool
 	resources resources
-	// ours tells which of them we resized (inplace.Amounts).
-	ours [4]bool
+	// ours tells which of them we resized (inplace.Amounts), restarts that the container restarts for other cpu and memory.
+	ours     [4]bool
+	restarts [2]bool
 }
 
 type keptStatus struct {
@@ -105,6 +106,7 @@ type keptStatus struct {
 	containerID string
 	restarts    int32
 	ready       bool
+	given       bool  // the cpu and memory that its spec names (inplace.Given)
 	started     int64 // seconds since 1970; 0 when it does not run
 }
 
@@ -140,7 +142,7 @@ func trim(pod *corev1.Pod) *Pod {
 		bookkeeping: bookkeeping{upgradable: unique.Make(keptCondition{})},
 		condition:   condition{phase: corev1.PodPhase(One(string(pod.Status.Phase))), observedGeneration: pod.Status.ObservedGeneration},
 		containers:  trimContainers(pod.Spec.Containers, false, resized),
-		statuses:    trimStatuses(pod.Status.ContainerStatuses),
+		statuses:    trimStatuses(pod, pod.Spec.Containers, pod.Status.ContainerStatuses),
 		annotations: annotation.Of(pod.Annotations),
 	}
 	kept.pull = pulls(pod)
@@ -151,9 +153,9 @@ func trim(pod *corev1.Pod) *Pod {
 		kept.annotations[i].Key = One(kept.annotations[i].Key)
 	}
 	init := trimContainers(pod.Spec.InitContainers, true, resized)
-	kept.resizes = unique.Make(resizes{inplace.ResizeTrouble(pod.Status.Conditions), qosOf(pod, kept.containers, init)})
+	kept.resizes = unique.Make(resizes{inplace.TroubleOf(&pod.Status), qosOf(pod, kept.containers, init)})
 	if slices.ContainsFunc(init, func(c keptContainer) bool { return c.traits.Value().native }) {
-		kept.native = &keptNative{init, trimStatuses(pod.Status.InitContainerStatuses)}
+		kept.native = &keptNative{init, trimStatuses(pod, nil, pod.Status.InitContainerStatuses)}
 	}
 	if concerns {
 		kept.trimStanding(pod)
@@ -184,7 +186,7 @@ func trimContainers(containers []corev1.Container, init bool, resized inplace.Re
 		c := &containers[i]
 		t := traits{resources: trimResources(&c.Resources)}
 		if t.resources != (resources{}) {
-			t.ours = resized.Of(c.Name, init)
+			t.ours, t.restarts = resized.Of(c.Name, init), inplace.RestartsOf(c)
 		}
 		t.native = c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 		for j := range c.Env {
@@ -200,11 +202,15 @@ func trimContainers(containers []corev1.Container, init bool, resized inplace.Re
 	return kept
 }
 
-func trimStatuses(statuses []corev1.ContainerStatus) []keptStatus {
+// trimStatuses keeps what kubelet reports of containers; whether they have the cpu and memory of their spec, of these.
+func trimStatuses(pod *corev1.Pod, sized []corev1.Container, statuses []corev1.ContainerStatus) []keptStatus {
 	kept := make([]keptStatus, len(statuses))
 	for i := range statuses {
 		s := &statuses[i]
-		kept[i] = keptStatus{unique.Make(keptImage{s.Name, s.Image, s.ImageID}), s.ContainerID, s.RestartCount, s.Ready, 0}
+		kept[i] = keptStatus{unique.Make(keptImage{s.Name, s.Image, s.ImageID}), s.ContainerID, s.RestartCount, s.Ready, false, 0}
+		if at := slices.IndexFunc(sized, func(c corev1.Container) bool { return c.Name == s.Name }); at >= 0 {
+			kept[i].given = inplace.Given(pod, &sized[at], s)
+		}
 		if s.State.Running != nil {
 			kept[i].started = s.State.Running.StartedAt.Unix()
 		}

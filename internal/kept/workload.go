@@ -6,7 +6,6 @@ import (
 	"unique"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -150,7 +149,7 @@ func trimConditions(list []corev1.PodCondition) (kept conditions) {
 	return kept
 }
 
-// growStanding undoes trimStanding, and adds the annotations and resources.
+// growStanding undoes trimStanding, and adds the annotations.
 func (k *Pod) growStanding(pod *corev1.Pod) {
 	w := k.standing.Value()
 	if w.owner != (owner{}) {
@@ -166,9 +165,6 @@ func (k *Pod) growStanding(pod *corev1.Pod) {
 		if w.gates[i] {
 			pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: gate})
 		}
-	}
-	for i := range k.containers {
-		pod.Spec.Containers[i].Resources = k.containers[i].traits.Value().resources.grown()
 	}
 	pod.Status.Conditions = k.grownConditions(w.conditions)
 	if w.types == "" {
@@ -244,29 +240,6 @@ func trimAmounts(list corev1.ResourceList) (kept amounts) {
 	slices.Sort(others)
 	kept.others = strings.Join(others, ",")
 	return kept
-}
-
-func (r resources) grown() corev1.ResourceRequirements {
-	return corev1.ResourceRequirements{Requests: r.requests.grown(), Limits: r.limits.grown()}
-}
-
-func (a amounts) grown() corev1.ResourceList {
-	if a == (amounts{}) {
-		return nil
-	}
-	list := corev1.ResourceList{}
-	add := func(name corev1.ResourceName, amount string) {
-		if amount != "" {
-			list[name] = resource.MustParse(amount) // it was a quantity's String
-		}
-	}
-	add(corev1.ResourceCPU, a.cpu)
-	add(corev1.ResourceMemory, a.memory)
-	for other := range strings.SplitSeq(a.others, ",") {
-		name, amount, _ := strings.Cut(other, "=")
-		add(corev1.ResourceName(name), amount)
-	}
-	return list
 }
 
 // Controller returns the workload of ours that controls the Pod; false if none does, or there is no Pod.

@@ -119,8 +119,9 @@ type NewClaim struct {
 // holds, so a decision on an outdated observation cannot be applied, and none can be applied twice.
 //
 // SetCondition and SetState write all of it to the Pod's status: the API server takes labels and annotations there, too.
-// UpdateInPlace writes Conditions first, so that a Pod is drained before it changes, then Resources, which go through
-// the Pod's subresource resize, and then the rest. What is refused keeps all that follows from being written.
+// UpdateInPlace writes Resources first, which go through the Pod's subresource resize: what is refused there leaves the Pod
+// in service. Then Conditions, so that it is drained before it changes, and then the rest. Resources for which a container
+// restarts come behind Conditions. What is refused keeps all that follows from being written.
 type Change struct {
 	Resources   []ResourceChange
 	Images      []ImageChange
@@ -134,6 +135,11 @@ type Change struct {
 	Owners     *OwnerChange
 	// Spec changes the spec of the owner or of an object that is no Pod, Status the latter's status.
 	Spec, Status []SpecChange
+}
+
+// Restarts tells whether containers of the Pod restart for it.
+func (c *Change) Restarts() bool {
+	return len(c.Images) > 0 || slices.ContainsFunc(c.Resources, func(r ResourceChange) bool { return r.Restarts })
 }
 
 // LabelChange sets or removes one label. From and Absent are as in AnnotationChange.
@@ -203,6 +209,8 @@ type ResourceChange struct {
 	// such list at all.
 	From, To string
 	NoList   bool
+	// Restarts tells that the container restarts for it (its resizePolicy).
+	Restarts bool
 }
 
 // AnnotationChange sets one annotation.

@@ -12,7 +12,7 @@ import (
 
 // Kubelet restarts containers whose image changed, in its own time: it notices after Notice, when the Pod turns
 // not ready; has the new container running after Restart; and the Pod is ready again after Ready. Each is one
-// change of the Pod. All three are counted from the change of the image, and vary by up to Jitter from Pod to Pod.
+// change of the Pod. New cpu and memory are given after Notice. All three are counted from the change of the image, and vary by up to Jitter from Pod to Pod.
 // A Pod that is created is scheduled, runs and is ready after the same times; one that is deleted has stopped after
 // Restart. Ready asks for the Pod's readiness gates, too, whose changes are noticed after Notice.
 type Kubelet struct {
@@ -59,6 +59,22 @@ func (k *Kubelet) Changed(now time.Time, old, patched *corev1.Pod) {
 	}
 }
 
+// Resized tells the kubelet at a time that a Pod's containers are to have other cpu and memory.
+func (k *Kubelet) Resized(now time.Time, pod *corev1.Pod) {
+	k.later(deed{at: now.Add(k.jitter(pod) + k.Notice), key: Key(pod), do: give})
+}
+
+// give has containers have the cpu and memory that the spec names.
+func give(pod *corev1.Pod) {
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		at := slices.IndexFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == c.Name })
+		if at >= 0 && len(c.Resources.Requests)+len(c.Resources.Limits) > 0 {
+			pod.Status.ContainerStatuses[at].Resources = c.Resources.DeepCopy()
+		}
+	}
+}
+
 // Created tells the kubelet, and the scheduler, at a time that there is a new Pod.
 func (k *Kubelet) Created(now time.Time, pod *corev1.Pod) {
 	key, begin := Key(pod), now.Add(k.jitter(pod))
@@ -72,6 +88,7 @@ func (k *Kubelet) Created(now time.Time, pod *corev1.Pod) {
 	k.later(deed{at: begin.Add(k.Restart), key: key, do: func(pod *corev1.Pod) {
 		pod.Status.Phase = corev1.PodRunning
 		pod.Status.ContainerStatuses = statusesOf(pod, false)
+		give(pod)
 	}})
 	k.later(deed{at: ready, key: key, do: func(pod *corev1.Pod) {
 		for i := range pod.Status.ContainerStatuses {

@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
 // Calls counts the requests of one kind each.
@@ -105,7 +107,7 @@ func (a *API) patchPod(subresource, namespace, name string, patch []byte) (strin
 	return now.ResourceVersion, nil
 }
 
-// keepForResize takes back what pods/resize does not change.
+// keepForResize takes back what pods/resize does not change, and notes who has resized the Pod.
 func keepForResize(old, now *corev1.Pod) {
 	spec := old.Spec.DeepCopy()
 	for i := range now.Spec.Containers {
@@ -116,6 +118,7 @@ func keepForResize(old, now *corev1.Pod) {
 	}
 	now.Spec, now.Status, now.Labels, now.Annotations = *spec, old.Status, old.Labels, old.Annotations
 	now.Finalizers, now.OwnerReferences = old.Finalizers, old.OwnerReferences
+	Resized(old, now, plan.FieldManager)
 }
 
 // keepForStatus takes back what pods/status does not change; it takes labels, annotations and finalizers.

@@ -28,6 +28,8 @@ type CloneFacts struct {
 	Revisions []appsv1.ControllerRevision
 	// Nodes are the labels of the nodes, by name; nil where they are not needed or could not be read.
 	Nodes map[string]map[string]string
+	// CanResize tells that the cluster resizes running Pods.
+	CanResize bool
 	// Notes say what could not be read.
 	Notes []string
 }
@@ -105,7 +107,7 @@ func observe(f CloneFacts) (cloneset.Observed, error) {
 	if err != nil {
 		return cloneset.Observed{}, fmt.Errorf("spec.selector: %w", err)
 	}
-	facts := cloneset.Facts{Nodes: f.Nodes, Now: f.Now, Templates: map[string]*v1beta1.PodTemplate{}}
+	facts := cloneset.Facts{Nodes: f.Nodes, Now: f.Now, CanResize: f.CanResize, Templates: map[string]*v1beta1.PodTemplate{}}
 	for i := range f.Pods {
 		if record, ours := cloneset.Project(&f.Pods[i], string(f.Set.UID), selector, inplace.Origins{}); ours {
 			facts.Pods = append(facts.Pods, record)
@@ -151,8 +153,10 @@ func wayOf(obs cloneset.Observed, name string, pods int) Way {
 		w.Why = diff.Recreate
 	default:
 		w.InPlace, w.Why = true, "only metadata changes, no container restarts"
-		if diff.Restarts() {
+		if len(diff.Images) > 0 {
 			w.Why = "containers restart in place; the pods keep their names and addresses"
+		} else if len(diff.Resources) > 0 {
+			w.Why = "cpu or memory change; the pods keep their names and addresses"
 		}
 	}
 	return w

@@ -3,6 +3,7 @@ package cloneset
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ type sets interface {
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=clonesets/status,verbs=patch
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=clonesets/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=pods/resize,verbs=patch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
@@ -49,6 +51,8 @@ type Reconciler struct {
 	recorder  engine.Recorder
 	metrics   *Metrics
 	options   Options
+	// canResize tells that the API server serves pods/resize.
+	canResize bool
 	now       func() time.Time
 
 	mu sync.Mutex
@@ -86,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 // plan from being carried out.
 func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, did engine.Did, failed error) (reconcile.Result, error) {
 	before := &obs.set.Status
-	status := cloneset.Status(obs.Observed, p)
+	status := cloneset.Status(obs.Observed, withRefusals(p, did))
 	if len(did.Revised) == 0 && len(obs.Revisions.Steps) > 0 { // the newest one could not be written
 		status.UpdateRevision, status.CurrentRevision = before.UpdateRevision, before.CurrentRevision
 	}
@@ -104,6 +108,18 @@ func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, d
 	return reconcile.Result{
 		RequeueAfter: watch.Soonest(again, did.RetryAfter, tooEarly, r.hands.Next(obs.Owner), p.WakeAfter),
 	}, nil
+}
+
+// withRefusals is a plan after it was carried out: Pods to which a write was refused wait from now on, and perhaps nobody looks
+// before the next try.
+func withRefusals(p plan.Plan, did engine.Did) plan.Plan {
+	p.Holds = slices.Clone(p.Holds)
+	for _, verb := range []plan.Verb{plan.UpdateInPlace, plan.SetState, plan.DeletePod} {
+		for _, refused := range did.RefusedTo(verb) {
+			p.Holds = append(p.Holds, cloneset.Refused(refused.Step.Unit, refused.Message))
+		}
+	}
+	return p
 }
 
 // forget drops what is known of a CloneSet that is gone.

@@ -86,6 +86,39 @@ func TestReconcile_updatesInPlaceWithThreeWritesPerPod(t *testing.T) {
 	}
 }
 
+func TestReconcile_resizesWithTwoWritesPerPod(t *testing.T) {
+	w := newWorld(t)
+	set := web(6, policy(v1beta1.InPlaceIfPossibleCloneSetPodUpdatePolicy), maxUnavailable(intstr.FromInt(2)), cpu("100m"))
+	w.apply(set)
+	w.run()
+	before, least, waiting := w.api.Calls(), 6, 0
+	w.watch = func() {
+		_, ready := w.images()
+		least = min(least, ready)
+		n := 0
+		for _, pod := range w.api.Pods() {
+			if s := pod.Status.ContainerStatuses[0]; s.Resources.Requests.Cpu().Cmp(*pod.Spec.Containers[0].Resources.Requests.Cpu()) != 0 {
+				n++
+			}
+		}
+		waiting = max(waiting, n)
+	}
+	cpu("200m")(&set.Spec)
+	w.apply(set)
+	w.run()
+	w.want("resized", map[string]int{"web:1": 6})
+	c := w.api.Calls()
+	if c.PatchPodResize-before.PatchPodResize != 6 || podWrites(c)-podWrites(before) != 6 {
+		t.Errorf("calls %+v: want 1 resize and 1 patch per pod", c)
+	}
+	if least != 6 || waiting != 2 {
+		t.Errorf("%d pods were ready, %d waited for kubelet at a time; want 6 and 2", least, waiting)
+	}
+	if s := w.sets[nameOf(set)].Status; s.UpdatedAvailableReplicas != 6 {
+		t.Errorf("status %+v", s)
+	}
+}
+
 func TestReconcile_recreatesWithThreeWritesPerPod(t *testing.T) {
 	w := newWorld(t)
 	set := web(5, maxUnavailable(intstr.FromInt(2)))

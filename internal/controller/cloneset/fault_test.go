@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -28,6 +29,16 @@ func TestReconcile_nthCallFails(t *testing.T) {
 			from: web(5, policy(v1beta1.InPlaceIfPossibleCloneSetPodUpdatePolicy), maxUnavailable(intstr.FromInt(2))),
 			to:   web(5, policy(v1beta1.InPlaceIfPossibleCloneSetPodUpdatePolicy), maxUnavailable(intstr.FromInt(2)), image("web:2")),
 			most: 5, least: 3, minCalls: 16,
+		},
+		"resize": {
+			from: web(4, policy(v1beta1.InPlaceIfPossibleCloneSetPodUpdatePolicy), maxUnavailable(intstr.FromInt(2)), cpu("100m")),
+			to:   web(4, policy(v1beta1.InPlaceIfPossibleCloneSetPodUpdatePolicy), maxUnavailable(intstr.FromInt(2)), cpu("200m")),
+			most: 4, least: 4, minCalls: 9,
+		},
+		"resize with image": {
+			from: web(4, policy(v1beta1.InPlaceIfPossibleCloneSetPodUpdatePolicy), maxUnavailable(intstr.FromInt(2)), cpu("100m")),
+			to:   web(4, policy(v1beta1.InPlaceIfPossibleCloneSetPodUpdatePolicy), maxUnavailable(intstr.FromInt(2)), cpu("200m"), image("web:2")),
+			most: 4, least: 2, minCalls: 17,
 		},
 		"recreate": {
 			from: web(4, maxUnavailable(intstr.FromInt(2))), to: web(4, maxUnavailable(intstr.FromInt(2)), image("web:2")),
@@ -79,6 +90,11 @@ func survives(t *testing.T, from, to *v1beta1.CloneSet, n int, fault testkit.Fau
 	w.apply(to)
 	w.run()
 	w.want(at, map[string]int{to.Spec.Template.Spec.Containers[0].Image: int(*to.Spec.Replicas)})
+	for _, pod := range w.api.Pods() {
+		if diff := cmp.Diff(to.Spec.Template.Spec.Containers[0].Resources, pod.Spec.Containers[0].Resources, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s: resources of %s (-want +got):\n%s", at, pod.Name, diff)
+		}
+	}
 	if got, want := len(w.api.Claims()), int(*to.Spec.Replicas)*len(to.Spec.VolumeClaimTemplates); got != want {
 		t.Errorf("%s: %d claims, want %d", at, got, want)
 	}

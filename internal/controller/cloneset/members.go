@@ -132,7 +132,7 @@ func (m *members) apply(key string) {
 		m.Put(key, cloneset.Pod{}, false)
 		return
 	}
-	record, member := cloneset.Project(pod.Pod(), string(m.uid), m.selector, m.witness.Of(pod.UID))
+	record, member := cloneset.ProjectKept(pod, string(m.uid), m.selector, m.witness.Of(pod.UID))
 	m.Put(key, record, member)
 }
 

@@ -59,7 +59,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	facts := cloneset.Facts{
 		Pods: members.Records(), Claims: r.claims(owner), Refused: births.Refused, Taken: births.Taken,
 		Nodes: r.nodes(set, members.Records()), Now: now, Memo: &members.memo,
-		RollBack: r.options.RollBack, ShortHash: r.options.ShortHash,
+		RollBack: r.options.RollBack, ShortHash: r.options.ShortHash, CanResize: r.canResize,
 	}
 	if facts.History, facts.Templates, err = r.history(ctx, owner, members.selector); err != nil {
 		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)

@@ -61,6 +61,9 @@ func setup(mgr manager.Manager, o Options) error {
 		return err
 	}
 	r := newReconciler(mgr.GetClient(), server, newRecords(informers), mgr.GetEventRecorder(recorderName), o, time.Now)
+	if r.canResize, err = engine.ServesResize(mgr.GetConfig(), mgr.GetHTTPClient()); err != nil {
+		return err
+	}
 	if o.Metrics != nil {
 		r.metrics = o.Metrics
 	}

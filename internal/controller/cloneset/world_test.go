@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -65,6 +66,7 @@ func newWorld(t testing.TB, pods ...*corev1.Pod) *world {
 	w.api.Created = func(pod *corev1.Pod) { w.kubelet.Created(w.now, pod) }
 	w.api.Deleted = func(pod *corev1.Pod) { w.kubelet.Deleted(w.now, pod) }
 	w.api.Committed = func(old, patched *corev1.Pod) { w.kubelet.Changed(w.now, old, patched) }
+	w.api.Resized = func(_, patched *corev1.Pod) { w.kubelet.Resized(w.now, patched) }
 	w.api.StatusCommitted = func(patched *corev1.Pod) { w.kubelet.StatusChanged(w.now, patched) }
 	w.start()
 	return w
@@ -77,6 +79,7 @@ func (w *world) start() {
 	w.pods.Trim = kept.Trim
 	w.pods.Handle = func(old, now *kept.Pod) { w.r.podChanged(w, old, now) }
 	w.r = newReconciler(w, w.server, newRecords(w), w, Options{WritesInFlight: 4}, func() time.Time { return w.now })
+	w.r.canResize = true
 	w.revisions, w.claims = w.api.Revisions(), w.api.Claims()
 	for _, set := range w.sets {
 		w.r.setChanged(w, nil, set)
@@ -377,6 +380,12 @@ func web(replicas int32, change ...func(*v1beta1.CloneSetSpec)) *v1beta1.CloneSe
 
 func image(image string) func(*v1beta1.CloneSetSpec) {
 	return func(s *v1beta1.CloneSetSpec) { s.Template.Spec.Containers[0].Image = image }
+}
+
+func cpu(amount string) func(*v1beta1.CloneSetSpec) {
+	return func(s *v1beta1.CloneSetSpec) {
+		s.Template.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(amount)}
+	}
 }
 
 func policy(p v1beta1.CloneSetPodUpdatePolicy) func(*v1beta1.CloneSetSpec) {

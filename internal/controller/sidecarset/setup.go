@@ -8,7 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/discovery"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -17,7 +16,6 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kept"
-	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
@@ -61,7 +59,7 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 	}
 	r := newReconciler(mgr.GetClient(), server, newRecords(informers),
 		mgr.GetEventRecorder(recorderName), o, time.Now)
-	if r.canResize, err = servesResize(mgr); err != nil {
+	if r.canResize, err = engine.ServesResize(mgr.GetConfig(), mgr.GetHTTPClient()); err != nil {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
 	if o.Metrics != nil {
@@ -82,19 +80,6 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
 	return nil
-}
-
-// servesResize asks the API server whether it can resize Pods.
-func servesResize(mgr manager.Manager) (bool, error) {
-	client, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
-	if err != nil {
-		return false, err
-	}
-	core, err := client.ServerResourcesForGroupVersion("v1")
-	if err != nil {
-		return false, fmt.Errorf("ask the API server whether it serves pods/resize: %w", err)
-	}
-	return inplace.ServesResize(core), nil
 }
 
 // informers are the cache of the records.

@@ -71,6 +71,9 @@ func (d *decision) goOn(i int32) {
 		d.hold(i, Unreadable, p.Progress.Why)
 		return
 	}
+	if p.Progress.Stage == inplace.Deferred {
+		d.hold(i, ResizePending, p.Progress.Why)
+	}
 	if d.goal.has(p) && d.continues(i) {
 		return
 	}
@@ -98,7 +101,7 @@ func (d *decision) continues(i int32) bool {
 	}
 	change, due := inplace.Continue(p.Template, d.obs.Now)
 	if due {
-		if len(change.Images) > 0 {
+		if change.Restarts() {
 			change.Conditions = d.drain(p)
 		}
 		d.act(i, plan.Step{Verb: plan.UpdateInPlace, Target: p.Revision, Change: change, Why: p.Progress.Why})
@@ -133,10 +136,13 @@ func (d *decision) makeReady(p *Pod) (conditions []plan.ConditionChange, why str
 		return nil, "" // kubelet has not reported yet, and will soon: one write is enough then
 	}
 	const first, again = "the pod is new, nothing keeps it from serving", "its containers run what its spec names, and are ready"
+	const meanwhile = "kubelet puts off its new cpu and memory, and its containers are ready without"
 	if c := p.InPlaceReady; c.Gate && !c.There {
 		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), first
 	} else if c.Gate && !c.True && d.updated(p) {
 		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), again
+	} else if c.Gate && !c.True && d.servesMeanwhile(p) {
+		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), meanwhile
 	}
 	if c := p.KruiseReady; c.Gate && !c.There {
 		conditions, why = append(conditions, d.condition(p, v1beta1.KruisePodReady, c, lifecycle.Status(c.Message) == corev1.ConditionTrue)), first
@@ -144,16 +150,32 @@ func (d *decision) makeReady(p *Pod) (conditions []plan.ConditionChange, why str
 	return conditions, why
 }
 
+// servesMeanwhile tells whether a Pod can serve while kubelet puts off its new cpu and memory.
+func (d *decision) servesMeanwhile(p *Pod) bool {
+	return p.Progress.Stage == inplace.Deferred && p.Progress.Serves && p.Progress.Wait(d.obs.Now) == 0 && p.ContainersReady
+}
+
 // whyUpdating tells of an update in place.
-func (d *decision) whyUpdating(images int, free bool) string {
-	why := containers(images)
-	switch {
-	case images == 0:
-		why = "only metadata changes, no container restarts"
-	case free:
-		why = "it does not serve anyway; " + why
+func (d *decision) whyUpdating(c *plan.Change, free bool) string {
+	if free = free && c.Restarts(); free {
+		return d.whyBack() + "it does not serve anyway; " + whatChanges(c)
 	}
-	return d.whyBack() + why
+	return d.whyBack() + whatChanges(c)
+}
+
+// whatChanges tells what an update in place does.
+func whatChanges(c *plan.Change) string {
+	switch images := len(c.Images); {
+	case images > 0 && len(c.Resources) > 0:
+		return containers(images) + ", and cpu or memory change"
+	case images > 0:
+		return containers(images)
+	case c.Restarts():
+		return "cpu or memory change, for which containers restart"
+	case len(c.Resources) > 0:
+		return "cpu or memory change, no container restarts"
+	}
+	return "only metadata changes, no container restarts"
 }
 
 func containers(n int) string {

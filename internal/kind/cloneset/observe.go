@@ -30,6 +30,8 @@ type Facts struct {
 	RollBack bool
 	// ShortHash has Pods name their revision by the last part of its name only.
 	ShortHash bool
+	// CanResize tells that the cluster resizes running Pods.
+	CanResize bool
 	// Memo is what the last look has found out, and is changed by this one; nil if there is none. It says nothing that
 	// cannot be found out again.
 	Memo *Memo
@@ -41,6 +43,7 @@ type Memo struct {
 	generation int64
 	identity   revision.Wanted
 	from       map[string]inplace.Difference
+	sizes      map[string]inplace.Sizes
 	// back is how Pods of the newest revision become of the one named current.
 	back    inplace.Difference
 	current string
@@ -52,7 +55,7 @@ func (m *Memo) of(set *v1beta1.CloneSet) *Memo {
 		m = &Memo{}
 	}
 	if m.uid != string(set.UID) || m.generation != set.Generation || m.from == nil {
-		*m = Memo{uid: string(set.UID), generation: set.Generation, from: map[string]inplace.Difference{}}
+		*m = Memo{uid: string(set.UID), generation: set.Generation, from: map[string]inplace.Difference{}, sizes: map[string]inplace.Sizes{}}
 	}
 	return m
 }
@@ -71,7 +74,7 @@ func (m *Memo) wanted(set *v1beta1.CloneSet) (revision.Wanted, error) {
 }
 
 // differences says of every revision that Pods have how they become of the template.
-func (m *Memo) differences(f Facts, to *v1beta1.PodTemplate) map[string]inplace.Difference {
+func (m *Memo) differences(f Facts, to Version) map[string]inplace.Difference {
 	have := map[string]bool{}
 	for i := range f.Pods {
 		have[f.Pods[i].Revision] = true
@@ -83,16 +86,30 @@ func (m *Memo) differences(f Facts, to *v1beta1.PodTemplate) map[string]inplace.
 	for name, template := range f.Templates {
 		hash := revision.Short(name)
 		if _, known := m.from[hash]; !known && short[hash] {
-			m.from[hash] = inplace.Between(template, to, false)
+			m.from[hash] = inplace.Between(template, to.Template, f.CanResize)
+			m.sizes[hash] = inplace.SizesOf(&template.Spec)
 		}
 	}
 	return m.from
 }
 
+// sizesOf says of every revision that Pods have, or may get, which cpu and memory it has; nothing where Pods are not resized.
+func (m *Memo) sizesOf(f Facts, versions ...Version) map[string]inplace.Sizes {
+	if !f.CanResize {
+		return nil
+	}
+	for _, v := range versions {
+		if m.sizes[v.Hash] == nil && v.Template != nil {
+			m.sizes[v.Hash] = inplace.SizesOf(&v.Template.Spec)
+		}
+	}
+	return m.sizes
+}
+
 // wayBack says how Pods of the newest revision, and of those with the same content, become of the current one.
-func (m *Memo) wayBack(s *Set) map[string]inplace.Difference {
+func (m *Memo) wayBack(s *Set, resize bool) map[string]inplace.Difference {
 	if m.current != s.Current.Name {
-		m.back, m.current = inplace.Between(s.Update.Template, s.Current.Template, false), s.Current.Name
+		m.back, m.current = inplace.Between(s.Update.Template, s.Current.Template, resize), s.Current.Name
 	}
 	back := map[string]inplace.Difference{s.Update.Hash: m.back}
 	for _, hash := range s.Update.Same {
@@ -126,10 +143,10 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 	if name := set.Status.CurrentRevision; name != "" && f.Templates[name] != nil {
 		s.Current = Version{Name: name, Hash: revision.Short(name), Template: f.Templates[name]}
 	}
-	s.From = memo.differences(f, &set.Spec.Template)
-	s.Limits.InPlace = s.inPlace()
+	s.From, s.Sizes = memo.differences(f, s.Update), memo.sizesOf(f, s.Update, s.Current)
+	s.Limits.InPlace = s.inPlace(f.Pods)
 	if s.Limits.RollBack = f.RollBack && s.Current.Name != s.Update.Name; s.Limits.RollBack {
-		s.Back = memo.wayBack(&s)
+		s.Back = memo.wayBack(&s, f.CanResize)
 	}
 	return Observed{
 		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
@@ -177,10 +194,21 @@ func resolve(set *v1beta1.CloneSet) (Set, error) {
 }
 
 // inPlace tells whether all Pods of other revisions can be updated in place.
-func (s *Set) inPlace() bool {
+func (s *Set) inPlace(pods []Pod) bool {
+	resizes := false
 	for _, diff := range s.From {
 		if diff.Recreate != "" {
 			return false
+		}
+		resizes = resizes || len(diff.Resources) > 0
+	}
+	for i := range pods {
+		p := &pods[i]
+		if !resizes || p.Relation != Owned || p.Leaving || p.Born {
+			continue
+		}
+		if diff := s.From[revision.Short(p.Revision)]; len(diff.Resources) > 0 && p.Template.Refuses(diff) != "" {
+			return false // its QoS class, which a template does not tell
 		}
 	}
 	return s.Policy != v1beta1.ReCreateCloneSetPodUpdatePolicy

@@ -52,6 +52,8 @@ type Set struct {
 	Update, Current Version
 	// From says by revision name how its Pods become of Update; Back how those of Update become of Current, if they may.
 	From, Back map[string]inplace.Difference
+	// Sizes are the cpu and memory of revisions, by the last part of their names.
+	Sizes map[string]inplace.Sizes
 	// ShortHash has Pods name their revision by its last part only.
 	ShortHash bool
 	// Waiting tells that the newest revision may not be there yet.

@@ -150,7 +150,7 @@ func (d *decision) untouchable(i int32) bool {
 	case p.Born || p.Unseen:
 		d.hold(i, WaitingForCache, "our last write to the pod has not come back yet")
 	case p.Refused != "":
-		d.hold(i, RefusedByAPIServer, "the API server refused our last write: "+p.Refused)
+		d.hold(i, RefusedByAPIServer, whyRefused+p.Refused)
 	default:
 		return false
 	}

@@ -18,6 +18,36 @@ import (
 // Project makes the record of a Pod of a CloneSet, by its UID and selector; false for a Pod that is nothing to it.
 // origins is what was watched of its containers.
 func Project(pod *corev1.Pod, uid string, selector labels.Selector, origins inplace.Origins) (Pod, bool) {
+	p, ours := project(pod, uid, selector, origins)
+	if ours {
+		p.Template.Measure(pod)
+		p.Progress = inplace.ProgressOf(p.Template)
+	}
+	return p, ours
+}
+
+// Kept is what the cache keeps of a Pod: a Pod, and in another form what concerns cpu and memory.
+type Kept interface {
+	Pod() *corev1.Pod
+	// Size is that of a container, by its place.
+	Size(index int) inplace.Size
+	Resizes() (inplace.Trouble, inplace.QoS)
+}
+
+// ProjectKept is Project for what the cache keeps of a Pod.
+func ProjectKept(k Kept, uid string, selector labels.Selector, origins inplace.Origins) (Pod, bool) {
+	p, ours := project(k.Pod(), uid, selector, origins)
+	if ours {
+		for i := range p.Template.Containers {
+			p.Template.Containers[i].Size = k.Size(i)
+		}
+		p.Template.Trouble, p.Template.QoS = k.Resizes()
+		p.Progress = inplace.ProgressOf(p.Template)
+	}
+	return p, ours
+}
+
+func project(pod *corev1.Pod, uid string, selector labels.Selector, origins inplace.Origins) (Pod, bool) {
 	relation, ours := relationOf(pod, uid, selector)
 	if !ours {
 		return Pod{}, false
@@ -45,7 +75,6 @@ func Project(pod *corev1.Pod, uid string, selector labels.Selector, origins inpl
 		p.ContainersReady = p.ContainersReady && s.Ready
 	}
 	p.Template = inplace.TemplatePodOf(pod, origins)
-	p.Progress = inplace.ProgressOf(p.Template)
 	return p, true
 }
 

@@ -14,6 +14,8 @@ const (
 	RefusedByAPIServer plan.Reason = "RefusedByAPIServer"
 	// Unreadable: annotations of the Pod are not what they should be.
 	Unreadable plan.Reason = "Unreadable"
+	// ResizePending: kubelet does not give the Pod the cpu and memory that its spec names, and says why.
+	ResizePending plan.Reason = "ResizePending"
 	// HeldByHook: a lifecycle hook has not let go of the Pod.
 	HeldByHook plan.Reason = "HeldByHook"
 	// WaitsForBudget: maxUnavailable is used up.
@@ -35,6 +37,13 @@ const (
 	// ScaleUpLimited: Pods are missing, but scaleStrategy.maxUnavailable is used up.
 	ScaleUpLimited plan.Reason = "ScaleUpLimited"
 )
+
+const whyRefused = "the API server refused our last write: "
+
+// Refused is the hold of a Pod to which a write was just refused, as the next plan will have it.
+func Refused(pod plan.Unit, message string) plan.Hold {
+	return plan.Hold{Unit: pod, Reason: RefusedByAPIServer, Why: whyRefused + message}
+}
 
 func whyLimited(missing, unavailable int) string {
 	return fmt.Sprintf("%d more pods are wanted, but %d are unavailable already, and scaleStrategy.maxUnavailable allows no more", missing, unavailable)

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/sim/node"
+	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
 // happens is everything that may happen between two rounds:
@@ -24,6 +26,8 @@ import (
 //	kubelet runs all|web-1                   Pods are scheduled, containers run what the specs name and are ready
 //	kubelet sees all|web-1                   it has begun, and the containers of before still run
 //	web-1 fails|recovers                     the application is not ready, or is again
+//	kubelet puts off web-1: WHY              its new cpu and memory, until "kubelet takes up web-1"
+//	API server refuses to change web-1: WHY  our next writes, until "API server changes web-1"
 //	a pod web-1 ends                         phase Failed
 //	API server refuses pods: WHY             new ones, until "API server accepts pods"
 //	N seconds pass
@@ -40,6 +44,18 @@ func (s *story) happens(t *testing.T, section string) {
 	case strings.HasPrefix(section, "user labels "), strings.HasPrefix(section, "user finalizes "):
 		for _, p := range s.find(t, words[2]) {
 			s.marks(p, words[1], words[3])
+		}
+	case strings.HasPrefix(section, "kubelet puts off "), strings.HasPrefix(section, "kubelet takes up "):
+		name, why, _ := strings.Cut(words[3]+" "+strings.Join(words[4:], " "), ": ")
+		for _, p := range s.find(t, strings.TrimSpace(name)) {
+			p.putOff = why
+			s.runs(p, true)
+		}
+	case strings.HasPrefix(section, "API server refuses to change "), strings.HasPrefix(section, "API server changes "):
+		_, rest, _ := strings.Cut(section, "change")
+		name, why, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(rest, "s")), ": ")
+		for _, p := range s.find(t, name) {
+			p.refused = why
 		}
 	case strings.HasPrefix(section, "kubelet "):
 		for _, p := range s.find(t, words[2]) {
@@ -118,6 +134,12 @@ func (s *story) runs(p *pod, done bool) {
 		case p.runs[i].Image != image || p.runs[i].Gone:
 			p.runs[i].Start(image, s.images, s.clock())
 		}
+		if size := node.SizeOf(&p.Spec.Containers[i]); size != p.runs[i].Size && p.putOff == "" {
+			if p.runs[i].Size != [4]string{} && len(p.Spec.Containers[i].ResizePolicy) > 0 {
+				p.runs[i].Start(image, s.images, s.clock())
+			}
+			p.runs[i].Size = size
+		}
 	}
 	s.report(p)
 }
@@ -139,6 +161,7 @@ func (s *story) report(p *pod) {
 		return c.Type != corev1.PodReady
 	})...)
 	next.Status.Conditions = append(next.Status.Conditions, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue})
+	node.PutOff(next, p.putOff)
 	for i := range next.Status.ContainerStatuses {
 		next.Status.ContainerStatuses[i].Ready = p.ready
 	}
@@ -150,6 +173,7 @@ func (s *story) report(p *pod) {
 func applied(t *testing.T, before *corev1.Pod, change *plan.Change) *corev1.Pod {
 	t.Helper()
 	p := before.DeepCopy()
+	resize(t, p, change.Resources)
 	for _, c := range change.Images {
 		if p.Spec.Containers[c.Index].Image != c.From {
 			t.Fatalf("the image of %s is %s, not %s", c.Container, p.Spec.Containers[c.Index].Image, c.From)
@@ -189,6 +213,27 @@ func applied(t *testing.T, before *corev1.Pod, change *plan.Change) *corev1.Pod 
 	return p
 }
 
+// resize is what the API server does with pods/resize.
+func resize(t *testing.T, p *corev1.Pod, changes []plan.ResourceChange) {
+	t.Helper()
+	before := p.DeepCopy()
+	for _, c := range changes {
+		r := &p.Spec.Containers[c.Index].Resources
+		list := r.Requests
+		if c.List == "limits" {
+			list = r.Limits
+		}
+		if was := list[corev1.ResourceName(c.Resource)]; was.String() != c.From {
+			t.Fatalf("%s.%s of %s is %s, not %s", c.List, c.Resource, c.Container, was.String(), c.From)
+		}
+		list[corev1.ResourceName(c.Resource)] = resource.MustParse(c.To)
+	}
+	if len(changes) > 0 {
+		testkit.Resized(before, p, plan.FieldManager)
+		p.Generation++
+	}
+}
+
 func condition(p *corev1.Pod, c *plan.ConditionChange) {
 	next := corev1.PodCondition{
 		Type: corev1.PodConditionType(c.Type), Status: corev1.ConditionStatus(c.Status), Reason: c.Reason, Message: c.Message,
@@ -205,7 +250,8 @@ func condition(p *corev1.Pod, c *plan.ConditionChange) {
 
 // sets changes the spec: replicas, image, policy, partition, maxUnavailable, maxSurge, paused, type, delete (names,
 // or "none"), grace, minReady, preDelete, inPlaceUpdate, preNormal (a label KEY=VALUE or a finalizer, " notReady", or
-// "none"), exclude, claim, reuse, env, annotation, scaleMaxUnavailable, deadline, ordered, scatter, rollBack (the gate).
+// "none"), exclude, claim, reuse, env, annotation, scaleMaxUnavailable, deadline, ordered, scatter, rollBack (the gate), cpu,
+// memory, cpuLimit, memoryLimit, restartsFor, noResize.
 func (s *story) sets(t *testing.T, what, value string) {
 	t.Helper()
 	spec := &s.set.Spec
@@ -267,6 +313,12 @@ func (s *story) setsMore(t *testing.T, what, value string) {
 		c := v1beta1.VolumeClaimTemplate{}
 		c.Name = value
 		spec.VolumeClaimTemplates = []v1beta1.VolumeClaimTemplate{c}
+	case "cpu", "memory", "cpuLimit", "memoryLimit":
+		s.sizes(what, value)
+	case "restartsFor":
+		spec.Template.Spec.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: corev1.ResourceName(value), RestartPolicy: corev1.RestartContainer}}
+	case "noResize": // of the cluster
+		s.noResize = value == "true"
 	case "label": // of the template
 		key, text, _ := strings.Cut(value, "=")
 		spec.Template.Labels[key] = text
@@ -295,6 +347,20 @@ func (s *story) setsMore(t *testing.T, what, value string) {
 	default:
 		t.Fatalf("sets %s?", what)
 	}
+}
+
+// sizes changes what the container requests, and its limits.
+func (s *story) sizes(what, value string) {
+	r := &s.set.Spec.Template.Spec.Containers[0].Resources
+	name, limit := strings.CutSuffix(what, "Limit")
+	list := &r.Requests
+	if limit {
+		list = &r.Limits
+	}
+	if *list == nil {
+		*list = corev1.ResourceList{}
+	}
+	(*list)[corev1.ResourceName(name)] = resource.MustParse(value)
 }
 
 func hookOf(value string) *v1beta1.LifecycleHook {

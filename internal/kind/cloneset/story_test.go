@@ -71,6 +71,7 @@ type story struct {
 	images    node.Images
 	aliases   *strings.Replacer
 	refusal   string // what the API server says to new Pods
+	noResize  bool   // it serves no pods/resize
 	names     []string
 	rollBack  bool // the gate
 }
@@ -80,6 +81,8 @@ type pod struct {
 	runs    []node.Container
 	ready   bool
 	origins inplace.Origins
+	// putOff is why kubelet does not resize it, refused what the API server said to the last write to it.
+	putOff, refused string
 }
 
 type claim struct {
@@ -175,12 +178,15 @@ func (s *story) round(t *testing.T, told *string) plan.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := cloneset.Facts{History: s.history, Templates: s.templates, Now: s.clock(), RollBack: s.rollBack}
+	facts := cloneset.Facts{
+		History: s.history, Templates: s.templates, Now: s.clock(), RollBack: s.rollBack, CanResize: !s.noResize,
+	}
 	if s.refusal != "" {
 		facts.Refused = map[string]string{s.set.Status.UpdateRevision: s.refusal}
 	}
 	for _, p := range s.pods {
 		if r, ok := cloneset.Project(p.Pod, string(s.set.UID), selector, p.origins); ok {
+			r.Refused = p.refused
 			facts.Pods = append(facts.Pods, r)
 		}
 	}

@@ -76,6 +76,9 @@ func effects(step *plan.Step) string {
 	for _, c := range step.Change.Images {
 		told = append(told, c.Container+" "+c.To)
 	}
+	for _, c := range step.Change.Resources {
+		told = append(told, strings.TrimSpace(fmt.Sprintf("%s %s.%s %s to %s", c.Container, c.List, c.Resource, c.From, c.To)))
+	}
 	for _, c := range step.Change.Labels {
 		switch c.Key {
 		case v1beta1.LifecycleStateLabel:

@@ -21,7 +21,10 @@ import (
 // may stop serving. A Pod that does not serve anyway costs none of the budget, but one of the window: a version that
 // never becomes ready stops there, however many old Pods are broken too.
 func (d *decision) update() {
-	candidates := d.candidates()
+	if d.straighten() {
+		return
+	}
+	candidates, begun := d.candidates()
 	if len(candidates) == 0 {
 		return
 	}
@@ -29,7 +32,7 @@ func (d *decision) update() {
 		d.standStill(candidates)
 		return
 	}
-	n := min(max(d.numbers.Update, -d.numbers.Update), len(candidates))
+	n := max(0, min(max(d.numbers.Update, -d.numbers.Update)-begun, len(candidates)))
 	d.sequence(candidates, n)
 	r := room{window: d.numbers.UpdateNow, budget: d.numbers.UpdateReady}
 	for _, i := range candidates[:n] {
@@ -38,7 +41,9 @@ func (d *decision) update() {
 	rest := candidates[n:]
 	if d.back() { // they have the newest revision and keep it
 		for _, i := range rest {
-			d.goesBack(i)
+			if !d.goesBack(i) && d.taken == 0 {
+				d.resizesBack(i)
+			}
 		}
 		return
 	}
@@ -78,13 +83,16 @@ func (d *decision) updateWithin(r *room, i int32) {
 func (d *decision) back() bool { return d.numbers.Update < 0 }
 
 // candidates are the Pods of other revisions that could be updated; those of the newest one only, when Pods are brought
-// back.
-func (d *decision) candidates() []int32 {
-	var list []int32
+// back. begun is how many others have been resized for the revision that they are to have, and get the rest of it when
+// nothing else is to be done with them: their places in the partition are taken.
+func (d *decision) candidates() (list []int32, begun int) {
 	for _, i := range d.members {
 		p := &d.obs.Pods[i]
 		switch {
-		case d.goal.has(p) || d.back() && !d.set.Update.has(p) || d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
+		case d.goal.has(p) || d.back() && !d.set.Update.has(p):
+		case d.fates[i].acted && len(d.set.strays(p)) > 0:
+			begun++
+		case d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
 		case p.Born:
 			d.untouchable(i) // all that is known of it is its name
 		case d.stuck(i):
@@ -92,7 +100,7 @@ func (d *decision) candidates() []int32 {
 			list = append(list, i)
 		}
 	}
-	return list
+	return list, begun
 }
 
 // stuck tells whether a Pod could become of the newest revision only by being made anew, and may not be.
@@ -102,7 +110,7 @@ func (d *decision) stuck(i int32) bool {
 		return false
 	}
 	why := d.recreates(p)
-	if why != "" && !d.goesBack(i) {
+	if why != "" && !d.goesBack(i) && !d.resizesBack(i) {
 		d.hold(i, NeedsRecreation, "podUpdatePolicy is InPlaceOnly, but "+why)
 	}
 	return why != ""
@@ -125,9 +133,11 @@ func (d *decision) sequence(pods []int32, n int) {
 		}
 		return scale.Compare(&worth[a], &worth[b])
 	}
-	begunFirst := func(a, b int32) int {
-		return d.begun(a) - d.begun(b)
+	begun := make([]int, len(d.obs.Pods))
+	for _, i := range pods {
+		begun[i] = d.begun(i)
 	}
+	begunFirst := func(a, b int32) int { return begun[a] - begun[b] }
 	if d.set.Scatter.None() {
 		order.First(pods, n, func(a, b int32) int {
 			if c := begunFirst(a, b); c != 0 {
@@ -148,7 +158,7 @@ func (d *decision) begun(i int32) int {
 	switch p := &d.obs.Pods[i]; {
 	case p.Unseen:
 		return 0
-	case p.State == v1beta1.LifecycleStatePreparingUpdate:
+	case p.State == v1beta1.LifecycleStatePreparingUpdate, len(d.set.strays(p)) > 0:
 		return 1
 	}
 	return 2
@@ -172,7 +182,7 @@ func (d *decision) difference(p *Pod) inplace.Difference {
 		ways = d.set.Back
 	}
 	if diff, known := ways[revision.Short(p.Revision)]; known {
-		return diff
+		return diff.And(p.Template.Strays(d.set.Sizes[d.goal.Hash]))
 	}
 	if p.Revision == "" {
 		return inplace.Difference{Recreate: "the pod does not say of which revision it is"}
@@ -192,7 +202,7 @@ func (d *decision) recreates(p *Pod) string {
 // and so reads nothing of the Pod: one that has the new images already is judged as the others of its revision.
 func (d *decision) interrupts(p *Pod) bool {
 	diff := d.difference(p)
-	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy || diff.Recreate != "" || diff.Restarts() || p.Progress.Stage != inplace.Complete {
+	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy || diff.Recreate != "" || diff.Interrupts() || p.Progress.Stage != inplace.Complete {
 		return true
 	}
 	to, _ := lifecycle.ForUpdate(d.set.Lifecycle, d.facts(p))
@@ -252,20 +262,25 @@ func (d *decision) recreate(i int32, why string) {
 
 // updateInPlace drains a Pod and changes it.
 func (d *decision) updateInPlace(i int32, serves bool) {
+	v := inplace.TemplateVersion{Revision: d.goal.Name, ShortLabel: d.set.ShortHash, Grace: d.set.Grace, Now: d.obs.Now}
+	d.change(i, v, d.difference(&d.obs.Pods[i]), serves)
+}
+
+// change begins to change a Pod to a revision.
+func (d *decision) change(i int32, v inplace.TemplateVersion, diff inplace.Difference, serves bool) {
 	p := &d.obs.Pods[i]
-	diff := d.difference(p)
 	restarts := p.Template.Restarts(diff)
-	change := inplace.TemplateVersion{Revision: d.goal.Name, ShortLabel: d.set.ShortHash, Grace: d.set.Grace, Now: d.obs.Now}.Change(p.Template, diff)
+	change := v.Change(p.Template, diff)
 	if p.State != "" && (restarts || p.State == v1beta1.LifecycleStatePreparingUpdate) {
 		state := d.moved(p, v1beta1.LifecycleStateUpdating)
 		change.Labels = append(change.Labels, state.Labels...)
 		change.Annotations = append(change.Annotations, state.Annotations...)
 		change.Conditions = state.Conditions
 	}
-	s := plan.Step{Verb: plan.UpdateInPlace, Target: d.goal.Name, Change: change, Why: d.whyUpdating(len(change.Images), !serves)}
+	s := plan.Step{Verb: plan.UpdateInPlace, Target: v.Revision, Change: change, Why: d.whyUpdating(&change, !serves)}
 	if restarts {
 		s.Change.Conditions = append(s.Change.Conditions, d.drain(p)...)
-		if len(change.Images) == 0 { // its grace period begins: one write is enough
+		if len(change.Images)+len(change.Resources) == 0 { // its grace period begins: one write is enough
 			s.Verb, s.Why = plan.SetState, fmt.Sprintf("gets no traffic for %d s before its containers change", d.set.Grace)
 		}
 	}
@@ -275,7 +290,7 @@ func (d *decision) updateInPlace(i int32, serves bool) {
 // keep holds a Pod that is not updated: the partition keeps it, or one was made beside it and takes its place. One
 // whose hook was asked already goes back.
 func (d *decision) keep(i int32, byPartition bool) {
-	if d.goesBack(i) {
+	if d.goesBack(i) || d.taken == 0 && d.resizesBack(i) {
 		return
 	}
 	if byPartition {
@@ -295,6 +310,45 @@ func (d *decision) goesBack(i int32) bool {
 	facts.TargetIsOwn = true
 	to, _ := lifecycle.Next(d.set.Lifecycle, facts)
 	d.act(i, plan.Step{Verb: plan.SetState, Target: p.Revision, Change: d.moved(p, to), Why: "it keeps its revision after all"})
+	return true
+}
+
+// strays returns what takes a Pod back to its revision's cpu and memory, which it was taken from for another revision that it
+// did not get.
+func (s *Set) strays(p *Pod) []inplace.ContainerResource {
+	return p.Template.Strays(s.Sizes[revision.Short(p.Revision)])
+}
+
+// straighten takes the Pods back that stray from the revision that they are to have, and tells whether there are any to take
+// now. It costs budget as every resize.
+func (d *decision) straighten() (some bool) {
+	for _, i := range d.members {
+		p := &d.obs.Pods[i]
+		if !d.goal.has(p) || d.fates[i].acted || len(d.set.strays(p)) == 0 {
+			continue
+		}
+		if d.set.OnDelete || d.set.Paused {
+			d.hold(i, Paused, "it is to be resized back to its revision, and nothing is updated now")
+			continue
+		}
+		some = d.resizesBack(i) && d.fates[i].acted || some
+	}
+	return some
+}
+
+// resizesBack takes a Pod that strays back to its revision, or holds it. It tells whether it strays.
+func (d *decision) resizesBack(i int32) bool {
+	p := &d.obs.Pods[i]
+	back := d.set.strays(p)
+	if len(back) == 0 {
+		return false
+	}
+	serves := d.set.available(p, d.now)
+	if d.untouchable(i) || !d.mayDelete(i) {
+		return true
+	}
+	own := inplace.TemplateVersion{Revision: p.Revision, ShortLabel: p.Revision == revision.Short(p.Revision), Now: d.obs.Now}
+	d.change(i, own, inplace.Difference{Resources: back}, serves)
 	return true
 }
 

@@ -7,15 +7,15 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
 
-// inPlaceOnlyStaysInPlace: a template that needs another Pod would stop the update at once. Resources need one as long as
-// they are not changed in place.
+// inPlaceOnlyStaysInPlace: a template that needs another Pod would stop the update at once. Whether cpu and memory can change
+// is for the cluster and each Pod to tell: the plan says where they cannot.
 func inPlaceOnlyStaysInPlace(s subject) field.ErrorList {
 	rolling, _ := s.rolling()
 	rolls := s.set.Spec.UpdateStrategy.Type != v1beta1.OnDeleteCloneSetStrategyType
 	if s.old == nil || !rolls || rolling.PodUpdatePolicy != v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy || SameTemplate(s.old, s.set) {
 		return nil
 	}
-	const resize = false
+	const resize = true
 	difference := inplace.Between(&s.old.Spec.Template, &s.set.Spec.Template, resize)
 	if difference.Recreate == "" {
 		return nil

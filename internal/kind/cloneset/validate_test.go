@@ -29,15 +29,19 @@ spec:
 func TestValidate_accepts(t *testing.T) {
 	inPlaceOnly := []string{"maxUnavailable: 20%", "podUpdatePolicy: InPlaceOnly"}
 	tests := map[string]struct{ set, old string }{
-		"a set":                              {set: plainSet},
-		"OnDelete":                           {set: edited("updateStrategy: {", "updateStrategy: {type: OnDelete, ")},
-		"nothing unavailable with a surge":   {set: edited("20%", "0, maxSurge: 1")},
-		"a surge in percent":                 {set: edited("20%", "0%, maxSurge: 1%")},
-		"neither while there are no Pods":    {set: edited("replicas: 3", "replicas: 0", "20%", "0")},
-		"the longest name":                   {set: edited("name: a", "name: "+strings.Repeat("a", 52))},
-		"a longer name that is stored":       {set: edited("name: a", "name: "+strings.Repeat("a", 60)), old: edited("name: a", "name: "+strings.Repeat("a", 60))},
-		"InPlaceOnly and another image":      {set: edited(append(inPlaceOnly, "c:1", "c:2")...), old: edited(inPlaceOnly...)},
-		"InPlaceOnly and another label":      {set: edited(append(inPlaceOnly, "labels: {app: a}", "labels: {app: a, x: z}, annotations: {a: b}")...), old: edited(inPlaceOnly...)},
+		"a set":                            {set: plainSet},
+		"OnDelete":                         {set: edited("updateStrategy: {", "updateStrategy: {type: OnDelete, ")},
+		"nothing unavailable with a surge": {set: edited("20%", "0, maxSurge: 1")},
+		"a surge in percent":               {set: edited("20%", "0%, maxSurge: 1%")},
+		"neither while there are no Pods":  {set: edited("replicas: 3", "replicas: 0", "20%", "0")},
+		"the longest name":                 {set: edited("name: a", "name: "+strings.Repeat("a", 52))},
+		"a longer name that is stored":     {set: edited("name: a", "name: "+strings.Repeat("a", 60)), old: edited("name: a", "name: "+strings.Repeat("a", 60))},
+		"InPlaceOnly and another image":    {set: edited(append(inPlaceOnly, "c:1", "c:2")...), old: edited(inPlaceOnly...)},
+		"InPlaceOnly and another label":    {set: edited(append(inPlaceOnly, "labels: {app: a}", "labels: {app: a, x: z}, annotations: {a: b}")...), old: edited(inPlaceOnly...)},
+		"InPlaceOnly and other cpu": {
+			set: edited(append(inPlaceOnly, `"c:1"`, `"c:2", resources: {requests: {cpu: 2}, limits: {memory: 1Gi}}`)...),
+			old: edited(append(inPlaceOnly, `"c:1"`, `"c:1", resources: {requests: {cpu: 1}, limits: {memory: 2Gi}}`)...),
+		},
 		"InPlaceIfPossible and anything":     {set: edited("20%", "1, podUpdatePolicy: InPlaceIfPossible", "name: c,", "name: d,"), old: plainSet},
 		"OnDelete with InPlaceOnly":          {set: edited("updateStrategy: {", "updateStrategy: {type: OnDelete, ", "20%", "1, podUpdatePolicy: InPlaceOnly", "name: c,", "name: d,"), old: plainSet},
 		"expressions":                        {set: edited("{matchLabels: {app: a}}", "{matchExpressions: [{key: app, operator: In, values: [a, b]}, {key: x, operator: DoesNotExist}]}")},

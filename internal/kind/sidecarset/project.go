@@ -38,7 +38,7 @@ func Project(pod *corev1.Pod, set string) (Pod, bool) {
 			p.Upgradable = upgradableOf(i, c, set)
 		}
 	}
-	p.ResizeTrouble = inplace.ResizeTrouble(pod.Status.Conditions)
+	p.ResizeTrouble = inplace.TroubleOf(&pod.Status).Reason
 	for i := range pod.Status.ContainerStatuses {
 		p.Restarts = max(p.Restarts, pod.Status.ContainerStatuses[i].RestartCount)
 	}
@@ -136,13 +136,14 @@ func (p *Pod) settle(set string) {
 type Kept interface {
 	AnnotationList() annotation.List
 	Amounts(init bool, index int) inplace.Amounts
-	Resizes() (trouble string, qos inplace.QoS)
+	Resizes() (trouble inplace.Trouble, qos inplace.QoS)
 }
 
 // Complete fills in what Project found nothing of, because it was kept in another form.
 func (p *Pod) Complete(k Kept) {
 	p.Annotations = k.AnnotationList()
-	p.ResizeTrouble, p.QoS = k.Resizes()
+	trouble, qos := k.Resizes()
+	p.ResizeTrouble, p.QoS = trouble.Reason, qos
 	for i := range p.Sidecars {
 		s := &p.Sidecars[i]
 		s.Amounts = k.Amounts(s.Init, s.Index)

@@ -155,8 +155,8 @@ func whyNoResize(s *Set, p *Pod) string {
 		to.Of[d.at] = d.to()
 		qos, sizes[d.has] = qos.Resized(&from, &to), to
 	}
-	if is, gets := p.QoS.Class(), qos.Class(); is != gets {
-		return fmt.Sprintf("the new cpu and memory would make the pod %s, its QoS class is %s; Kubernetes does not change that of a running pod, recreate it", gets, is)
+	if why := p.QoS.Becomes(qos); why != "" {
+		return why + ", recreate it"
 	}
 	return ""
 }
@@ -178,12 +178,5 @@ func resources(s *Set, p *Pod) (list []plan.ResourceChange) {
 
 // sized fills in what the set says of a container's resources.
 func (c *Wanted) sized(of *corev1.Container) {
-	c.Amounts = inplace.AmountsOf(of, false, "")
-	for i := range c.Restarts {
-		for _, policy := range of.ResizePolicy {
-			if string(policy.ResourceName) == inplace.AmountPlaces()[i].Resource && policy.RestartPolicy == corev1.RestartContainer {
-				c.Restarts[i] = true
-			}
-		}
-	}
+	c.Amounts, c.Restarts = inplace.AmountsOf(of, false, ""), inplace.RestartsOf(of)
 }

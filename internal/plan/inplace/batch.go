@@ -7,11 +7,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // A Pod whose containers have a launch priority gets their new images in batches: first the containers without a
 // priority and those with the highest, and when they are ready the next. Containers that refer to the same label or
 // annotation, and it changes, are in one batch: it can have one value only.
+//
+// A container gets its cpu and memory together with its image. Where they change and it does not restart, they are in the
+// first batch: nothing starts. All of them are, if the Pod would be of another QoS class in between.
 //
 // What later batches do is kept in the Pod's state, in OpenKruise's fields and form. Labels and annotations that are
 // to go are an addition to it.
@@ -19,10 +25,14 @@ import (
 // split returns the first batch of what is to do, and the rest, which is behind the busy containers, too.
 func (p TemplatePod) split(work Difference, busy []string) (batch, later Difference) {
 	first := make([]bool, len(work.Images))
-	top, some := p.topPriority(work.Images, busy)
+	starting := p.starting(work)
+	top, some := p.topPriority(starting, busy)
+	inTurn := func(container string) bool {
+		priority, has := p.priority(container)
+		return !some || !has || priority == top
+	}
 	for i, image := range work.Images {
-		priority, has := p.priority(image.Name)
-		first[i] = !some || !has || priority == top
+		first[i] = inTurn(image.Name)
 	}
 	for more := true; more; {
 		more = false
@@ -39,6 +49,7 @@ func (p TemplatePod) split(work Difference, busy []string) (batch, later Differe
 			later.Images = append(later.Images, image)
 		}
 	}
+	p.splitSizes(work, starting, inTurn, &batch, &later)
 	waits := func(r Ref) bool {
 		return slices.ContainsFunc(later.Images, func(image ContainerImage) bool { return slices.Contains(image.Refs, r) })
 	}
@@ -46,6 +57,23 @@ func (p TemplatePod) split(work Difference, busy []string) (batch, later Differe
 	batch.Metadata = work.only(func(r Ref) bool { return !waits(r) })
 	batch.Finalizers, batch.DropFinalizers = work.Finalizers, work.DropFinalizers
 	return batch, later
+}
+
+// splitSizes divides cpu and memory, when it is known whose images are in which part.
+func (p TemplatePod) splitSizes(work Difference, starting []string, inTurn func(string) bool, batch, later *Difference) {
+	for _, r := range work.Resources {
+		image := func(image ContainerImage) bool { return image.Name == r.Name }
+		now := !slices.Contains(starting, r.Name) || slices.ContainsFunc(batch.Images, image) ||
+			inTurn(r.Name) && !slices.ContainsFunc(later.Images, image)
+		if now {
+			batch.Resources = append(batch.Resources, r)
+		} else {
+			later.Resources = append(later.Resources, r)
+		}
+	}
+	if p.QoS.Becomes(p.sized(batch.Resources)) != "" {
+		batch.Resources, later.Resources = work.Resources, nil
+	}
 }
 
 // refers tells whether one of the chosen containers refers to a label or annotation.
@@ -58,12 +86,8 @@ func refers(images []ContainerImage, chosen []bool, ref Ref) bool {
 	return false
 }
 
-func (p TemplatePod) topPriority(images []ContainerImage, busy []string) (top int, some bool) {
-	names := slices.Clone(busy)
-	for _, image := range images {
-		names = append(names, image.Name)
-	}
-	for _, name := range names {
+func (p TemplatePod) topPriority(starting, busy []string) (top int, some bool) {
+	for _, name := range slices.Concat(busy, starting) {
 		if priority, has := p.priority(name); has && (!some || priority > top) {
 			top, some = priority, true
 		}
@@ -87,18 +111,25 @@ type wireMetadata struct {
 
 // write notes in a state which containers were changed, and what comes when they and the busy ones are ready.
 func (d Difference) write(entry string, batch, busy []string, now time.Time) string {
-	entry = Remove(Remove(Remove(entry, "nextContainerImages"), "nextContainerRefMetadata"), "preCheckBeforeNext")
+	for _, next := range []string{"nextContainerImages", "nextContainerRefMetadata", "nextContainerResources", "preCheckBeforeNext"} {
+		entry = Remove(entry, next)
+	}
 	if len(batch) > 0 {
 		entry = Set(entry, "updateTimestamp", timestamp(now))
 		entry = Set(entry, "containerBatchesRecord", appended(entry, "containerBatchesRecord", `{"timestamp":`+timestamp(now)+`,"containers":`+toJSON(batch)+"}"))
 	}
-	if len(d.Images) == 0 {
+	if len(d.Images)+len(d.Resources) == 0 {
 		return entry
 	}
 	images, metadata := d.wire()
-	entry = Set(entry, "nextContainerImages", toJSON(images))
+	if len(images) > 0 {
+		entry = Set(entry, "nextContainerImages", toJSON(images))
+	}
 	if len(metadata) > 0 {
 		entry = Set(entry, "nextContainerRefMetadata", toJSON(metadata))
+	}
+	if sizes := d.wireSizes(); len(sizes) > 0 {
+		entry = Set(entry, "nextContainerResources", toJSON(sizes))
 	}
 	return Set(entry, "preCheckBeforeNext", `{"containersRequiredReady":`+toJSON(slices.Concat(batch, busy))+"}")
 }
@@ -123,6 +154,37 @@ func (d Difference) wire() (map[string]string, map[string]wireMetadata) {
 		}
 	}
 	return images, metadata
+}
+
+// wireSizes returns the resources by container, as a container's resources are written.
+func (d Difference) wireSizes() map[string]corev1.ResourceRequirements {
+	sizes := map[string]corev1.ResourceRequirements{}
+	for _, r := range d.Resources {
+		of := sizes[r.Name]
+		list := &of.Limits
+		if r.Kind == "requests" {
+			list = &of.Requests
+		}
+		if *list == nil {
+			*list = corev1.ResourceList{}
+		}
+		(*list)[corev1.ResourceName(r.Resource)] = resource.MustParse(r.To) // it was a quantity's String
+		sizes[r.Name] = of
+	}
+	return sizes
+}
+
+// unwireSizes is the opposite of wireSizes.
+func unwireSizes(sizes map[string]corev1.ResourceRequirements) (list []ContainerResource) {
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		of := AmountsOf(&corev1.Container{Name: name, Resources: sizes[name]}, false, "").Of
+		for at, place := range AmountPlaces() {
+			if of[at] != "" {
+				list = append(list, ContainerResource{Name: name, Kind: place.List, Resource: place.Resource, To: of[at]})
+			}
+		}
+	}
+	return list
 }
 
 // unwire is the opposite of wire. Metadata of a container whose image does not change is of no container.
@@ -153,9 +215,9 @@ func (m wireMetadata) refs() (refs []Ref) {
 
 // outstanding is what a state keeps for later batches.
 type outstanding struct {
-	Images    map[string]string          `json:"nextContainerImages"`
-	Metadata  map[string]wireMetadata    `json:"nextContainerRefMetadata"`
-	Resources map[string]json.RawMessage `json:"nextContainerResources"`
+	Images    map[string]string                      `json:"nextContainerImages"`
+	Metadata  map[string]wireMetadata                `json:"nextContainerRefMetadata"`
+	Resources map[string]corev1.ResourceRequirements `json:"nextContainerResources"`
 	PreCheck  struct {
 		Ready []string `json:"containersRequiredReady"`
 	} `json:"preCheckBeforeNext"`
@@ -170,13 +232,17 @@ func (n note) outstanding() (outstanding, error) {
 	if err := n.read(&read); err != nil {
 		return outstanding{}, err
 	}
-	if len(read.Resources) > 0 {
-		return outstanding{}, n.resources()
-	}
 	return read, nil
 }
 
-func (o outstanding) empty() bool { return len(o.Images) == 0 && len(o.Metadata) == 0 }
+func (o outstanding) empty() bool { return len(o.Images)+len(o.Metadata)+len(o.Resources) == 0 }
+
+// work returns it as what is to do.
+func (o outstanding) work() Difference {
+	d := unwire(o.Images, o.Metadata)
+	d.Resources = unwireSizes(o.Resources)
+	return d
+}
 
 func toJSON(v any) string {
 	text, err := json.Marshal(v)

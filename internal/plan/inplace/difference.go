@@ -27,8 +27,8 @@ type Difference struct {
 	Recreate string
 }
 
-// Restarts tells whether containers restart where a Pod has nothing of it yet.
-func (d Difference) Restarts() bool { return len(d.Images)+len(d.Resources) > 0 }
+// Interrupts tells whether containers restart, or get other cpu and memory, where a Pod has nothing of it yet.
+func (d Difference) Interrupts() bool { return len(d.Images)+len(d.Resources) > 0 }
 
 // ContainerImage is a container's new image.
 type ContainerImage struct {
@@ -73,7 +73,8 @@ func (r Ref) String() string {
 // reading both: it is for a pair of revisions, not for every Pod.
 //
 //	containers[].image                               in place
-//	containers[].resources cpu, memory; new values   in place if resize, and the quality of service stays
+//	containers[].resources cpu, memory; new values   in place if the cluster can resize; whether the QoS class of a Pod
+//	                                                 stays, the Pod tells (TemplatePod.Refuses)
 //	labels, annotations, finalizers                  in place; one that the environment of a container refers to only
 //	                                                 if that container's image changes, too
 //	containers[].imagePullPolicy                     no difference where both are the default of their image: the Pod
@@ -98,13 +99,13 @@ func Between(from, to *v1beta1.PodTemplate, resize bool) Difference {
 	delete(b, "metadata")
 	olds, news := a.list("spec", "containers"), b.list("spec", "containers")
 	for i := range min(len(olds), len(news)) {
-		d.container(olds[i], news[i], resize)
+		d.container(olds[i], news[i])
 	}
 	if d.Recreate == "" {
 		d.Recreate = needsNewPod(a, b)
 	}
-	if d.Recreate == "" && len(d.Resources) > 0 && serviceOf(&from.Spec) != serviceOf(&to.Spec) {
-		d.Recreate = fmt.Sprintf("the template's quality of service goes from %s to %s, which only a new pod can have", serviceOf(&from.Spec), serviceOf(&to.Spec))
+	if d.Recreate == "" && len(d.Resources) > 0 && !resize {
+		d.Recreate = "cpu or memory changed, and the cluster does not resize running pods (it serves no pods/resize)"
 	}
 	if d.Recreate == "" {
 		d.Recreate = d.refer(&to.Spec)
@@ -149,7 +150,7 @@ func (t tree) text(key string) string {
 }
 
 // container notes what changes in place of one container, and takes it out of the comparison.
-func (d *Difference) container(from, to tree, resize bool) {
+func (d *Difference) container(from, to tree) {
 	if from.text("name") != to.text("name") {
 		return
 	}
@@ -161,10 +162,8 @@ func (d *Difference) container(from, to tree, resize bool) {
 		d.Images = append(d.Images, ContainerImage{Name: to.text("name"), To: image})
 		from["image"] = image
 	}
-	if resize {
-		for _, kind := range []string{"limits", "requests"} {
-			d.resource(to.text("name"), kind, from.object("resources", kind), to.object("resources", kind))
-		}
+	for _, kind := range []string{"limits", "requests"} {
+		d.resource(to.text("name"), kind, from.object("resources", kind), to.object("resources", kind))
 	}
 }
 

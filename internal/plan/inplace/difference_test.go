@@ -1,12 +1,10 @@
 package inplace
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -81,7 +79,10 @@ func TestBetween(t *testing.T) {
 			edit: []string{"cpu: 1,", "cpu: 2000m,", "cpu: 500m", "cpu: 0.25"}, resize: true,
 			want: Difference{Resources: []ContainerResource{{"web", "limits", "cpu", "2"}, {"web", "requests", "cpu", "250m"}}},
 		},
-		"resources, where that is not allowed": {edit: []string{"cpu: 1,", "cpu: 2,"}, want: Difference{Recreate: "template.spec.containers[web].resources.limits.cpu differs" + noPatch}},
+		"resources, where that is not allowed": {edit: []string{"cpu: 1,", "cpu: 2,"}, want: Difference{
+			Resources: []ContainerResource{{"web", "limits", "cpu", "2"}},
+			Recreate:  "cpu or memory changed, and the cluster does not resize running pods (it serves no pods/resize)",
+		}},
 		"resources that are added": {
 			edit: []string{"requests: {cpu: 500m", "requests: {cpu: 500m, ephemeral-storage: 1Gi"}, resize: true,
 			want: Difference{Recreate: "template.spec.containers[web].resources.requests.ephemeral-storage is added" + noPatch},
@@ -133,24 +134,17 @@ func parseTemplateLoosely(t *testing.T, text string) *v1beta1.PodTemplate {
 	return &parsed
 }
 
-// A Pod keeps its quality of service as long as it runs.
-func TestBetween_qualityOfService(t *testing.T) {
-	const text = `{spec: {%scontainers: [{name: a, image: a, resources: {limits: {cpu: 1, memory: 1Gi}, requests: {cpu: %s, memory: 1Gi}}}], initContainers: [{name: i, image: i, resources: {%s}}]}}`
-	const same = "limits: {cpu: 1, memory: 1}"
-	for name, tc := range map[string]struct{ pod, from, to, init, want string }{
-		"guaranteed to burstable": {from: "1", to: "500m", init: same, want: "the template's quality of service goes from Guaranteed to Burstable, which only a new pod can have"},
-		"burstable to guaranteed": {from: "500m", to: "1", init: same, want: "the template's quality of service goes from Burstable to Guaranteed, which only a new pod can have"},
-		"burstable by another":    {from: "1", to: "500m", init: "limits: {cpu: 1}"},
-		"burstable":               {from: "250m", to: "500m", init: same},
-		"of the pod as a whole":   {pod: "resources: {limits: {cpu: 2, memory: 2Gi}}, ", from: "500m", to: "1", init: same},
-	} {
-		from, to := fmt.Sprintf(text, tc.pod, tc.from, tc.init), fmt.Sprintf(text, tc.pod, tc.to, tc.init)
-		if got := Between(parseTemplateLoosely(t, from), parseTemplateLoosely(t, to), true); got.Recreate != tc.want || len(got.Resources) != 1 {
-			t.Errorf("%s: %+v, want %q", name, got, tc.want)
-		}
+// What a template limits and does not request is requested as it is limited: both change.
+func TestBetween_aLimitIsARequest(t *testing.T) {
+	of := func(cpu string) *v1beta1.PodTemplate {
+		return parseTemplateLoosely(t, `{spec: {containers: [{name: a, image: a, resources: {limits: {cpu: `+cpu+`}}}]}}`)
 	}
-	if got := serviceOf(&corev1.PodSpec{Containers: make([]corev1.Container, 1)}); got != corev1.PodQOSBestEffort {
-		t.Errorf("without resources a pod is %s", got)
+	want := Difference{Resources: []ContainerResource{{"a", "limits", "cpu", "2"}, {"a", "requests", "cpu", "2"}}}
+	if diff := cmp.Diff(want, Between(of("1"), of("2"), true)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(Sizes{"a": {"2", "", "2", ""}}, SizesOf(&of("2").Spec)); diff != "" {
+		t.Errorf("SizesOf (-want +got):\n%s", diff)
 	}
 }
 

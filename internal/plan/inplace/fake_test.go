@@ -30,9 +30,10 @@ func newFake(t testing.TB, annotations map[string]string, containers ...string) 
 	f.Labels = map[string]string{RevisionLabel: "web-1", "pod-template-hash": "1", "app": "web"}
 	f.Finalizers = []string{"x/y"}
 	f.Annotation = func(key string) (string, bool) { value, ok := f.annotations[key]; return value, ok }
+	defer f.measure()
 	for _, text := range containers {
 		fields := append(strings.Fields(text), "")
-		f.Containers = append(f.Containers, TemplateContainer{Name: fields[0], Image: fields[1], Priority: fields[2]})
+		f.Containers = append(f.Containers, TemplateContainer{Name: fields[0], Image: fields[1], Priority: fields[2], Size: Size{Given: true}})
 		f.run(fields[0])
 		f.ready(fields[0])
 	}
@@ -50,6 +51,25 @@ func (f *fake) run(name string) {
 	c.Runs, c.Ready = Report{Image: c.Image, ImageID: "sha256:" + c.Image, ContainerID: fmt.Sprintf("containerd://%d", f.started), Started: f.now.Unix()}, false
 }
 
+// size gives a container cpu, requested and perhaps limited, in its spec and in truth.
+func (f *fake) size(name, request, limit string) *TemplateContainer {
+	c := &f.Containers[f.container(name)]
+	c.Size.Of, c.Size.Requests, c.Size.Limits, c.Size.Given = [4]string{request, "", limit, ""}, request != "", limit != "", true
+	f.measure()
+	return c
+}
+
+// measure is the API server working out the Pod's QoS class.
+func (f *fake) measure() {
+	f.QoS = QoS{}
+	for i := range f.Containers {
+		f.QoS.Add(&f.Containers[i].Size.Amounts)
+	}
+}
+
+// resize is kubelet giving a container what its spec says.
+func (f *fake) resize(name string) { f.Containers[f.container(name)].Size.Given = true }
+
 func (f *fake) ready(name string) { f.Containers[f.container(name)].Ready = true }
 
 // patch applies a change as the API server does: nothing of it may be outdated.
@@ -61,6 +81,18 @@ func (f *fake) patch(c plan.Change) {
 			f.t.Fatalf("image change %+v of %+v", image, own)
 		}
 		own.Image = image.To
+	}
+	class := f.QoS.Class()
+	for _, r := range c.Resources {
+		own := &f.Containers[r.Index]
+		list, at := map[string]int{"requests": 0, "limits": 2}[r.List], map[string]int{"cpu": 0, "memory": 1}[r.Resource]
+		if own.Name != r.Container || own.Size.Of[list+at] != r.From || r.From == r.To || r.NoList != !own.Size.Has(list) || r.Restarts != own.Size.Restarts[at] {
+			f.t.Fatalf("resource change %+v of %+v", r, own)
+		}
+		own.Size.Of[list+at], own.Size.Ours[list+at], own.Size.Given = r.To, true, false
+	}
+	if f.measure(); f.QoS.Class() != class {
+		f.t.Fatalf("the pod is %s and was %s", f.QoS.Class(), class)
 	}
 	seen := map[string]bool{}
 	for _, l := range c.Labels {

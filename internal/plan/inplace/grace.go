@@ -4,16 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 )
 
 // wireGrace is the grace annotation in OpenKruise's form: what is done when the time is over. The state says since when
 // it runs.
 type wireGrace struct {
-	Revision  string                     `json:"revision"`
-	Images    map[string]string          `json:"containerImages,omitempty"`
-	Metadata  map[string]wireMetadata    `json:"containerRefMetadata,omitempty"`
-	Resources map[string]json.RawMessage `json:"containerResources,omitempty"`
+	Revision  string                                 `json:"revision"`
+	Images    map[string]string                      `json:"containerImages,omitempty"`
+	Metadata  map[string]wireMetadata                `json:"containerRefMetadata,omitempty"`
+	Resources map[string]corev1.ResourceRequirements `json:"containerResources,omitempty"`
 	// Patch is a strategic merge patch of the Pod.
 	Patch   []byte `json:"metaDataPatch,omitempty"`
 	Seconds int32  `json:"graceSeconds,omitempty"`
@@ -32,6 +34,7 @@ type metadataPatch struct {
 func graceJSON(v TemplateVersion, work Difference) string {
 	grace := wireGrace{Revision: v.Revision, Seconds: v.Grace}
 	grace.Images, grace.Metadata = work.wire()
+	grace.Resources = work.wireSizes()
 	rest := work.only(func(r Ref) bool { return !work.refers(r) })
 	var patch metadataPatch
 	patch.Metadata.Labels = nullable(rest.Labels, rest.DropLabels)
@@ -84,9 +87,6 @@ func (n note) waiting() (*wireGrace, error) {
 	if err := n.read(&grace); err != nil {
 		return nil, err
 	}
-	if len(grace.Resources) > 0 {
-		return nil, n.resources()
-	}
 	if _, err := grace.work(); err != nil {
 		return nil, fmt.Errorf("annotation %s cannot be read: %w", n.key, err)
 	}
@@ -96,6 +96,7 @@ func (n note) waiting() (*wireGrace, error) {
 // work returns what is to do.
 func (g *wireGrace) work() (Difference, error) {
 	d := unwire(g.Images, g.Metadata)
+	d.Resources = unwireSizes(g.Resources)
 	if len(g.Patch) == 0 {
 		return d, nil
 	}
@@ -129,7 +130,7 @@ func (p TemplatePod) pending() (Difference, error) {
 	if err != nil {
 		return Difference{}, err
 	}
-	d := unwire(rest.Images, rest.Metadata)
+	d := rest.work()
 	if grace == nil || !grace.of(p) {
 		return d, nil
 	}

@@ -21,8 +21,26 @@ func (d Difference) after(earlier Difference) Difference {
 		image.Refs = slices.Concat(image.Refs, images[at].Refs)
 		images[at] = image
 	}
-	d.Images = images
+	d.Images, d.Resources = images, resourcesAfter(d.Resources, earlier.Resources)
 	return d
+}
+
+func resourcesAfter(list, earlier []ContainerResource) []ContainerResource {
+	if len(list)+len(earlier) == 0 {
+		return nil
+	}
+	all := slices.Clone(earlier)
+	for _, r := range list {
+		at := slices.IndexFunc(all, func(old ContainerResource) bool {
+			return old.Name == r.Name && old.Kind == r.Kind && old.Resource == r.Resource
+		})
+		if at < 0 {
+			all = append(all, r)
+		} else {
+			all[at] = r
+		}
+	}
+	return all
 }
 
 func (m Metadata) after(earlier Metadata) Metadata {

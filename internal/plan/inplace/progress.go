@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
@@ -19,12 +21,15 @@ const (
 	Complete Stage = "Complete"
 	// Draining is while the Pod gets no traffic, and its containers change when the grace period is over. Continue does it.
 	Draining Stage = "Draining"
-	// Changing is while kubelet has not started all containers with their new images yet.
+	// Changing is while kubelet has not started all containers with their new images, or given them their new cpu and memory.
 	Changing Stage = "Changing"
 	// Starting is when the next containers change as soon as those of this batch are ready.
 	Starting Stage = "Starting"
 	// NextBatch is when the next containers may change. Continue does it.
 	NextBatch Stage = "NextBatch"
+	// Deferred is while kubelet does not give containers the cpu and memory that they were resized to, and says why. They
+	// run with the old ones.
+	Deferred Stage = "Deferred"
 	// Superseded is a grace period of another revision, which Continue ends without a change.
 	Superseded Stage = "Superseded"
 	// Unreadable is when an annotation keeps it from being known. Somebody has to look at it.
@@ -40,6 +45,8 @@ type Progress struct {
 	From int64
 	// Why says in the user's words what is waited for; empty when Complete.
 	Why string
+	// Serves tells of a Deferred Pod that it can serve meanwhile: no container restarts when kubelet does it after all.
+	Serves bool
 }
 
 // Wait returns how long it is until From; 0 when that is over.
@@ -73,6 +80,13 @@ func ProgressOf(p TemplatePod) Progress {
 	}
 	from, why := p.changing(state.text, rest.Images)
 	switch {
+	case why != "":
+		return Progress{Stage: Changing, Why: why}
+	}
+	switch why, restarts := p.sizing(rest.Resources); {
+	case why != "" && p.putOff():
+		serves := !restarts || p.Trouble.Reason == corev1.PodReasonInfeasible
+		return Progress{Stage: Deferred, From: from, Serves: serves, Why: fmt.Sprintf("kubelet does not give it the new cpu and memory (%s); it runs with the old", p.Trouble)}
 	case why != "":
 		return Progress{Stage: Changing, Why: why}
 	case rest.empty():

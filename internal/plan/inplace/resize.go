@@ -1,6 +1,7 @@
 package inplace
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -112,19 +113,34 @@ func (f ResizedFields) Of(container string, init bool) (ours [4]bool) {
 	return ours
 }
 
-// ResizeTrouble returns why kubelet does not give a Pod the resources that its spec names, in Kubernetes' words (Deferred,
-// Infeasible, Error); empty if nothing is in the way.
-func ResizeTrouble(conditions []corev1.PodCondition) string {
-	for i := range conditions {
-		c := &conditions[i]
+// Trouble is why kubelet does not give a Pod the cpu and memory that its spec names.
+type Trouble struct {
+	// Reason is Kubernetes' word: Deferred (not now), Infeasible (never on this node), Error; empty if nothing is in the way.
+	Reason string
+	// Message is kubelet's.
+	Message string
+}
+
+// String returns both.
+func (t Trouble) String() string {
+	if t.Message == "" {
+		return t.Reason
+	}
+	return t.Reason + ": " + t.Message
+}
+
+// TroubleOf reads it from a Pod's status.
+func TroubleOf(status *corev1.PodStatus) Trouble {
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
 		if c.Status != corev1.ConditionTrue {
 			continue
 		}
 		if c.Type == corev1.PodResizePending || c.Type == corev1.PodResizeInProgress && c.Reason == corev1.PodReasonError {
-			return c.Reason
+			return Trouble{c.Reason, c.Message}
 		}
 	}
-	return ""
+	return Trouble{}
 }
 
 // QoS is what a Pod's QoS class follows from. No resize may change that.
@@ -158,6 +174,14 @@ func (q QoS) Resized(from, to *Amounts) QoS {
 	q.count(from, -1)
 	q.count(to, 1)
 	return q
+}
+
+// Becomes says why a Pod of this class cannot be resized to be of another one; empty if it keeps its class.
+func (q QoS) Becomes(other QoS) string {
+	if is, gets := q.Class(), other.Class(); is != gets {
+		return fmt.Sprintf("the new cpu and memory would make the pod %s, its QoS class is %s; Kubernetes does not change that of a running pod", gets, is)
+	}
+	return ""
 }
 
 // Class returns the QoS class; empty where the containers do not matter.

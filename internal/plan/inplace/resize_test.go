@@ -84,3 +84,22 @@ func TestResizedFieldsOf(t *testing.T) {
 		})
 	}
 }
+
+// serviceOf is the class by the words of Kubernetes' documentation: of all containers, cpu and memory above 0 only.
+func serviceOf(spec *corev1.PodSpec) corev1.PodQOSClass {
+	anything, guaranteed := false, true
+	for _, c := range append(spec.InitContainers, spec.Containers...) {
+		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+			limit, request := c.Resources.Limits[name], c.Resources.Requests[name]
+			anything = anything || limit.Sign() > 0 || request.Sign() > 0
+			guaranteed = guaranteed && limit.Sign() > 0 && limit.Cmp(request) == 0
+		}
+	}
+	switch {
+	case !anything:
+		return corev1.PodQOSBestEffort
+	case guaranteed:
+		return corev1.PodQOSGuaranteed
+	}
+	return corev1.PodQOSBurstable
+}

@@ -27,6 +27,9 @@ type TemplateVersion struct {
 
 // TemplatePod is what an update needs of one Pod of a workload.
 type TemplatePod struct {
+	// QoS is what its QoS class follows from, and Trouble why kubelet does not resize it.
+	QoS     QoS
+	Trouble Trouble
 	// Containers are those of spec.containers in order, injected ones too.
 	Containers []TemplateContainer
 	Labels     map[string]string
@@ -41,6 +44,8 @@ type TemplateContainer struct {
 	// Runs is what kubelet reports of it, and Ready whether that it is ready.
 	Runs  Report
 	Ready bool
+	// Size is its cpu and memory.
+	Size Size
 	// Priority is the value of KRUISE_CONTAINER_PRIORITY, empty if there is none. What is not a whole number is none.
 	Priority string
 }
@@ -51,7 +56,8 @@ func (p TemplatePod) Refuses(d Difference) string {
 	if d.Recreate != "" {
 		return d.Recreate
 	}
-	if _, err := p.pending(); err != nil {
+	earlier, err := p.pending()
+	if err != nil {
 		return err.Error()
 	}
 	for _, image := range d.Images {
@@ -59,16 +65,25 @@ func (p TemplatePod) Refuses(d Difference) string {
 			return fmt.Sprintf("the pod has no container %s", image.Name)
 		}
 	}
-	if len(d.Resources) > 0 {
-		return "changing the resources of a running container is not supported yet"
-	}
-	return ""
+	return p.refusesSize(d.after(earlier).Resources)
 }
 
 // Restarts tells whether a change restarts containers. Then the Pod is to get no traffic before.
 func (p TemplatePod) Restarts(d Difference) bool {
 	earlier, err := p.pending()
-	return err == nil && len(p.todo(d.after(earlier)).Images) > 0
+	return err == nil && len(p.starting(p.todo(d.after(earlier)))) > 0
+}
+
+// starting are the containers that restart, in order.
+func (p TemplatePod) starting(work Difference) (names []string) {
+	for i := range p.Containers {
+		name := p.Containers[i].Name
+		another := slices.ContainsFunc(work.Images, func(image ContainerImage) bool { return image.Name == name })
+		if another || p.restarting(work.Resources, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Change returns the content of the patch that begins an update, for a Pod that does not refuse it: labels and
@@ -82,15 +97,17 @@ func (v TemplateVersion) Change(p TemplatePod, d Difference) plan.Change {
 	if err != nil { // Refuses says so
 		earlier = Difference{}
 	}
-	work := p.todo(d.after(earlier))
+	all := d.after(earlier)
+	work := p.todo(all)
+	restarts := len(p.starting(work)) > 0
 	c := plan.Change{Labels: slices.Concat(
 		p.label(RevisionLabel, revision.Label(v.Revision, v.ShortLabel)),
 		p.label(v1beta1.PodTemplateHashLabel, revision.Short(v.Revision)),
 	)}
 	state := p.state()
-	entry := v.begin(state.object(), len(work.Images) > 0)
+	entry := v.begin(state.object(), len(work.Images) > 0, len(all.Resources) > 0)
 	grace := p.grace()
-	if v.Grace > 0 && len(work.Images) > 0 {
+	if v.Grace > 0 && restarts {
 		c.Annotations = slices.Concat(state.write(entry), grace.write(graceJSON(v, work)))
 		return c
 	}
@@ -101,7 +118,7 @@ func (v TemplateVersion) Change(p TemplatePod, d Difference) plan.Change {
 
 // begin writes which update a state is about, and forgets what earlier ones left. What they recorded of containers is
 // still needed, to tell when those are settled.
-func (v TemplateVersion) begin(entry string, restarts bool) string {
+func (v TemplateVersion) begin(entry string, images, resources bool) string {
 	for _, flag := range []string{"updateEnvFromMetadata", "updateResources", "updateImages", "nextContainerImages", "nextContainerRefMetadata", "nextContainerResources", "containerBatchesRecord"} {
 		entry = Remove(entry, flag)
 	}
@@ -112,8 +129,11 @@ func (v TemplateVersion) begin(entry string, restarts bool) string {
 	entry = Set(entry, "revision", quote(v.Revision))
 	entry = Set(entry, "updateTimestamp", timestamp(now))
 	entry = Set(entry, "lastContainerStatuses", object(entry, "lastContainerStatuses"))
-	if restarts {
+	if images {
 		entry = Set(entry, "updateImages", "true")
+	}
+	if resources {
+		entry = Set(entry, "updateResources", "true")
 	}
 	return entry
 }
@@ -127,18 +147,19 @@ func (p TemplatePod) apply(work Difference, entry string, now time.Time, c *plan
 	busy := p.busy(before, work.Images, now)
 	batch, later := p.split(work, busy)
 	last := object(entry, "lastContainerStatuses")
-	var names []string
 	for _, image := range batch.Images {
 		i := p.container(image.Name)
 		own := &p.Containers[i]
 		change := plan.ImageChange{Container: own.Name, Index: i, From: own.Image, To: image.To}
 		last = Set(last, own.Name, recorded(object(last, own.Name), change, own.Runs, own.settled(before.object(), now)))
 		c.Images = append(c.Images, change)
-		names = append(names, own.Name)
+	}
+	for _, r := range batch.Resources {
+		c.Resources = append(c.Resources, p.resize(r))
 	}
 	batch.Metadata.write(p, c)
 	entry = Set(entry, "lastContainerStatuses", last)
-	return later.write(entry, names, busy, now)
+	return later.write(entry, batch.containers(), busy, now)
 }
 
 // busy are the containers of the batch before that a next batch has to wait for, because they do not change again.
@@ -168,18 +189,39 @@ func (c *TemplateContainer) settled(state string, now time.Time) bool {
 	return settled && sure <= now.Unix()
 }
 
-// todo leaves out the images that the Pod has, or has no container for, and puts the rest in the order of its containers.
+// todo leaves out the images and resources that the Pod has, or has no container for, and puts the rest in the order of its
+// containers.
 func (p TemplatePod) todo(d Difference) Difference {
 	var images []ContainerImage
+	var resources []ContainerResource
 	for i := range p.Containers {
+		c := &p.Containers[i]
 		for _, image := range d.Images {
-			if image.Name == p.Containers[i].Name && image.To != p.Containers[i].Image {
+			if image.Name == c.Name && image.To != c.Image {
 				images = append(images, image)
 			}
 		}
+		for _, r := range d.Resources {
+			if r.differs(c) {
+				resources = append(resources, r)
+			}
+		}
 	}
-	d.Images = images
+	d.Images, d.Resources = images, resources
 	return d
+}
+
+// containers are those that change, in order.
+func (d Difference) containers() (names []string) {
+	for _, image := range d.Images {
+		names = append(names, image.Name)
+	}
+	for _, r := range d.Resources {
+		if !slices.Contains(names, r.Name) {
+			names = append(names, r.Name)
+		}
+	}
+	return names
 }
 
 // container returns the place of a container, -1 if there is none.
@@ -237,11 +279,6 @@ func (n note) read(into any) error {
 		return fmt.Errorf("annotation %s cannot be read: %w", n.key, err)
 	}
 	return nil
-}
-
-// resources is the error of a note that asks for what is not built.
-func (n note) resources() error {
-	return fmt.Errorf("annotation %s asks to change the resources of a running container, which is not supported yet", n.key)
 }
 
 // object is what a note says, nothing if it cannot be read.

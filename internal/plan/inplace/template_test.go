@@ -174,13 +174,14 @@ func TestRefuses(t *testing.T) {
 		"nothing":            {d: webTo2()},
 		"another template":   {d: Difference{Recreate: "because"}, want: "because"},
 		"no such container":  {d: Difference{Images: []ContainerImage{{Name: "log", To: "log:2"}}}, want: "the pod has no container log"},
-		"resources":          {d: Difference{Resources: make([]ContainerResource, 1)}, want: "changing the resources of a running container is not supported yet"},
+		"size of nobody":     {d: Difference{Resources: []ContainerResource{{"log", "limits", "cpu", "1"}}}, want: "the pod has no container log"},
+		"another class":      {d: Difference{Resources: []ContainerResource{{"web", "limits", "cpu", "1"}}}, want: "the new cpu and memory would make the pod Burstable, its QoS class is BestEffort; Kubernetes does not change that of a running pod"},
 		"state no JSON":      {annotations: map[string]string{stateKey: "{"}, want: `annotation apps.kruise.io/inplace-update-state cannot be read: not JSON: "{"`},
 		"state no object":    {annotations: map[string]string{stateKey: "null"}, want: `annotation apps.kruise.io/inplace-update-state cannot be read: not a JSON object: "null"`},
 		"state of no use":    {annotations: map[string]string{stateKey: `{"nextContainerImages":[]}`}, want: "annotation apps.kruise.io/inplace-update-state cannot be read: json: cannot unmarshal array into Go struct field outstanding.nextContainerImages of type map[string]string"},
-		"state: resources":   {annotations: map[string]string{stateKey: `{"nextContainerResources":{"web":{}}}`}, want: "annotation apps.kruise.io/inplace-update-state asks to change the resources of a running container, which is not supported yet"},
+		"state: no amount":   {annotations: map[string]string{stateKey: `{"nextContainerResources":{"web":[]}}`}, want: "annotation apps.kruise.io/inplace-update-state cannot be read: json: cannot unmarshal array into Go struct field outstanding.nextContainerResources of type v1.ResourceRequirements"},
 		"grace no JSON":      {annotations: map[string]string{graceKey: ""}, want: `annotation apps.kruise.io/inplace-update-grace cannot be read: not JSON: ""`},
-		"grace: resources":   {annotations: map[string]string{graceKey: `{"containerResources":{"web":{}}}`}, want: "annotation apps.kruise.io/inplace-update-grace asks to change the resources of a running container, which is not supported yet"},
+		"grace: no amount":   {annotations: map[string]string{graceKey: `{"containerResources":{"web":{"limits":{"cpu":"much"}}}}`}, want: "annotation apps.kruise.io/inplace-update-grace cannot be read: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"},
 		"grace: wrong patch": {annotations: map[string]string{graceKey: `{"metaDataPatch":"e30x"}`}, want: "annotation apps.kruise.io/inplace-update-grace cannot be read: metaDataPatch: invalid character '1' after top-level value"},
 	} {
 		f := newFake(t, tc.annotations, "web web:1")

@@ -22,6 +22,7 @@ type world struct {
 	version     int
 	// refers are the containers that have referred to metadata that changed: they may be in an early batch for that.
 	refers map[string]bool
+	cpu    map[string]string
 }
 
 // Any versions come at any moment, with and without a grace period, while kubelet does its work. In the end the Pod is
@@ -29,13 +30,17 @@ type world struct {
 // before it, does not serve, and nobody else's container changes at all.
 func TestTemplates_anyOrderOfEvents(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		w := &world{refers: map[string]bool{}, images: map[string]string{}, labels: map[string]string{"app": "web"}, annotations: map[string]string{}}
+		w := &world{refers: map[string]bool{}, cpu: map[string]string{}, images: map[string]string{}, labels: map[string]string{"app": "web"}, annotations: map[string]string{}}
 		containers := []string{"injected i:1 50"}
 		for _, name := range []string{"a", "b", "c", "d"}[:rapid.IntRange(1, 4).Draw(r, "containers")] {
 			containers = append(containers, name+" "+name+":0 "+rapid.SampledFrom([]string{"", "0", "1", "2", "-1", "x"}).Draw(r, "priority"))
 			w.images[name] = name + ":0"
 		}
 		w.fake = newFake(t, nil, containers...)
+		for name := range w.images {
+			w.cpu[name] = "1"
+			w.size(name, "1", "").Size.Restarts[0] = rapid.Bool().Draw(r, "restarts")
+		}
 		for range rapid.IntRange(1, 12).Draw(r, "events") {
 			w.event(r)
 		}
@@ -50,11 +55,13 @@ func TestTemplates_anyOrderOfEvents(t *testing.T) {
 
 func (w *world) event(r *rapid.T) {
 	name := w.Containers[rapid.IntRange(0, len(w.Containers)-1).Draw(r, "container")].Name
-	switch rapid.SampledFrom([]string{"version", "version", "run", "ready", "time", "continue", "continue"}).Draw(r, "event") {
+	switch rapid.SampledFrom([]string{"version", "version", "run", "resize", "ready", "time", "continue", "continue"}).Draw(r, "event") {
 	case "version":
 		w.newVersion(r)
 	case "run":
 		w.run(name)
+	case "resize":
+		w.resize(name)
 	case "ready":
 		w.ready(name)
 	case "time":
@@ -88,14 +95,20 @@ func (w *world) newVersion(r *rapid.T) {
 			d.Images = append(d.Images, image)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(w.cpu)) {
+		if rapid.Bool().Draw(r, "cpu changes") {
+			w.cpu[name] = strconv.Itoa(rapid.IntRange(1, 3).Draw(r, "cpu"))
+			d.Resources = append(d.Resources, ContainerResource{name, "requests", "cpu", w.cpu[name]})
+		}
+	}
 	if why := w.Refuses(d); why != "" {
 		r.Fatal(why)
 	}
 	v := TemplateVersion{Revision: fmt.Sprintf("web-%d", w.version+1), Now: w.now, Grace: rapid.SampledFrom([]int32{0, 0, 20}).Draw(r, "grace")}
 	restarts := w.Restarts(d)
 	c := v.Change(w.TemplatePod, d)
-	if (v.Grace > 0 || !restarts) && c.Images != nil {
-		r.Fatalf("restarts %v, which was not to be expected", c.Images)
+	if restarts && v.Grace > 0 && c.Resources != nil || (v.Grace > 0 || !restarts) && c.Restarts() {
+		r.Fatalf("restarts %v %v, which was not to be expected", c.Images, c.Resources)
 	}
 	w.take(r, c)
 }
@@ -156,6 +169,7 @@ func (w *world) settle() {
 		if c.Runs.Image != c.Image {
 			w.run(c.Name)
 		}
+		w.resize(c.Name)
 		w.ready(c.Name)
 	}
 }
@@ -168,6 +182,11 @@ func (w *world) check(r *rapid.T) {
 	for name, image := range w.images {
 		if got := w.Containers[w.container(name)].Image; got != image {
 			r.Errorf("%s has image %s, want %s", name, got, image)
+		}
+	}
+	for name, cpu := range w.cpu {
+		if got := w.Containers[w.container(name)].Size.Of[0]; got != cpu {
+			r.Errorf("%s has cpu %s, want %s", name, got, cpu)
 		}
 	}
 	for _, key := range []string{"app", "tier"} {

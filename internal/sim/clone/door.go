@@ -218,8 +218,12 @@ func (w *World) servePod(m *manager, r *engine.Request) (metav1.ObjectMeta, erro
 		m.took[l.nr] = append(m.took[l.nr], l.last().rv)
 		return l.pod.ObjectMeta, nil
 	}
+	if r.Subresource == "resize" && w.fixed {
+		return metav1.ObjectMeta{}, notFound(r.Resource, r.Name)
+	}
 	next, err := patched(l.pod, r.Subresource, r.Body)
 	if err != nil {
+		w.checkClass(l, err)
 		return metav1.ObjectMeta{}, unapplied(err)
 	}
 	w.checkPatch(m.snap, l, next)

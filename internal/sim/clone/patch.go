@@ -32,11 +32,14 @@ func patched(pod *corev1.Pod, subresource string, body []byte) (*corev1.Pod, err
 	if err := json.Unmarshal(body, &operations); err != nil {
 		return nil, err
 	}
-	p := patch{Pod: node.Shallow(pod), status: subresource == "status"}
+	p := patch{Pod: node.Shallow(pod), status: subresource == "status", resize: subresource == "resize"}
 	for i := range operations {
 		if err := p.apply(&operations[i]); err != nil {
 			return nil, fmt.Errorf("%s %s %s: %w", operations[i].Op, operations[i].Path, operations[i].Value, err)
 		}
+	}
+	if p.resize {
+		return resized(pod, p.Pod)
 	}
 	if p.spec {
 		p.Generation++
@@ -47,7 +50,7 @@ func patched(pod *corev1.Pod, subresource string, body []byte) (*corev1.Pod, err
 // patch is a Pod that is being patched. What is in it is copied before its first change.
 type patch struct {
 	*corev1.Pod
-	status, spec                    bool
+	status, resize, spec            bool
 	labels, annotations, conditions bool
 }
 
@@ -172,8 +175,11 @@ func list[T any](o *operation, of *[]T) error {
 
 func (p *patch) container(o *operation, words []string) error {
 	i, err := strconv.Atoi(words[2])
-	if err != nil || i >= len(p.Spec.Containers) || len(words) != 4 {
+	if err != nil || i >= len(p.Spec.Containers) || len(words) < 4 {
 		return errTest
+	}
+	if words[3] == "resources" {
+		return p.resources(o, i, words[4:])
 	}
 	value := &p.Spec.Containers[i].Image
 	if words[3] == "name" {

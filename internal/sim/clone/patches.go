@@ -14,6 +14,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // checkPatch checks a patch of a Pod that the API server is about to commit.
@@ -28,6 +29,7 @@ func (w *World) checkPatch(s *snapshot, l *life, next *corev1.Pod) {
 		return
 	}
 	w.checkInnocent(s, l.pod, next)
+	w.checkResize(s, l, next)
 	w.checkDrained(s, l, next)
 	w.checkRestored(s, l, next)
 	w.checkState(s, l, v.pod, next)
@@ -38,7 +40,7 @@ func (w *World) checkPatch(s *snapshot, l *life, next *corev1.Pod) {
 	probe.pod = next
 	if l.serves() && !probe.serves() {
 		w.checkBudget(s, l, "taken out of service")
-		if stateOf(next) != v1beta1.LifecycleStatePreparingDelete {
+		if stateOf(next) != v1beta1.LifecycleStatePreparingDelete && !w.straightens(l, next) {
 			w.checkUpdate(s, l, "taken out of service")
 		}
 	}
@@ -75,8 +77,9 @@ func (w *World) checkInnocent(s *snapshot, before, after *corev1.Pod) {
 	check("label", before.Labels, after.Labels)
 	check("annotation", before.Annotations, after.Annotations)
 	for i := range before.Spec.Containers {
-		if was, now := before.Spec.Containers[i], after.Spec.Containers[i]; was.Name == "injected" && was.Image != now.Image {
-			w.Violate("innocent", "%s: the image of an injected container is changed", before.Name)
+		was, now := before.Spec.Containers[i], after.Spec.Containers[i]
+		if was.Name == "injected" && (was.Image != now.Image || node.SizeOf(&was) != node.SizeOf(&now)) {
+			w.Violate("innocent", "%s: the image or cpu of an injected container is changed", before.Name)
 		}
 	}
 }
@@ -105,7 +108,7 @@ func (w *World) checkDrained(s *snapshot, l *life, next *corev1.Pod) {
 	if is(l.pod, v1beta1.InPlaceUpdateReady) && !is(next, v1beta1.InPlaceUpdateReady) {
 		l.drained = w.Now
 	}
-	if next.Generation == l.pod.Generation || !gated(l.pod, v1beta1.InPlaceUpdateReady) {
+	if !restarts(l.pod, next) || !gated(l.pod, v1beta1.InPlaceUpdateReady) {
 		return
 	}
 	if is(l.pod, v1beta1.InPlaceUpdateReady) || is(l.pod, corev1.PodReady) {
@@ -129,7 +132,7 @@ func (w *World) checkRestored(s *snapshot, l *life, next *corev1.Pod) {
 		w.Violate("restored", "%s goes back into service, and has another revision than it had when that was decided", l.pod.Name)
 	}
 	// Of a Pod that is out of service the condition Ready says nothing: what time tells is what it runs.
-	if !v.settled && (!s.byTime[l.nr] || !l.runsNothingElse()) {
+	if !v.settled && !v.waits && (!s.byTime[l.nr] || !l.runsNothingElse()) {
 		w.Violate("restored", "%s goes back into service while it does not run what its spec names, or is not ready: %+v", l.pod.Name, l.Runs)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // The properties, and how far each can be true.
@@ -29,8 +30,12 @@ import (
 //	            are more than replicas, or it has to be made anew to be updated.
 //	order       Of one revision, no Pod that serves is deleted because there are too many while another does not serve.
 //	in place    A Pod that can be updated in place is, if the policy says so; InPlaceOnly makes none anew.
-//	drained     Images of a Pod with the gate change only while it is out of service, and after the grace period.
-//	restored    A Pod goes back into service when its containers run what its spec names, and are ready.
+//	drained     Images of a Pod with the gate change only while it is out of service, and after the grace period; and so
+//	            does cpu for which the container restarts.
+//	resized     A Pod is resized only to what the newest revision says, or back to what its own does, under budget and
+//	            partition, and never to another QoS class.
+//	restored    A Pod goes back into service when its containers run what its spec names, and are ready; or when only its
+//	            cpu is not what the spec names, and kubelet puts that off.
 //	hook        A Pod is neither updated nor deleted while a hook holds it; it is Normal only when hooks are complete. With
 //	            markPodNotReady it is out of service meanwhile.
 //	revived     No Pod is taken back that the user has named.
@@ -91,10 +96,10 @@ func (w *World) checkUpdate(s *snapshot, l *life, what string) {
 
 // staysFor tells whether a Pod is of an old revision, or of the newest, as far as the process can know, or in truth.
 func (w *World) staysFor(s *snapshot, l *life, old bool) bool {
-	if p := s.latest(l); w.counts(p) && s.old(p) == old && stateOf(p) != v1beta1.LifecycleStatePreparingDelete {
+	if p := s.latest(l); w.counts(p) && s.old(p) == old && !w.ahead(p) && stateOf(p) != v1beta1.LifecycleStatePreparingDelete {
 		return true
 	}
-	return !l.gone && w.counts(l.pod) && s.old(l.pod) == old && stateOf(l.pod) != v1beta1.LifecycleStatePreparingDelete
+	return !l.gone && w.counts(l.pod) && s.old(l.pod) == old && !w.ahead(l.pod) && stateOf(l.pod) != v1beta1.LifecycleStatePreparingDelete
 }
 
 // checkCause checks that a deletion has a cause, and returns it.
@@ -175,7 +180,7 @@ func (w *World) checkAnew(s *snapshot, l *life, pod *corev1.Pod) {
 	if !s.old(pod) && s.obs.Set.Current.Template != nil {
 		to = s.obs.Set.Current.Template
 	}
-	if r != nil && !r.gone && s.history[name] > 0 && !needsNew(r.template, to) {
+	if r != nil && !r.gone && s.history[name] > 0 && !needsNew(r.template, to) && !w.needsNewSize(r.template, to, pod) {
 		w.Violate("in place", "%s is deleted and could be updated in place", l.pod.Name)
 	}
 }
@@ -281,6 +286,10 @@ func (w *World) checkNamed(s *snapshot, pod *corev1.Pod) {
 		at := slices.IndexFunc(pod.Spec.Containers, func(p corev1.Container) bool { return p.Name == c.Name })
 		if at < 0 || pod.Spec.Containers[at].Image != c.Image || !slices.Equal(pod.Spec.Containers[at].Env, c.Env) {
 			w.Violate("named", "%s is told of revision %s and is something else", pod.Name, name)
+			return
+		}
+		if size := node.SizeOf(&pod.Spec.Containers[at]); size != node.SizeOf(c) && !w.meddled {
+			w.Violate("named", "%s is told of revision %s and has %v", pod.Name, name, size)
 		}
 	}
 }

@@ -107,6 +107,9 @@ func (w *World) checkArrived(l *life, n *truth) {
 	if updated && !sameImages(&w.set.Spec.Template.Spec, &l.pod.Spec) {
 		w.Violate("reached", "%s is of the newest revision and has not its images", l.pod.Name)
 	}
+	if !w.meddled && w.ahead(l.pod) {
+		w.Violate("reached", "%s has other cpu than its revision", l.pod.Name)
+	}
 	paused := w.set.Spec.UpdateStrategy.RollingUpdate.Paused && stateOf(l.pod) == v1beta1.LifecycleStatePreparingUpdate
 	if !available && !paused {
 		w.Violate("reached", "%s is not available: state %s, conditions %+v", l.pod.Name, stateOf(l.pod), l.pod.Status.Conditions)

@@ -3,6 +3,7 @@ package clone
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -39,6 +40,9 @@ func Run(seed uint64, subject Subject, trace bool) Result {
 		w.nodes[i] = node.Images{}
 	}
 	w.slow, w.injects = w.Percent(20), w.Percent(20)
+	if dice := rand.New(rand.NewPCG(seed, 7)); dice.IntN(3) == 0 { //nolint:gosec // dice
+		w.sizing, w.restarting, w.fixed = dice, dice.IntN(4) == 0, dice.IntN(8) == 0
+	}
 	w.begin()
 	w.RunUntil(troubled)
 	w.Faults = false
@@ -102,6 +106,7 @@ func (w *World) made() *v1beta1.CloneSet {
 			t.Spec.Containers[i].Env = []corev1.EnvVar{{Name: v1beta1.ContainerLaunchPriorityEnv, Value: fmt.Sprint(i)}}
 		}
 	}
+	w.sizes(&set.Spec)
 	w.strategy(&set.Spec)
 	if w.Percent(30) {
 		set.Spec.Lifecycle = w.lifecycle()
@@ -181,6 +186,7 @@ func (w *World) calm() {
 				c.Image = c.Name + ":5"
 			}
 		}
+		w.sizesWell(s)
 	})
 	if len(w.living()) == 0 {
 		return // one is about to start

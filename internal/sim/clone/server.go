@@ -19,7 +19,7 @@ func (w *World) commit(l *life, pod *corev1.Pod) {
 	w.rv++
 	pod.ResourceVersion = strconv.Itoa(w.rv)
 	l.pod = pod
-	v := version{rv: w.rv, pod: pod, serves: l.serves(), settled: l.settled()}
+	v := version{rv: w.rv, pod: pod, serves: l.serves(), settled: l.settled(), waits: l.waitsForRoom()}
 	if c := condition(pod, corev1.PodReady); c != nil {
 		v.since = c.LastTransitionTime.Unix()
 	}
@@ -86,6 +86,7 @@ func (w *World) admit(pod *corev1.Pod) *life {
 	}
 	l := &life{w: w, nr: len(w.lives)}
 	l.Kubelet = node.New(&w.World, l, pod.Name, w.nodes[l.nr%len(w.nodes)], w.slow)
+	l.Resizes = w.sizing != nil
 	w.lives = append(w.lives, l)
 	w.pods[pod.Name] = l
 	w.commit(l, pod)

@@ -24,8 +24,8 @@ func (w *World) edit(what string, change func(*v1beta1.CloneSetSpec)) {
 	if w.Traced() {
 		u := next.Spec.UpdateStrategy
 		r := u.RollingUpdate
-		w.Tell("user %s: replicas %d %s env %v partition %v maxUnavailable %v maxSurge %v paused %v %s %s delete %v lifecycle %s", what, *next.Spec.Replicas,
-			next.Spec.Template.Spec.Containers[0].Image, next.Spec.Template.Spec.Containers[0].Env, r.Partition, r.MaxUnavailable, r.MaxSurge, r.Paused,
+		w.Tell("user %s: replicas %d %s %v env %v partition %v maxUnavailable %v maxSurge %v paused %v %s %s delete %v lifecycle %s", what, *next.Spec.Replicas,
+			next.Spec.Template.Spec.Containers[0].Image, node.SizeOf(&next.Spec.Template.Spec.Containers[0]), next.Spec.Template.Spec.Containers[0].Env, r.Partition, r.MaxUnavailable, r.MaxSurge, r.Paused,
 			u.Type, r.PodUpdatePolicy, next.Spec.ScaleStrategy.PodsToDelete, jsonOf(next.Spec.Lifecycle))
 	}
 	w.commitSet(next)
@@ -102,6 +102,9 @@ func (w *World) userActs() {
 		w.userTouches()
 		return
 	}
+	if w.userResizes() {
+		return
+	}
 	n := w.Rng.IntN(16)
 	for _, act := range acts {
 		if n -= act.weight; n < 0 {
@@ -135,6 +138,9 @@ func (w *World) sets(s *v1beta1.CloneSetSpec) {
 		if i == one || all {
 			list[i].Image = w.image(list[i].Name)
 		}
+	}
+	if w.sizing != nil && w.sizing.IntN(3) == 0 {
+		w.sizes(s)
 	}
 }
 

@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -43,9 +44,13 @@ type World struct {
 	rollBack bool
 	// injects: admission adds a container to every Pod.
 	injects bool
-	nodes   [3]node.Images
-	slow    bool
-	mended  bool
+	// sizing is not nil where users change cpu: it is their dice. restarting: the container restarts for it; fixed: the
+	// cluster does not resize; meddled: somebody else resized a Pod.
+	sizing                     *rand.Rand
+	restarting, fixed, meddled bool
+	nodes                      [3]node.Images
+	slow                       bool
+	mended                     bool
 
 	managers []*manager
 	// rivals: there were two leaders at once.
@@ -80,7 +85,9 @@ type version struct {
 	pod *corev1.Pod // nil: gone
 	// serves and settled are those of life at that moment.
 	serves, settled bool
-	since           int64
+	// waits: it would be settled, but kubelet has put off its new cpu.
+	waits bool
+	since int64
 }
 
 // kept is a ControllerRevision.
@@ -150,12 +157,22 @@ func (l *life) runsSpec() bool {
 	return l.Sent.Generation == l.pod.Generation
 }
 
+// hasSize tells whether every container has the cpu and memory that its spec names, and kubelet has said so.
+func (l *life) hasSize() bool {
+	for i, c := range node.Beside(l.pod) {
+		if size := node.SizeOf(c); i < len(l.Runs) && i < len(l.Sent.Runs) && (l.Runs[i].Size != size || l.Sent.Runs[i].Size != size) {
+			return false
+		}
+	}
+	return true
+}
+
 // settled is the truth of whether kubelet has carried out the newest spec, and says that the containers are ready.
-func (l *life) settled() bool { return l.runsSpec() && l.Sent.Ready }
+func (l *life) settled() bool { return l.runsSpec() && l.hasSize() && l.Sent.Ready }
 
 // serves is the truth of whether a Pod serves and will go on doing so, but for minReadySeconds.
 func (l *life) serves() bool {
-	if l.gone || !l.w.counts(l.pod) || !l.runsSpec() || !is(l.pod, corev1.PodReady) {
+	if l.gone || !l.w.counts(l.pod) || !l.runsSpec() || !l.hasSize() || !is(l.pod, corev1.PodReady) {
 		return false
 	}
 	state := l.pod.Labels[v1beta1.LifecycleStateLabel]

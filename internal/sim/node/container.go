@@ -33,6 +33,8 @@ type Container struct {
 	// Gone: it does not run any more; Waiting is why none runs in its place.
 	Gone    bool
 	Waiting string
+	// Size is its cpu and memory, in the order of inplace.AmountPlaces.
+	Size [4]string
 	// Unready: it runs and is not ready.
 	Unready bool
 	// again is when kubelet starts one that crashed once more.

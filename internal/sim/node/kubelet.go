@@ -33,6 +33,8 @@ type Kubelet struct {
 	Ready bool
 	// Sent is what the API server has been told.
 	Sent State
+	// Resizes: it gives containers the cpu and memory that the spec names, and tells.
+	Resizes bool
 
 	w      *world.World
 	server Server
@@ -40,9 +42,13 @@ type Kubelet struct {
 	// slow: containers may take all of their grace period to stop.
 	slow bool
 	name string
-	// images and generation are the spec that it has been told of.
+	// images, sizes and generation are the spec that it has been told of.
 	images     []string
+	sizes      [][4]string
 	generation int64
+	// given is the cpu and memory that it has decided to give, and putOff why these are not those of the spec.
+	given  [][4]string
+	putOff string
 	// busy: a turn is under way; again: another is to follow; frozen: the node is lost, or the Pod is being stopped.
 	busy, again, frozen bool
 	// backoff is when kubelet tries again to pull an image that it could not.
@@ -57,10 +63,12 @@ type State struct {
 	Runs       []Container
 	Generation int64
 	Ready      bool
+	// PutOff is why containers do not get the cpu and memory that the spec names.
+	PutOff string
 }
 
 func (s *State) same(o *State) bool {
-	return s.Generation == o.Generation && s.Ready == o.Ready && slices.Equal(s.Runs, o.Runs)
+	return s.Generation == o.Generation && s.Ready == o.Ready && s.PutOff == o.PutOff && slices.Equal(s.Runs, o.Runs)
 }
 
 // New returns the kubelet of a Pod on a node that has some images.
@@ -94,9 +102,9 @@ func (k *Kubelet) Look() {
 		k.sendSoon() // readiness gates may have changed
 		return
 	}
-	k.images, k.generation = nil, pod.Generation
+	k.images, k.sizes, k.generation = nil, nil, pod.Generation
 	for _, c := range Beside(pod) {
-		k.images = append(k.images, c.Image)
+		k.images, k.sizes = append(k.images, c.Image), append(k.sizes, k.sizeOf(c))
 	}
 	k.turn()
 }
@@ -108,18 +116,22 @@ func (k *Kubelet) turn() {
 		return
 	}
 	k.busy, k.again = true, false
-	k.now.Runs, k.now.Generation = slices.Clone(k.Runs), k.generation
+	k.allocate()
+	k.now.Runs, k.now.Generation, k.now.PutOff = slices.Clone(k.Runs), k.generation, k.putOff
 	k.report("begins a turn")
-	wanted, stops, starts := k.images, false, false
+	wanted, stops, starts, resizes := k.images, false, false, false
 	for i := range k.Runs {
 		stops = stops || k.Runs[i].Running() && k.Runs[i].Image != wanted[i]
 		starts = starts || !k.Runs[i].Running()
+		resizes = resizes || k.Runs[i].Size != k.given[i]
 	}
 	switch {
 	case stops:
 		k.w.After(k.stopping(), func() { k.stop(wanted) })
 	case starts:
 		k.w.After(k.w.Between(0, time.Second), func() { k.pull(wanted) })
+	case resizes:
+		k.w.After(k.w.Between(0, time.Second), k.resize)
 	default:
 		k.rest()
 	}
@@ -195,6 +207,7 @@ func (k *Kubelet) restart(wanted []string) {
 			k.w.After(k.w.Between(0, 5*time.Second), k.BecomeReady)
 		}
 	}
+	k.fit()
 	k.again = k.again || !slices.Equal(k.Runs, k.now.Runs)
 	k.rest()
 }
@@ -220,6 +233,7 @@ func (k *Kubelet) crashes(image string) bool {
 func (k *Kubelet) start(i int, image string, unready bool) {
 	c := &k.Runs[i]
 	c.Start(image, k.node, k.w.Clock())
+	c.Size = k.given[i]
 	c.Unready = unready || k.crashes(image)
 	if !k.crashes(image) {
 		return
@@ -337,7 +351,11 @@ func (k *Kubelet) send() {
 	if k.w.Traced() {
 		k.w.Tell("kubelet reports %s: generation %d, ready %v, %s", k.name, k.Sent.Generation, k.Sent.Ready, told(k.Sent.Runs))
 	}
-	k.server.Commit(Report(pod, k.Sent.Runs, k.Sent.Ready, k.Sent.Generation, k.w.Clock()))
+	next := Report(pod, k.Sent.Runs, k.Sent.Ready, k.Sent.Generation, k.w.Clock())
+	if k.Resizes {
+		PutOff(next, k.Sent.PutOff)
+	}
+	k.server.Commit(next)
 }
 
 // Freeze has kubelet do and report nothing more.

@@ -4,10 +4,14 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
 
 // Report returns the Pod with the status that kubelet reports. seen is the generation kubelet has looked at. It
@@ -48,6 +52,38 @@ func Report(pod *corev1.Pod, runs []Container, ready bool, seen int64, now time.
 	return next
 }
 
+// PutOff says in a report why kubelet does not give the containers the cpu and memory that the spec names; empty: it does.
+func PutOff(reported *corev1.Pod, why string) {
+	reported.Status.Conditions = slices.DeleteFunc(reported.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodResizePending })
+	reason, message, _ := strings.Cut(why, " ")
+	if why != "" {
+		reported.Status.Conditions = append(reported.Status.Conditions, corev1.PodCondition{
+			Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: reason, Message: message,
+		})
+	}
+}
+
+// SizeOf is the cpu and memory that a spec names.
+func SizeOf(c *corev1.Container) [4]string { return inplace.AmountsOf(c, false, "").Of }
+
+// resources are a size as they are reported; nil if there are none.
+func resources(size [4]string) *corev1.ResourceRequirements {
+	if size == [4]string{} {
+		return nil
+	}
+	r := &corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
+	for at, place := range inplace.AmountPlaces() {
+		list := r.Requests
+		if place.List == "limits" {
+			list = r.Limits
+		}
+		if size[at] != "" {
+			list[corev1.ResourceName(place.Resource)] = resource.MustParse(size[at])
+		}
+	}
+	return r
+}
+
 // readyNow is the Pod's condition Ready: its containers are, and so says every readiness gate.
 func readyNow(pod *corev1.Pod, containers bool) corev1.ConditionStatus {
 	for _, gate := range pod.Spec.ReadinessGates {
@@ -83,6 +119,7 @@ func (c *Container) status(pod *corev1.Pod, of *corev1.Container) corev1.Contain
 		return s
 	}
 	id := func(nr int) string { return "sim://" + string(pod.UID) + "/" + s.Name + "/" + strconv.Itoa(nr) }
+	s.Resources = resources(c.Size)
 	s.Image, s.ImageID, s.ContainerID = c.reported(), digest(c.Image), id(c.ID)
 	ended := func(nr int) *corev1.ContainerStateTerminated {
 		return &corev1.ContainerStateTerminated{ContainerID: id(nr), Reason: "Completed"}
