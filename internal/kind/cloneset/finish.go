@@ -135,19 +135,29 @@ func (d *decision) makeReady(p *Pod) (conditions []plan.ConditionChange, why str
 	if !p.Ready.There || !p.Scheduled {
 		return nil, "" // kubelet has not reported yet, and will soon: one write is enough then
 	}
-	const first, again = "the pod is new, nothing keeps it from serving", "its containers run what its spec names, and are ready"
-	const meanwhile = "kubelet puts off its new cpu and memory, and its containers are ready without"
-	if c := p.InPlaceReady; c.Gate && !c.There {
-		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), first
-	} else if c.Gate && !c.True && d.updated(p) {
-		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), again
-	} else if c.Gate && !c.True && d.servesMeanwhile(p) {
-		conditions, why = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, c, true)), meanwhile
+	if why = d.whyServes(p); why != "" {
+		conditions = append(conditions, d.condition(p, v1beta1.InPlaceUpdateReady, p.InPlaceReady, true))
 	}
 	if c := p.KruiseReady; c.Gate && !c.There {
-		conditions, why = append(conditions, d.condition(p, v1beta1.KruisePodReady, c, lifecycle.Status(c.Message) == corev1.ConditionTrue)), first
+		conditions, why = append(conditions, d.condition(p, v1beta1.KruisePodReady, c, lifecycle.Status(c.Message) == corev1.ConditionTrue)), whyFirst
 	}
 	return conditions, why
+}
+
+const whyFirst = "the pod is new, nothing keeps it from serving"
+
+// whyServes says why nothing of an update keeps a Pod from serving any more; empty if something does, or nothing did.
+func (d *decision) whyServes(p *Pod) string {
+	switch c := p.InPlaceReady; {
+	case !c.Gate || c.True:
+	case !c.There:
+		return whyFirst
+	case d.updated(p):
+		return "its containers run what its spec names, and are ready"
+	case d.servesMeanwhile(p):
+		return "kubelet puts off its new cpu and memory, and its containers are ready without"
+	}
+	return ""
 }
 
 // servesMeanwhile tells whether a Pod can serve while kubelet puts off its new cpu and memory.

@@ -89,10 +89,10 @@ func (d *decision) candidates() (list []int32, begun int) {
 	for _, i := range d.members {
 		p := &d.obs.Pods[i]
 		switch {
-		case d.goal.has(p) || d.back() && !d.set.Update.has(p):
+		case !d.canComeToGoal(p):
 		case d.fates[i].acted && len(d.set.strays(p)) > 0:
 			begun++
-		case d.fates[i].acted || p.State == v1beta1.LifecycleStatePreparingDelete || d.toDelete(p):
+		case d.fates[i].acted:
 		case p.Born:
 			d.untouchable(i) // all that is known of it is its name
 		case d.stuck(i):
@@ -101,6 +101,14 @@ func (d *decision) candidates() (list []int32, begun int) {
 		}
 	}
 	return list, begun
+}
+
+// canComeToGoal tells whether a Pod stays, and is of a revision that it may not keep.
+func (d *decision) canComeToGoal(p *Pod) bool {
+	if d.goal.has(p) || d.back() && !d.set.Update.has(p) {
+		return false
+	}
+	return p.State != v1beta1.LifecycleStatePreparingDelete && !d.toDelete(p)
 }
 
 // stuck tells whether a Pod could become of the newest revision only by being made anew, and may not be.

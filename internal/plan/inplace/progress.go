@@ -79,23 +79,30 @@ func ProgressOf(p TemplatePod) Progress {
 		return Progress{Stage: Draining, From: grace.over(state.text), Why: fmt.Sprintf("gets no traffic for %d s before its containers change", grace.Seconds)}
 	}
 	from, why := p.changing(state.text, rest.Images)
-	switch {
-	case why != "":
+	if why != "" {
 		return Progress{Stage: Changing, Why: why}
 	}
-	switch why, restarts := p.sizing(rest.Resources); {
-	case why != "" && p.putOff():
-		serves := !restarts || p.Trouble.Reason == corev1.PodReasonInfeasible
-		return Progress{Stage: Deferred, From: from, Serves: serves, Why: fmt.Sprintf("kubelet does not give it the new cpu and memory (%s); it runs with the old", p.Trouble)}
-	case why != "":
-		return Progress{Stage: Changing, Why: why}
-	case rest.empty():
+	if why, restarts := p.sizing(rest.Resources); why != "" {
+		return p.resizing(why, restarts, from)
+	}
+	if rest.empty() {
 		return Progress{Stage: Complete, From: from}
 	}
 	if unready := p.unready(rest.PreCheck.Ready); len(unready) > 0 {
 		return Progress{Stage: Starting, Why: fmt.Sprintf("waits until %s is ready before the containers of the next priority change", strings.Join(unready, ", "))}
 	}
 	return Progress{Stage: NextBatch, From: from, Why: "the containers of the next priority change"}
+}
+
+// resizing is where a Pod stands whose containers do not have their new cpu and memory.
+func (p TemplatePod) resizing(why string, restarts bool, from int64) Progress {
+	if !p.putOff() {
+		return Progress{Stage: Changing, Why: why}
+	}
+	return Progress{
+		Stage: Deferred, From: from, Serves: !restarts || p.Trouble.Reason == corev1.PodReasonInfeasible,
+		Why: fmt.Sprintf("kubelet does not give it the new cpu and memory (%s); it runs with the old", p.Trouble),
+	}
 }
 
 // over is when a grace period is over, in seconds since 1970. It is over when nobody knows when it began.

@@ -218,6 +218,10 @@ func (w *World) servePod(m *manager, r *engine.Request) (metav1.ObjectMeta, erro
 		m.took[l.nr] = append(m.took[l.nr], l.last().rv)
 		return l.pod.ObjectMeta, nil
 	}
+	return w.patchPod(m, r, l)
+}
+
+func (w *World) patchPod(m *manager, r *engine.Request, l *life) (metav1.ObjectMeta, error) {
 	if r.Subresource == "resize" && w.fixed {
 		return metav1.ObjectMeta{}, notFound(r.Resource, r.Name)
 	}

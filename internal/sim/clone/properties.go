@@ -11,7 +11,6 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
 	"github.com/outrigger-project/outrigger/internal/plan"
-	"github.com/outrigger-project/outrigger/internal/sim/node"
 )
 
 // The properties, and how far each can be true.
@@ -281,17 +280,21 @@ func (w *World) checkNamed(s *snapshot, pod *corev1.Pod) {
 		w.Violate("named", "%s is told of revision %s, which is not there", pod.Name, name)
 		return
 	}
-	for i := range r.template.Spec.Containers {
-		c := &r.template.Spec.Containers[i]
-		at := slices.IndexFunc(pod.Spec.Containers, func(p corev1.Container) bool { return p.Name == c.Name })
-		if at < 0 || pod.Spec.Containers[at].Image != c.Image || !slices.Equal(pod.Spec.Containers[at].Env, c.Env) {
-			w.Violate("named", "%s is told of revision %s and is something else", pod.Name, name)
-			return
-		}
-		if size := node.SizeOf(&pod.Spec.Containers[at]); size != node.SizeOf(c) && !w.meddled {
-			w.Violate("named", "%s is told of revision %s and has %v", pod.Name, name, size)
+	if !w.madeOf(&r.template.Spec, &pod.Spec) {
+		w.Violate("named", "%s is told of revision %s and is something else", pod.Name, name)
+	}
+}
+
+// madeOf tells whether a Pod has what a template says.
+func (w *World) madeOf(template, pod *corev1.PodSpec) bool {
+	for i := range template.Containers {
+		c := &template.Containers[i]
+		at := slices.IndexFunc(pod.Containers, func(p corev1.Container) bool { return p.Name == c.Name })
+		if at < 0 || pod.Containers[at].Image != c.Image || !slices.Equal(pod.Containers[at].Env, c.Env) {
+			return false
 		}
 	}
+	return w.meddled || sameSizes(template, pod)
 }
 
 // checkPlan checks that every step and hold has a reason, and that no Pod has two steps.

@@ -139,7 +139,7 @@ func resized(before, asked *corev1.Pod) (*corev1.Pod, error) {
 	return next, nil
 }
 
-var errClass = errors.New("Pod QOS Class may not change as a result of resizing") //nolint:staticcheck // the API server's words
+var errClass = errors.New("Pod QOS Class may not change as a result of resizing")
 
 // guaranteed tells whether a Pod is Guaranteed: the only class that Pods can come to or leave here.
 func guaranteed(pod *corev1.Pod) bool {
@@ -210,11 +210,17 @@ func (w *World) checkResize(s *snapshot, l *life, next *corev1.Pod) {
 			w.Violate("innocent", "%s is resized back, and somebody else has resized it", l.pod.Name)
 		}
 	case w.meddled || w.ordered || waiting(l.pod):
-	case !sameSizes(&s.set.Spec.Template.Spec, &next.Spec) && (!w.rollBack || !s.currentKnown || !sameSizes(&s.obs.Set.Current.Template.Spec, &next.Spec)):
+	case !w.wanted(s, next):
 		w.Violate("resized", "%s is resized to something else than the newest revision says", l.pod.Name)
 	default:
 		w.checkUpdate(s, l, "resized")
 	}
+}
+
+// wanted tells whether a Pod has the cpu of the revision that it is to have.
+func (w *World) wanted(s *snapshot, next *corev1.Pod) bool {
+	back := w.rollBack && s.currentKnown && sameSizes(&s.obs.Set.Current.Template.Spec, &next.Spec)
+	return back || sameSizes(&s.set.Spec.Template.Spec, &next.Spec)
 }
 
 // checkClass checks that no resize is refused for what could be known before.

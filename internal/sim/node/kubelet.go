@@ -119,18 +119,17 @@ func (k *Kubelet) turn() {
 	k.allocate()
 	k.now.Runs, k.now.Generation, k.now.PutOff = slices.Clone(k.Runs), k.generation, k.putOff
 	k.report("begins a turn")
-	wanted, stops, starts, resizes := k.images, false, false, false
+	wanted, stops, starts := k.images, false, false
 	for i := range k.Runs {
 		stops = stops || k.Runs[i].Running() && k.Runs[i].Image != wanted[i]
 		starts = starts || !k.Runs[i].Running()
-		resizes = resizes || k.Runs[i].Size != k.given[i]
 	}
 	switch {
 	case stops:
 		k.w.After(k.stopping(), func() { k.stop(wanted) })
 	case starts:
 		k.w.After(k.w.Between(0, time.Second), func() { k.pull(wanted) })
-	case resizes:
+	case k.misfits():
 		k.w.After(k.w.Between(0, time.Second), k.resize)
 	default:
 		k.rest()

@@ -72,6 +72,16 @@ func (k *Kubelet) resize() {
 	}
 }
 
+// misfits tells whether a container has other cpu and memory than was decided on.
+func (k *Kubelet) misfits() bool {
+	for i := range k.Runs {
+		if k.Runs[i].Size != k.given[i] {
+			return true
+		}
+	}
+	return false
+}
+
 // fit gives running containers the cpu and memory that was decided on. Those that restart for it are stopped.
 func (k *Kubelet) fit() {
 	for i, c := range Beside(k.pod()) {
