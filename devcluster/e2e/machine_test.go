@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -66,10 +67,17 @@ func folders(t *testing.T) []string {
 	return lines
 }
 
-// sameMachine compares the machine with what it was.
-func sameMachine(t *testing.T, before []string) {
+// sameMachine compares the machine with what it was. What belongs to other
+// clusters, which may come and go meanwhile, is left out; id is of this one.
+func sameMachine(t *testing.T, id string, before []string) {
 	t.Helper()
-	after := machine(t)
+	others := regexp.MustCompile(`\b(dc|devcluster-)[0-9a-f]{8}\b`)
+	foreign := func(line string) bool {
+		name := others.FindString(line)
+		return name != "" && !strings.HasSuffix(name, id)
+	}
+	before = slices.DeleteFunc(slices.Clone(before), foreign)
+	after := slices.DeleteFunc(machine(t), foreign)
 	for _, line := range before {
 		if !slices.Contains(after, line) {
 			t.Errorf("gone: %s", line)
@@ -79,5 +87,18 @@ func sameMachine(t *testing.T, before []string) {
 		if !slices.Contains(before, line) {
 			t.Errorf("new: %s", line)
 		}
+	}
+}
+
+// TestSameMachine_sees: the comparison must find what is new, where nothing of
+// the machine has changed but this.
+func TestSameMachine_sees(t *testing.T) {
+	folder, err := os.MkdirTemp("/run", "devcluster-test-")
+	if err != nil {
+		t.Skipf("cannot write to /run: %v", err)
+	}
+	defer os.Remove(folder)
+	if !slices.Contains(machine(t), "file "+folder) {
+		t.Error("a new folder in /run is not seen")
 	}
 }

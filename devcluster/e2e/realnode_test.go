@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/outrigger-project/outrigger/devcluster/internal/clusterdir"
 	"github.com/outrigger-project/outrigger/devcluster/internal/realnode"
 	"github.com/outrigger-project/outrigger/devcluster/internal/wire"
 )
@@ -159,7 +162,7 @@ func TestRealNodes(t *testing.T) {
 	t.Run("restarts", func(t *testing.T) { testNodeRestarts(t, r) })
 
 	r.must(t, "down")
-	sameMachine(t, before)
+	sameMachine(t, realnode.ID(clusterdir.Dir(r.dir)), before)
 
 	t.Run("the supervisor is killed", func(t *testing.T) {
 		r.must(t, "up")
@@ -173,7 +176,7 @@ func TestRealNodes(t *testing.T) {
 		}
 		eventually(t, "all components die with it", func(context.Context) string { return running(st) })
 		r.must(t, "down", "--delete")
-		sameMachine(t, before)
+		sameMachine(t, realnode.ID(clusterdir.Dir(r.dir)), before)
 	})
 }
 
@@ -265,6 +268,27 @@ func testInside(t *testing.T, r *realNodes) {
 	conn.Close()
 	if out, code := r.try(t, "node-exec", "node-1", "--", "sh", "-c", "test -S "+info.InnerCRISocket+" && ls /proc/1/exe >/dev/null && cat /proc/sys/kernel/panic_on_oops && exit 5"); code != 5 {
 		t.Errorf("node-exec: exit code %d\n%s", code, out)
+	}
+	cmd := exec.Command(r.program, "--dir="+r.dir, "node-exec", "node-1", "--", "sh", "-c", "trap 'echo ended; exit 4' TERM; echo runs; while true; do sleep 0.1; done")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); line != "runs\n" {
+		t.Fatalf("node-exec prints %q, %v", line, err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if line, _ := lines.ReadString('\n'); line != "ended\n" {
+		t.Errorf("after SIGTERM node-exec prints %q", line)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 4 {
+		t.Errorf("after SIGTERM: %v", err)
 	}
 	if out, code := r.try(t, "node-info", "node-9"); code != 1 || !strings.Contains(out, "node-0, node-1") {
 		t.Errorf("node-info of a node that is not there: exit code %d\n%s", code, out)

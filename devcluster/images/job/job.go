@@ -20,10 +20,11 @@ func Run(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	end := tools.Terminated()
 	fmt.Printf("job %s begins\n", os.Getenv("VERSION"))
 	select {
 	case <-time.After(*lasts):
-	case <-tools.Terminated():
+	case <-end:
 		return errors.New("terminated before it was done")
 	}
 	fmt.Printf("job %s is done\n", os.Getenv("VERSION"))

@@ -28,7 +28,7 @@ const listensFile = "/tmp/proxy-listens"
 
 // Run serves until it is told to end, then finishes what it has begun.
 func Run([]string) error {
-	version := os.Getenv("VERSION")
+	end, version := tools.Terminated(), os.Getenv("VERSION")
 	target, err := url.Parse(cmp.Or(os.Getenv("TARGET"), "http://127.0.0.1:8080"))
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func Run([]string) error {
 	select {
 	case err := <-failed:
 		return err
-	case <-tools.Terminated():
+	case <-end:
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

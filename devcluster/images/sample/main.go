@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -22,8 +23,10 @@ func main() {
 	os.Exit(run(filepath.Base(os.Args[0]), os.Args[1:]))
 }
 
-func run(name string, args []string) int {
-	programs := map[string]func([]string) error{
+// programs are all, by the names they are called with.
+func programs() map[string]func([]string) error {
+	all := tools.All()
+	maps.Copy(all, map[string]func([]string) error{
 		"sh":  shell.Run,
 		"web": web.Run,
 
@@ -39,11 +42,12 @@ func run(name string, args []string) int {
 		"idle.sh":    gameserver.Idle, // of examples/05
 		"job":        job.Run,
 		"fails":      job.Fail,
-	}
-	program := programs[name]
-	if program == nil {
-		program = tools.All()[name]
-	}
+	})
+	return all
+}
+
+func run(name string, args []string) int {
+	program := programs()[name]
 	if program == nil {
 		fmt.Fprintf(os.Stderr, "sample: no program %q\n", name)
 		return 127

@@ -127,8 +127,9 @@ func forever([]string) error {
 	return nil
 }
 
-// Terminated gets a value when the program is to end. The first process of a
-// container is not ended by a signal that it does not handle.
+// Terminated gets a value when the program is to end. Programs ask for it
+// before they say that they run: the first process of a container is not ended
+// by a signal that it does not handle.
 func Terminated() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)

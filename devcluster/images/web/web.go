@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -36,14 +37,19 @@ func Run([]string) error {
 
 // Serve serves on a port until the program is told to end, and says so.
 func Serve(who, port string, handler http.Handler) error {
-	server := &http.Server{Addr: ":" + port, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	end := tools.Terminated()
+	listener, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
+	go func() { failed <- server.Serve(listener) }()
 	fmt.Printf("%s serves on port %s\n", who, port)
 	select {
 	case err := <-failed:
 		return err
-	case s := <-tools.Terminated():
+	case s := <-end:
 		fmt.Printf("%s stops: %s\n", who, s)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -39,7 +39,7 @@ type root struct {
 
 // Open finds the hierarchies; name is a slash and the name of one group.
 func Open(name string) (*Tree, error) {
-	if len(name) < 2 || name[0] != '/' || strings.Contains(name[1:], "/") {
+	if len(name) < 2 || name[0] != '/' || strings.ContainsAny(name[1:], "/.") {
 		return nil, fmt.Errorf("%q is no name of a control group", name) // Remove kills what is in it
 	}
 	f, err := os.Open(mounts)
@@ -114,17 +114,24 @@ func (t *Tree) createOne(r root, parent, folder string) error {
 	return nil
 }
 
-// delegate lets the groups below a group of v2 have all its controllers. A
-// group that does so can have no processes of its own.
+// delegated are the controllers of v2 that a kubelet works with.
+func delegated() []string { return []string{"cpu", "cpuset", "io", "memory", "pids"} }
+
+// delegate lets the groups below a group of v2 have those controllers that it
+// has itself. A group that does so can have no processes of its own.
 func delegate(folder string) error {
-	controllers, err := os.ReadFile(filepath.Join(folder, "cgroup.controllers"))
+	has, err := os.ReadFile(filepath.Join(folder, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
-	for _, c := range strings.Fields(string(controllers)) {
-		if err := os.WriteFile(filepath.Join(folder, "cgroup.subtree_control"), []byte("+"+c), 0o644); err != nil {
-			return fmt.Errorf("hand on controller %s (processes must not be in %s itself): %w", c, folder, err)
+	var wanted []string
+	for _, c := range delegated() {
+		if slices.Contains(strings.Fields(string(has)), c) {
+			wanted = append(wanted, "+"+c)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, "cgroup.subtree_control"), []byte(strings.Join(wanted, " ")), 0o644); err != nil {
+		return fmt.Errorf("hand on controllers (no process may be in %s itself): %w", folder, err)
 	}
 	return nil
 }

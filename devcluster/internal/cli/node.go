@@ -74,19 +74,19 @@ func (a *app) nodeExecCommand() *cobra.Command {
 		Use: "node-exec NODE -- COMMAND [ARGUMENT...]", Short: "Run a program of this machine inside a real node", Args: cobra.MinimumNArgs(2),
 		Long: `node-exec runs a program in a node's namespaces of processes, mounts and the
 network. It sees the machine's files except for /run, /var/lib and /var/log,
-which are the node's, and it ends when the node or node-exec does. Its exit code
-is that of node-exec.`,
+which are the node's, and it ends when the node or node-exec does; SIGTERM is
+passed on. Its exit code is that of node-exec.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := a.realNode(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			return a.execIn(n, args[1:])
+			return a.execIn(cmd.Context(), n, args[1:])
 		},
 	}
 }
 
-func (a *app) execIn(n wire.RealNode, command []string) error {
+func (a *app) execIn(ctx context.Context, n wire.RealNode, command []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -102,7 +102,8 @@ func (a *app) execIn(n wire.RealNode, command []string) error {
 	if err := where.Enter(); err != nil {
 		return err
 	}
-	cmd := exec.Command(self, append([]string{"become", "--"}, command...)...)
+	cmd := exec.CommandContext(ctx, self, append([]string{"become", "--"}, command...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // what ended us
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, a.out, a.err
 	err = cmd.Run()
 	var exit *exec.ExitError
