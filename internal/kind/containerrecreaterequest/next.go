@@ -21,6 +21,9 @@ const leastGrace = 2 * time.Second
 // unclearFor is when a container is looked at again that neither runs nor ended.
 const unclearFor = 2 * time.Second
 
+// endsUnseen is when a new container is looked at again that kubelet may not start another time: nobody tells that it ended.
+const endsUnseen = 5 * time.Second
+
 // Node is every fact that the node agent's decision may use.
 type Node struct {
 	// Request as the agent knows it: with the status that it wrote last.
@@ -40,7 +43,8 @@ type Container struct {
 	ID string
 	// Namespace and Pod say whose it is.
 	Namespace, Pod string
-	// Running and Ended are both false of one that was not started yet, or of which the runtime does not know.
+	// Running and Ended are both false of one that was not started yet, of which the runtime does not know how it is, and of
+	// none.
 	Running, Ended bool
 	Started        time.Time
 	// ExitCode of one that ended.
@@ -163,7 +167,7 @@ func (m *move) drains() bool {
 		until = until.Add(time.Second)
 	}
 	if wait := until.Sub(m.Now); wait > 0 {
-		m.hold("", Draining, fmt.Sprintf("the Pod is not ready since %s; containers are stopped %d s later", since.UTC().Format(time.RFC3339), *grace))
+		m.hold("", Draining, fmt.Sprintf("its grace period began at %s; containers are stopped %d s later", since.UTC().Format(time.RFC3339), *grace))
 		m.WakeAfter = sooner(m.WakeAfter, wait)
 		return true
 	}
@@ -202,40 +206,40 @@ func (m *move) containers() {
 
 // container goes on with one container.
 func (m *move) container(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.ContainerRecreateRequestContainerRecreateState) {
-	cur, there := m.Containers[c.Name]
+	cur := m.Containers[c.Name]
 	switch {
 	case final(st.Phase):
 	case st.Phase == v1beta1.ContainerRecreateRequestPending:
-		m.open(c, st, cur, there)
+		m.open(c, st, cur)
 	case st.ContainerID != "" && !st.IsKilled:
 		switch {
-		case !there || cur.Ended || m.full(cur.ID) != st.ContainerID:
+		case cur.Ended || m.full(cur.ID) != st.ContainerID:
 			st.IsKilled = true
-			m.follow(c, st, cur, there)
+			m.follow(c, st, cur)
 		case cur.Running:
 			m.stop(c, st, cur)
 		default:
 			m.unclear(c)
 		}
 	default:
-		m.follow(c, st, cur, there)
+		m.follow(c, st, cur)
 	}
 }
 
 // open begins with a container: it is stopped, unless it ended or was recreated already.
-func (m *move) open(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.ContainerRecreateRequestContainerRecreateState, cur Container, there bool) {
+func (m *move) open(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.ContainerRecreateRequestContainerRecreateState, cur Container) {
 	switch {
-	case there && cur.Running && m.full(cur.ID) != c.StatusContext.ContainerID && !strategyOf(m.Request).ForceRecreate:
+	case cur.Running && m.full(cur.ID) != c.StatusContext.ContainerID && !strategyOf(m.Request).ForceRecreate:
 		st.Phase, st.Message = v1beta1.ContainerRecreateRequestRecreating, "it was started again since the request was created: it is not stopped"
-		m.follow(c, st, cur, there)
-	case there && cur.Running && m.stopping:
+		m.follow(c, st, cur)
+	case cur.Running && m.stopping:
 		m.hold(c.Name, WaitingForStop, "another container of the Pod is being stopped")
-	case there && cur.Running:
+	case cur.Running:
 		st.Phase, st.ContainerID, st.StopTime = v1beta1.ContainerRecreateRequestRecreating, m.full(cur.ID), &metav1.Time{Time: m.Now.Truncate(time.Second)}
 		m.stopping = true
-	case there && cur.Ended:
+	case cur.Ended:
 		st.Phase, st.Message = v1beta1.ContainerRecreateRequestRecreating, "it had ended already: it is not stopped"
-		m.follow(c, st, cur, there)
+		m.follow(c, st, cur)
 	default:
 		m.unclear(c)
 	}
@@ -261,22 +265,25 @@ func (m *move) stop(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.Co
 }
 
 // follow waits for the new container of one that was stopped, or ended by itself.
-func (m *move) follow(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.ContainerRecreateRequestContainerRecreateState, cur Container, there bool) {
+func (m *move) follow(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.ContainerRecreateRequestContainerRecreateState, cur Container) {
 	old := st.ContainerID
 	if old == "" {
 		old = c.StatusContext.ContainerID
 	}
 	snapshot := snapshotOf(&m.Status, c.Name)
 	switch {
-	case there && cur.Ended && endsForGood(c.RestartPolicy, cur.ExitCode):
+	case cur.Ended && endsForGood(c.RestartPolicy, cur.ExitCode):
 		st.Phase = v1beta1.ContainerRecreateRequestFailed
 		st.Message = fmt.Sprintf("it ended with exit code %d and is not started again: its restartPolicy is %s", cur.ExitCode, c.RestartPolicy)
-	case !there || !cur.Running || m.full(cur.ID) == old:
+	case !cur.Running || m.full(cur.ID) == old:
 		m.hold(c.Name, WaitingForContainer, "kubelet has not started it again")
 	case snapshot == nil || snapshot.ContainerID != m.full(cur.ID) || !snapshot.Ready:
 		m.hold(c.Name, WaitingForReady, "the new container is not ready")
 	default:
 		m.count(c, st, cur)
+	}
+	if !final(st.Phase) && endsForGood(c.RestartPolicy, 0) {
+		m.WakeAfter = sooner(m.WakeAfter, endsUnseen) // it may end and never be ready
 	}
 }
 
@@ -341,8 +348,8 @@ func short(message string) string {
 	return strings.ToValidUTF8(message[:longestMessage], "") + "…"
 }
 
-// First returns the request that goes first of those for one Pod: the oldest that is neither completed nor being deleted;
-// nil if there is none. The order of the list does not matter.
+// First returns the request that goes first of those for one Pod, of those that are neither completed nor being deleted: the
+// one that was begun, then the oldest; nil if there is none. The order of the list does not matter.
 func First(requests []*v1beta1.ContainerRecreateRequest) *v1beta1.ContainerRecreateRequest {
 	var first *v1beta1.ContainerRecreateRequest
 	for _, r := range requests {
@@ -354,7 +361,13 @@ func First(requests []*v1beta1.ContainerRecreateRequest) *v1beta1.ContainerRecre
 }
 
 func before(a, b *v1beta1.ContainerRecreateRequest) bool {
-	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+	begun := func(r *v1beta1.ContainerRecreateRequest) bool {
+		return r.Status.Phase == v1beta1.ContainerRecreateRequestRecreating
+	}
+	if begun(a) != begun(b) {
+		return begun(a)
+	}
+	if a.CreationTimestamp.Equal(&b.CreationTimestamp) { // it has whole seconds
 		return slices.Compare([]string{a.Namespace, a.Name}, []string{b.Namespace, b.Name}) < 0
 	}
 	return a.CreationTimestamp.Before(&b.CreationTimestamp)

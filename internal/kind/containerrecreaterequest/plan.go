@@ -134,7 +134,7 @@ func (d *decision) drain() {
 	grace := time.Duration(*strategy.UnreadyGracePeriodSeconds) * time.Second
 	if since, is := drainedSince(&d.status); is {
 		if until := since.Add(grace); d.Now.Before(until) {
-			d.hold(Draining, fmt.Sprintf("its Pod is out of service since %s; containers are stopped %s later", since.UTC().Format(time.RFC3339), grace))
+			d.hold(Draining, fmt.Sprintf("its grace period began at %s; containers are stopped %s later", since.UTC().Format(time.RFC3339), grace))
 		}
 		return
 	}

@@ -137,36 +137,39 @@ func nothingChanges(r, old *v1beta1.ContainerRecreateRequest) (errs field.ErrorL
 
 // targetIsThere refuses a request for what does not run.
 func targetIsThere(r *v1beta1.ContainerRecreateRequest, t Target) field.ErrorList {
-	path := field.NewPath("spec", "podName")
+	if why := notRunning(r, t); why != "" {
+		return field.ErrorList{field.Invalid(field.NewPath("spec", "podName"), r.Spec.PodName, why)}
+	}
+	errs := labelsAreFilled(r, t.Pod)
+	for i := range r.Spec.Containers {
+		if err := containerIsThere(&r.Spec.Containers[i], at(i), t.Pod); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// notRunning tells why containers of a Pod cannot be recreated; empty: they can.
+func notRunning(r *v1beta1.ContainerRecreateRequest, t Target) string {
 	pod := t.Pod
 	if pod == nil {
-		return field.ErrorList{field.Invalid(path, r.Spec.PodName, "there is no such Pod in namespace "+r.Namespace)}
+		return "there is no such Pod in namespace " + r.Namespace
 	}
 	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	sidecarsEnd := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == v1beta1.SidecarTerminated && c.Status == corev1.ConditionTrue
 	})
-	var why string
 	switch {
 	case pod.DeletionTimestamp != nil:
-		why = "the Pod is being deleted"
+		return "the Pod is being deleted"
 	case ended && !sidecarsEnd:
-		why = "the Pod is not active: its phase is " + string(pod.Status.Phase)
+		return "the Pod is not active: its phase is " + string(pod.Status.Phase)
 	case pod.Spec.NodeName == "":
-		why = "the Pod is not bound to a node yet"
+		return "the Pod is not bound to a node yet"
 	case t.NoNode:
-		why = "its node " + pod.Spec.NodeName + " does not exist"
+		return "its node " + pod.Spec.NodeName + " does not exist"
 	}
-	if why != "" {
-		return field.ErrorList{field.Invalid(path, r.Spec.PodName, why)}
-	}
-	errs := labelsAreFilled(r, pod)
-	for i := range r.Spec.Containers {
-		if err := containerIsThere(&r.Spec.Containers[i], at(i), pod); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errs
+	return ""
 }
 
 // labelsAreFilled tells that the mutating webhook was not called, or that somebody changed what it wrote.
@@ -196,16 +199,30 @@ func containerIsThere(c *v1beta1.ContainerRecreateRequestContainer, path *field.
 		return field.Invalid(path.Child("name"), c.Name, "kubelet has not reported anything of it yet")
 	case status.ContainerID == "":
 		return field.Invalid(path.Child("name"), c.Name, "it has no containerID: it was not started yet")
-	case copied.PreStop != nil && copied.PreStop.HTTPGet != nil && copied.PreStop.HTTPGet.Host != "":
-		return field.Invalid(path.Child("name"), c.Name, fmt.Sprintf("its preStop hook calls host %q: a node agent calls nothing but the Pod's own address", copied.PreStop.HTTPGet.Host))
-	case copied.PreStop != nil && copied.PreStop.HTTPGet != nil && pod.Spec.HostNetwork:
-		return field.Invalid(path.Child("name"), c.Name, "its preStop hook calls a port of the host's network: a node agent calls nothing but the Pod's own address")
-	case !equality.Semantic.DeepEqual(c.PreStop, copied.PreStop) || !equality.Semantic.DeepEqual(c.Ports, copied.Ports) || c.RestartPolicy != copied.RestartPolicy:
+	}
+	if calls := callsElsewhere(copied.PreStop, pod.Spec.HostNetwork); calls != "" {
+		return field.Invalid(path.Child("name"), c.Name, "its preStop hook calls "+calls+": a node agent calls nothing but the Pod's own address")
+	}
+	copied.StatusContext = c.StatusContext
+	switch {
+	case !equality.Semantic.DeepEqual(c, copied):
 		return field.Forbidden(path, "preStop, ports and restartPolicy are not as in the Pod: the mutating webhook copies them; leave them out, and try again")
 	case c.StatusContext == nil || c.StatusContext.ContainerID == "":
 		return field.Required(path.Child("statusContext"), "the mutating webhook writes it: try again")
 	}
 	return nil
+}
+
+// callsElsewhere tells what a hook calls that is not the Pod's own address; empty: nothing.
+func callsElsewhere(hook *corev1.LifecycleHandler, hostNetwork bool) string {
+	switch {
+	case hook == nil || hook.HTTPGet == nil:
+	case hook.HTTPGet.Host != "":
+		return fmt.Sprintf("host %q", hook.HTTPGet.Host)
+	case hostNetwork:
+		return "a port of the host's network"
+	}
+	return ""
 }
 
 func namesOf(pod *corev1.Pod) string {

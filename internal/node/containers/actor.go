@@ -53,6 +53,9 @@ type Actor struct {
 	mu sync.Mutex
 	// written are requests as our last write left them, while the cache may not show that.
 	written map[types.NamespacedName]*v1beta1.ContainerRecreateRequest
+	// doubt is at which resourceVersion a request was that we tried to begin, without learning whether that was done: until
+	// it is another one, the request counts as begun, so that none for the same Pod is begun beside it.
+	doubt map[types.NamespacedName]string
 	// refused counts in how many rows the runtime refused to stop a container, by its ID.
 	refused map[string]int
 }
@@ -60,7 +63,7 @@ type Actor struct {
 func newActor(objects objects, runtime Runtime, now func() time.Time) *Actor {
 	return &Actor{
 		objects: objects, runtime: runtime, hooks: hookClient(), now: now,
-		written: map[types.NamespacedName]*v1beta1.ContainerRecreateRequest{}, refused: map[string]int{},
+		written: map[types.NamespacedName]*v1beta1.ContainerRecreateRequest{}, doubt: map[types.NamespacedName]string{}, refused: map[string]int{},
 	}
 }
 
@@ -124,6 +127,9 @@ func (a *Actor) ahead(ctx context.Context, r *v1beta1.ContainerRecreateRequest) 
 	all := make([]*v1beta1.ContainerRecreateRequest, len(list.Items))
 	for i := range list.Items {
 		all[i] = a.current(&list.Items[i])
+		if a.doubts(all[i]) {
+			all[i].Status.Phase = v1beta1.ContainerRecreateRequestRecreating
+		}
 	}
 	if first := containerrecreaterequest.First(all); first != nil && first.Name != r.Name {
 		return first.Name, nil
@@ -186,13 +192,30 @@ func (a *Actor) write(ctx context.Context, r *v1beta1.ContainerRecreateRequest, 
 	switch {
 	case apierrors.IsInvalid(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("write the status of request %s: %w", r.Name, err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err != nil {
+		if status.Phase == v1beta1.ContainerRecreateRequestRecreating {
+			a.doubt[client.ObjectKeyFromObject(r)] = r.ResourceVersion
+		}
+		return false, fmt.Errorf("write the status of request %s: %w", r.Name, err)
+	}
 	a.written[client.ObjectKeyFromObject(r)] = now
 	return true, nil
+}
+
+// doubts tells whether a request may have been begun without our knowing.
+func (a *Actor) doubts(r *v1beta1.ContainerRecreateRequest) bool {
+	name := client.ObjectKeyFromObject(r)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	version, is := a.doubt[name]
+	if is && version != r.ResourceVersion {
+		delete(a.doubt, name)
+		return false
+	}
+	return is
 }
 
 // current is a request as the cache has it or, as long as the cache does not contain that, as our last write left it.
@@ -215,4 +238,5 @@ func (a *Actor) forget(name types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.written, name)
+	delete(a.doubt, name)
 }

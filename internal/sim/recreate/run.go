@@ -1,0 +1,113 @@
+package recreate
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/sim/world"
+)
+
+// Result is how a world went.
+type Result struct {
+	// Violation is the broken property, nil if none was.
+	Violation error
+	// Trace is everything that happened, one line each, if it was asked for.
+	Trace string
+	// Writes of the manager and the agents, and requests that were made.
+	Writes, Requests int
+}
+
+const (
+	troubled = 60 * time.Second
+	settling = 10 * time.Minute
+)
+
+// Run lives through the world of one seed. calm worlds have no faults, and nothing happens but one request.
+func Run(seed uint64, subject Subject, trace bool) Result { return run(seed, subject, trace, false) }
+
+func run(seed uint64, subject Subject, trace, calm bool) Result {
+	w := &World{
+		World: world.New(seed, trace), subject: subject, requests: map[string]*request{},
+		stops: map[string][]string{}, marked: map[string]time.Duration{},
+	}
+	w.Faults = !calm
+	w.startManager()
+	w.startAgent(0)
+	w.startPod()
+	w.RunUntil(10 * time.Second)
+	w.happens(calm)
+	w.RunUntil(w.Now + troubled)
+	w.Faults = false
+	w.RunUntil(w.Now + settling)
+	w.checkReached()
+	writes := w.writes
+	w.RunUntil(w.Now + time.Hour)
+	if w.writes != writes {
+		w.Violate("quiet", "%d writes in an hour in which nothing happened", w.writes-writes)
+	}
+	return Result{Violation: w.Failure, Trace: w.Trace(), Writes: w.writes, Requests: w.uids - 1}
+}
+
+// happens plans what the user, kubelet and the machines do.
+func (w *World) happens(calm bool) {
+	if calm {
+		w.create(w.request(0))
+		return
+	}
+	for i := range 1 + w.Rng.IntN(4) {
+		w.After(w.Between(0, troubled/2), func() { w.create(w.request(i)) })
+	}
+	for range w.Rng.IntN(4) { // containers end by themselves
+		w.After(w.Between(0, troubled), func() {
+			if c := w.containers[w.Rng.IntN(len(w.containers))]; c.running {
+				w.end(c, int32(w.Rng.IntN(2))) //nolint:gosec // 0 or 1
+			}
+		})
+	}
+	if w.Percent(20) {
+		w.After(w.Between(0, troubled), w.deletePod)
+	}
+	if w.Percent(20) {
+		w.After(w.Between(0, troubled), func() {
+			if names := w.names(); len(names) > 0 {
+				w.deleteRequest(names[w.Rng.IntN(len(names))])
+			}
+		})
+	}
+	if w.Percent(15) { // two agents for a while, as when the DaemonSet is updated
+		w.After(w.Between(0, troubled/2), func() { w.startAgent(len(w.agents)) })
+	}
+	for range w.Rng.IntN(4) {
+		w.After(w.Between(0, troubled), func() { w.agents[w.Rng.IntN(len(w.agents))].end() })
+	}
+	if w.Percent(50) {
+		w.After(w.Between(0, troubled), func() { w.manager.end() })
+	}
+}
+
+func (w *World) request(i int) *request {
+	r := &request{}
+	r.Name, r.Namespace, r.Spec.PodName = fmt.Sprintf("%c", "rqsp"[i]), "shop", "web"
+	names := []string{"a", "b", "c"}
+	w.Rng.Shuffle(3, func(i, j int) { names[i], names[j] = names[j], names[i] })
+	for _, name := range names[:1+w.Rng.IntN(3)] {
+		r.Spec.Containers = append(r.Spec.Containers, v1beta1.ContainerRecreateRequestContainer{Name: name})
+	}
+	r.Spec.Strategy = &v1beta1.ContainerRecreateRequestStrategy{OrderedRecreate: w.Percent(40), ForceRecreate: w.Percent(30), MinStartedSeconds: int32(w.Rng.IntN(3) * 2)} //nolint:gosec // small
+	if w.Percent(40) {
+		r.Spec.Strategy.FailurePolicy = v1beta1.ContainerRecreateRequestFailurePolicyIgnore
+	}
+	if w.Percent(50) {
+		r.Spec.Strategy.UnreadyGracePeriodSeconds = ptr.To(int64(w.Rng.IntN(6)))
+	}
+	if w.Percent(30) {
+		r.Spec.ActiveDeadlineSeconds = ptr.To(int64(3 + w.Rng.IntN(40)))
+	}
+	if w.Percent(30) {
+		r.Spec.TTLSecondsAfterFinished = ptr.To(int32(w.Rng.IntN(60))) //nolint:gosec // small
+	}
+	return r
+}

@@ -1,0 +1,51 @@
+package recreate
+
+import (
+	"os"
+	"runtime/debug"
+	"strconv"
+	"testing"
+)
+
+// TestMain has the garbage collector run less often: a world makes much of it and keeps little.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(1600)
+	os.Exit(m.Run())
+}
+
+// TestWorlds lives through thousands of worlds. SIM_SEEDS=20000 runs more, SIM_SEED=7 tells the story of one.
+func TestWorlds(t *testing.T) {
+	if one := os.Getenv("SIM_SEED"); one != "" {
+		seed, err := strconv.ParseUint(one, 10, 64)
+		if err != nil {
+			t.Fatalf("SIM_SEED: %v", err)
+		}
+		r := Run(seed, Product(), true)
+		t.Logf("\n%s", r.Trace)
+		if r.Violation != nil {
+			t.Error(r.Violation)
+		}
+		return
+	}
+	n := uint64(2000)
+	if s := os.Getenv("SIM_SEEDS"); s != "" {
+		var err error
+		if n, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("SIM_SEEDS: %v", err)
+		}
+	}
+	writes := 0
+	for seed := range n {
+		r := Run(seed, Product(), seed%100 == 0)
+		writes += r.Writes
+		if r.Violation != nil {
+			t.Fatalf("%v\ntell it again: SIM_SEED=%d go test -run TestWorlds ./internal/sim/recreate\n%s", r.Violation, seed, Run(seed, Product(), true).Trace)
+		}
+		if seed%100 == 0 && Run(seed, Product(), true).Trace != r.Trace {
+			t.Errorf("seed %d does not give the same world twice", seed)
+		}
+	}
+	if uint64(writes) < n { //nolint:gosec // it is not negative
+		t.Errorf("%d writes in all: these worlds test nothing", writes)
+	}
+}

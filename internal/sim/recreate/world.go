@@ -1,0 +1,234 @@
+package recreate
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/containerrecreaterequest"
+	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/sim/world"
+)
+
+type request = v1beta1.ContainerRecreateRequest
+
+// Subject is what is tested: the product's decisions, or wrong ones.
+type Subject struct {
+	Plan    func(containerrecreaterequest.Observed) plan.Plan
+	Status  func(containerrecreaterequest.Observed) v1beta1.ContainerRecreateRequestStatus
+	Next    func(containerrecreaterequest.Node) containerrecreaterequest.Move
+	Stopped func(v1beta1.ContainerRecreateRequestStatus, string, containerrecreaterequest.End) v1beta1.ContainerRecreateRequestStatus
+	First   func([]*request) *request
+}
+
+// Product are the product's.
+func Product() Subject {
+	return Subject{
+		Plan: containerrecreaterequest.Plan, Status: containerrecreaterequest.Status, Next: containerrecreaterequest.Next,
+		Stopped: containerrecreaterequest.Stopped, First: containerrecreaterequest.First,
+	}
+}
+
+// World is one simulated cluster.
+type World struct {
+	world.World
+
+	subject Subject
+	version int
+	uids    int
+	// requests and pod are what the API server has; pod is nil when it is gone.
+	requests map[string]*request
+	pod      *corev1.Pod
+	// containers are all that the runtime ever had, in the order in which they were made.
+	containers []*container
+	syncing    bool
+	manager    *manager
+	agents     []*agent
+	// stops are the containers that were stopped, by request UID and container name.
+	stops map[string][]string
+	// marked is since when a request keeps the Pod not ready.
+	marked map[string]time.Duration
+	writes int
+}
+
+// mostWrites is far more than any world takes.
+const mostWrites = 1000
+
+func doesNotApply() error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: 422, Reason: metav1.StatusReasonInvalid, Message: "a test failed"}}
+}
+
+func (w *World) next() string {
+	w.version++
+	return strconv.Itoa(w.version)
+}
+
+// names are those of the requests, sorted.
+func (w *World) names() []string { return slices.Sorted(maps.Keys(w.requests)) }
+
+// create makes a request as admission lets it pass; false: it does not.
+func (w *World) create(r *request) bool {
+	target := containerrecreaterequest.Target{}
+	if w.pod != nil {
+		target.Pod = w.pod.DeepCopy()
+	}
+	containerrecreaterequest.Fill(r, target)
+	if errs := containerrecreaterequest.Validate(r, nil, target); len(errs) > 0 || w.requests[r.Name] != nil {
+		return false
+	}
+	w.uids++
+	r.UID, r.CreationTimestamp = types.UID(fmt.Sprintf("r%d", w.uids)), metav1.Time{Time: w.Clock().Truncate(time.Second)}
+	w.Tell("user creates request %s: %s", r.Name, text(r.Spec))
+	w.commit(r)
+	return true
+}
+
+func text(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
+}
+
+// commit stores a request and tells the watches.
+func (w *World) commit(r *request) {
+	r.ResourceVersion = w.next()
+	if r.DeletionTimestamp != nil && len(r.Finalizers) == 0 {
+		delete(w.requests, r.Name)
+		w.Tell("request %s is gone", r.Name)
+		w.announce(r.Name, nil)
+		return
+	}
+	before := w.requests[r.Name]
+	w.requests[r.Name] = r
+	w.checkRequest(before, r)
+	w.announce(r.Name, r)
+}
+
+func (w *World) announce(name string, r *request) {
+	w.manager.cache.tell(w, name, r)
+	for _, a := range w.agents {
+		seen := r
+		if r != nil && r.Labels[v1beta1.ContainerRecreateRequestActiveLabel] != "true" {
+			seen = nil
+		}
+		a.cache.tell(w, name, seen)
+	}
+}
+
+// patchRequest applies a JSON patch to a request or its status.
+func (w *World) patchRequest(subresource, name string, body []byte) (string, error) {
+	r := w.requests[name]
+	if r == nil {
+		return "", apierrors.NewNotFound(v1beta1.GroupVersion().WithResource("containerrecreaterequests").GroupResource(), name)
+	}
+	patched := &request{}
+	if err := apply(r, patched, body); err != nil {
+		return "", err
+	}
+	keep := r.DeepCopy()
+	if subresource == "status" {
+		keep.Status = patched.Status
+	} else {
+		keep.Labels, keep.Finalizers = patched.Labels, patched.Finalizers
+	}
+	w.Tell("patch request %s %s: %s", name, subresource, body)
+	if w.writes++; w.writes > mostWrites {
+		w.Violate("busy", "%d writes", w.writes)
+	}
+	w.commit(keep)
+	return keep.ResourceVersion, nil
+}
+
+// patchPod applies a JSON patch to the Pod's status.
+func (w *World) patchPod(body []byte) (string, error) {
+	if w.pod == nil {
+		return "", apierrors.NewNotFound(corev1.Resource("pods"), "web")
+	}
+	patched := &corev1.Pod{}
+	if err := apply(w.pod, patched, body); err != nil {
+		return "", err
+	}
+	w.Tell("patch pod: %s", body)
+	w.writes++
+	w.commitPod(patched)
+	return w.pod.ResourceVersion, nil
+}
+
+func (w *World) commitPod(pod *corev1.Pod) {
+	pod.ResourceVersion = w.next()
+	w.pod = pod
+	w.checkPod()
+	w.podChanged()
+	w.sync()
+}
+
+// podChanged tells the manager; it learns nothing but that.
+func (w *World) podChanged() {
+	m := w.manager
+	w.After(w.Lag(), func() {
+		for _, name := range w.names() {
+			m.wake(name, 0)
+		}
+	})
+}
+
+func apply(from, to any, body []byte) error {
+	patch, err := jsonpatch.DecodePatch(body)
+	if err != nil {
+		panic(err)
+	}
+	done, err := patch.Apply([]byte(text(from)))
+	if err != nil {
+		return doesNotApply()
+	}
+	if err := json.Unmarshal(done, to); err != nil {
+		panic(err)
+	}
+	return nil
+}
+
+// cache is what a process has seen of the requests; changes come in their order, late.
+type cache struct {
+	seen    map[string]*request
+	due     time.Duration
+	changed func(name string)
+	// lost: the process has ended, and a new cache was filled.
+	lost bool
+}
+
+func newCache(w *World, active bool, changed func(name string)) *cache {
+	c := &cache{seen: map[string]*request{}, changed: changed}
+	for name, r := range w.requests {
+		if !active || r.Labels[v1beta1.ContainerRecreateRequestActiveLabel] == "true" {
+			c.seen[name] = r
+		}
+	}
+	return c
+}
+
+func (c *cache) tell(w *World, name string, r *request) {
+	c.due = max(c.due, w.Now+w.Lag())
+	w.After(c.due-w.Now, func() {
+		if c.lost {
+			return
+		}
+		if r == nil {
+			delete(c.seen, name)
+		} else {
+			c.seen[name] = r
+		}
+		c.changed(name)
+	})
+}
