@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -184,6 +185,9 @@ func (h *PodHandler) review(body []byte, fresh []*inject.Set) ([]byte, error) {
 		return nil, errors.New("the review has no request.object")
 	}
 	metadata := object.Get("metadata")
+	if pullsImage(request, metadata) {
+		return allowed(uid, nil), nil
+	}
 	namespace := metadata.Get("namespace").Text()
 	if namespace == "" {
 		namespace = request.Get("namespace").Text()
@@ -198,6 +202,16 @@ func (h *PodHandler) review(body []byte, fresh []*inject.Set) ([]byte, error) {
 		return refused(uid, fmt.Sprintf("sidecars cannot be injected: %v", err)), nil
 	}
 	return allowed(uid, result.Patch), nil
+}
+
+// pullsImage tells whether a Pod is one that our manager makes to have a node pull an image (docs/adr/0007-private-images.md):
+// it runs nothing, so there is nothing that a sidecar could be for. Who else uses the label is not believed.
+func pullsImage(request, metadata jsonview.Value) bool {
+	if !metadata.Get("labels").Get(v1beta1.ImagePullPodLabel).Present() {
+		return false
+	}
+	user := request.Get("userInfo").Get("username").Text()
+	return strings.HasPrefix(user, "system:serviceaccount:") && strings.HasSuffix(user, ":kruise-manager")
 }
 
 func (h *PodHandler) inject(request, object jsonview.Value, namespace string, sets []*inject.Set) (inject.Result, error) {

@@ -67,7 +67,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 
 // report writes the status of what was observed, then tells what happened. failed is what stopped the plan.
 func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, did engine.Did, failed error) (reconcile.Result, error) {
-	before, status := obs.Job.Status, imagepulljob.Status(obs.Observed)
+	before := obs.Job.Status
+	for _, refused := range did.Refused {
+		obs.Refuse(refused.Step, refused.Message)
+	}
+	status := imagepulljob.Status(obs.Observed)
 	ended := status.CompletionTime != nil && before.CompletionTime == nil
 	tooEarly, err := r.reporter.Report(ctx, obs.Owner, before, status, ended || before.StartTime == nil)
 	if tooEarly == 0 && err == nil {

@@ -1,6 +1,7 @@
 package imagepulljob
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -202,6 +203,17 @@ func already(told *v1beta1.ImageTagStatus, job *v1beta1.ImagePullJob) State {
 		return Succeeded
 	}
 	return Pending
+}
+
+// Refuse takes in that the API server has just refused a step on a node.
+func (o *Observed) Refuse(s plan.Step, message string) {
+	name := s.Unit.Name
+	if s.Verb == plan.CreatePod {
+		name = s.Target
+	}
+	if i := slices.IndexFunc(o.Nodes, func(n Node) bool { return n.Name == name }); i >= 0 && s.Verb != plan.DeletePod {
+		o.Nodes[i].Refused = message
+	}
 }
 
 // Mark takes in what is known of our own last write to the NodeImage: while it is not seen, the node may be pulling.

@@ -24,6 +24,8 @@ const (
 
 	// command cannot be in any image: the container fails to start, which proves that its image is there.
 	command = "/outrigger-pull-only"
+	// container is the name of the only one.
+	container = "pull"
 	// nobody is the user that the container would have, if it started.
 	nobody = 65534
 	// patience is how long kubelet may be silent: as long as a node's agent may.
@@ -78,7 +80,7 @@ func (w *window) container() corev1.Container {
 		policy = corev1.PullAlways
 	}
 	return corev1.Container{
-		Name: "pull", Image: string(w.Job.Spec.Image), ImagePullPolicy: policy, Command: []string{command},
+		Name: container, Image: string(w.Job.Spec.Image), ImagePullPolicy: policy, Command: []string{command},
 		Resources: corev1.ResourceRequirements{ // said, because quotas may ask that they are
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0"), corev1.ResourceMemory: resource.MustParse("0")},
 			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")},
@@ -115,8 +117,8 @@ func PodOf(pod *corev1.Pod, job *v1beta1.ImagePullJob, now time.Time) Pod {
 
 func judge(pod *corev1.Pod) (State, string) {
 	var c corev1.ContainerStatus
-	if len(pod.Status.ContainerStatuses) > 0 {
-		c = pod.Status.ContainerStatuses[0]
+	if i := slices.IndexFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool { return c.Name == container }); i >= 0 {
+		c = pod.Status.ContainerStatuses[i]
 	}
 	switch waiting := c.State.Waiting; {
 	case c.State.Terminated != nil && (c.ImageID != "" || pod.Status.Reason == ""), c.State.Running != nil, pod.Status.Phase == corev1.PodSucceeded:
