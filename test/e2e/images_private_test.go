@@ -119,7 +119,7 @@ func TestImagePullJob_pullSecretsFail(t *testing.T) {
 	pullJob(t, ns, "refused", fmt.Sprintf("{image: \"registry.example/private:1\", pullSecrets: [a], selector: {names: [%s]}}", node(t, 0)))
 	eventually(t, time.Minute, func(ctx context.Context) error {
 		out, err := cluster.Kubectl(ctx, "get", "imagepulljob", "refused", "-n", ns, "-o", "jsonpath={.status.message} {.status.nodeReasons}")
-		if err == nil && !(strings.Contains(out, "RefusedByAPIServer") && strings.Contains(out, "minimum cpu usage per Container is 100m")) {
+		if err == nil && (!strings.Contains(out, "RefusedByAPIServer") || !strings.Contains(out, "minimum cpu usage per Container is 100m")) {
 			err = fmt.Errorf("it tells %s", out)
 		}
 		return err
