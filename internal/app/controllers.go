@@ -14,6 +14,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/controller/nodeimage"
 	"github.com/outrigger-project/outrigger/internal/controller/nodepodprobe"
 	"github.com/outrigger-project/outrigger/internal/controller/podprobemarker"
+	"github.com/outrigger-project/outrigger/internal/controller/predownload"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/features"
 )
@@ -44,8 +45,11 @@ func addControllers(mgr manager.Manager, c Config, m metrics) error {
 			nodepodprobe.SetupWithManager(mgr, nodepodprobe.Options{Workers: c.NodePodProbeWorkers, WritesInFlight: c.MaxWritesInFlight}),
 		)
 	}
-	if c.Features.Enabled(features.ImagePullJobGate) && c.Features.Enabled(features.KruiseDaemon) {
+	if c.Features.Enabled(features.ImagePullJobGate) {
 		err = errors.Join(err, imagelistpulljob.SetupWithManager(mgr, imagelistpulljob.Options{WritesInFlight: c.MaxWritesInFlight}))
+	}
+	if c.Features.Enabled(features.PreDownloadImageForInPlaceUpdate) {
+		err = errors.Join(err, predownload.SetupWithManager(mgr))
 	}
 	if err != nil {
 		return fmt.Errorf("set up the controllers: %w", err)

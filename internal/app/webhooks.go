@@ -105,7 +105,7 @@ func defaultCloneSets(c Config, templates webhook.Templates) http.Handler {
 	if c.Features.Enabled(features.TemplateNoDefaults) {
 		return webhook.LeaveAlone()
 	}
-	return webhook.DefaultCloneSets(templates)
+	return webhook.DefaultCloneSets(templates, c.Features.Enabled(features.PreDownloadImageForInPlaceUpdate))
 }
 
 // validatePodProbeMarkers admits none while they do nothing.

@@ -17,7 +17,8 @@ type Gate string
 const (
 	// PodWebhook switches the injection of new Pods. Default true.
 	PodWebhook Gate = "PodWebhook"
-	// KruiseDaemon switches what node agents do: without it, no ContainerRecreateRequest is admitted. Default true.
+	// KruiseDaemon switches what node agents do: without it, no ContainerRecreateRequest is admitted, and the gates of all
+	// else that they do are off. Default true.
 	KruiseDaemon Gate = "KruiseDaemon"
 	// EnableExternalCerts leaves certificates to somebody else, such as cert-manager. Default false.
 	EnableExternalCerts Gate = "EnableExternalCerts"
@@ -36,6 +37,9 @@ const (
 	// CloneSetShortHash has the Pods of CloneSets name their revision, in the label controller-revision-hash, by the hash
 	// alone and not by its full name. Default false.
 	CloneSetShortHash Gate = "CloneSetShortHash"
+	// PreDownloadImageForInPlaceUpdate pulls the new images of a CloneSet's rollout onto the nodes of the Pods that are still
+	// to be updated in place. It switches ImagePullJobGate on. Default false.
+	PreDownloadImageForInPlaceUpdate Gate = "PreDownloadImageForInPlaceUpdate"
 	// ImagePullJobGate lets ImagePullJobs and ImageListPullJobs be created and changed, and carries out the latter.
 	// Default true.
 	ImagePullJobGate Gate = "ImagePullJobGate"
@@ -51,7 +55,7 @@ func Default() Set {
 	return Set{
 		PodWebhook: true, KruiseDaemon: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
 		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false,
-		CloneSetPartitionRollback: false, CloneSetShortHash: false,
+		CloneSetPartitionRollback: false, CloneSetShortHash: false, PreDownloadImageForInPlaceUpdate: false,
 		ImagePullJobGate: true, PodProbeMarkerGate: true,
 	}
 }
@@ -59,7 +63,7 @@ func Default() Set {
 // notBuilt lists the peer's gates whose features do not exist here yet.
 func notBuilt() []string {
 	return []string{
-		"DaemonWatchingPod", "KruisePodReadinessGate", "PreDownloadImageForInPlaceUpdate",
+		"DaemonWatchingPod", "KruisePodReadinessGate",
 		"PreDownloadImageForDaemonSetUpdate", "ResourcesDeletionProtection",
 		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
 		"InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
@@ -89,7 +93,19 @@ func Parse(text string) (Set, error) {
 			return nil, err
 		}
 	}
+	set.settle()
 	return set, nil
+}
+
+// settle lets gates that need others be what these are, as OpenKruise does: all that node agents do is off without
+// KruiseDaemon, and images that are pre-downloaded are pulled by ImagePullJobs.
+func (s Set) settle() {
+	if !s[KruiseDaemon] {
+		s[PreDownloadImageForInPlaceUpdate], s[ImagePullJobGate], s[PodProbeMarkerGate] = false, false, false
+	}
+	if s[PreDownloadImageForInPlaceUpdate] {
+		s[ImagePullJobGate] = true
+	}
 }
 
 func (s Set) put(name string, on bool) error {

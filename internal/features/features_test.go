@@ -24,7 +24,10 @@ func TestParse_gates(t *testing.T) {
 		"annotations, as the article writes it": {
 			text: "SidecarSetPatchPodMetadataDefaultsAllowed =true", gate: SidecarSetPatchPodMetadataDefaultsAllowed, want: true,
 		},
-		"annotations, by default": {text: "", gate: SidecarSetPatchPodMetadataDefaultsAllowed, want: false},
+		"without agents there is nothing for them to do": {text: "KruiseDaemon=false,PodProbeMarkerGate=true", gate: PodProbeMarkerGate, want: false},
+		"without agents nothing is pulled":               {text: "KruiseDaemon=false,PreDownloadImageForInPlaceUpdate=true", gate: ImagePullJobGate, want: false},
+		"pre-download needs jobs":                        {text: "PreDownloadImageForInPlaceUpdate=true,ImagePullJobGate=false", gate: ImagePullJobGate, want: true},
+		"annotations, by default":                        {text: "", gate: SidecarSetPatchPodMetadataDefaultsAllowed, want: false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

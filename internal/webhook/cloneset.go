@@ -26,23 +26,30 @@ type NamedPods interface {
 }
 
 // DefaultCloneSets fills in what a Pod template has by default. Whatever is wrong with the template is left for
-// ValidateCloneSets to say, after the schema.
-func DefaultCloneSets(templates Templates) http.Handler {
+// ValidateCloneSets to say, after the schema. preDownload tells whether images are pre-downloaded: fields that do nothing
+// are warned of.
+func DefaultCloneSets(templates Templates, preDownload bool) http.Handler {
 	return For(Rules[*v1beta1.CloneSet]{
 		Kind:   cloneSetKind(),
 		Decode: decodeCloneSet,
 		Default: func(ctx context.Context, r Review[*v1beta1.CloneSet]) (Change, error) {
-			checked, err := checkTemplate(ctx, templates, r)
-			if err != nil || len(checked.Object) == 0 {
-				return Change{}, err
-			}
-			template, err := cloneset.DefaultedTemplate(r.Obj, checked.Object)
-			if err != nil || template == nil {
-				return Change{Warnings: checked.Warnings}, err
-			}
-			return Change{Warnings: checked.Warnings, Operations: []jsonpatch.Operation{jsonpatch.NewOperation("replace", "/spec/template", template)}}, nil
+			change, err := defaultTemplate(ctx, templates, r)
+			change.Warnings = append(change.Warnings, cloneset.Idle(r.Obj, preDownload)...)
+			return change, err
 		},
 	})
+}
+
+func defaultTemplate(ctx context.Context, templates Templates, r Review[*v1beta1.CloneSet]) (Change, error) {
+	checked, err := checkTemplate(ctx, templates, r)
+	if err != nil || len(checked.Object) == 0 {
+		return Change{}, err
+	}
+	template, err := cloneset.DefaultedTemplate(r.Obj, checked.Object)
+	if err != nil || template == nil {
+		return Change{Warnings: checked.Warnings}, err
+	}
+	return Change{Warnings: checked.Warnings, Operations: []jsonpatch.Operation{jsonpatch.NewOperation("replace", "/spec/template", template)}}, nil
 }
 
 // ValidateCloneSets refuses CloneSets that are wrong. The API server itself says whether Pods can be made from the

@@ -87,7 +87,7 @@ func TestDefaultCloneSets_fillsInTheTemplate(t *testing.T) {
 			if test.old != "" {
 				request.Operation, request.OldObject = "UPDATE", object(test.old)
 			}
-			got := ask(t, DefaultCloneSets(&test.answer), request)
+			got := ask(t, DefaultCloneSets(&test.answer, true), request)
 			if diff := gocmp.Diff(test.wantPatch, string(got.Patch)); diff != "" || !got.Allowed {
 				t.Errorf("allowed %t, patch (-want +got):\n%s", got.Allowed, diff)
 			}

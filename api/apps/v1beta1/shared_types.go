@@ -108,10 +108,6 @@ type LifecycleHook struct {
 }
 
 // InPlaceUpdateStrategy says how a Pod is updated in place.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.imagePreDownloadParallelism)",message="image pre-download is not supported yet",fieldPath=".imagePreDownloadParallelism"
-// +kubebuilder:validation:XValidation:rule="!has(self.imagePreDownloadTimeoutSeconds)",message="image pre-download is not supported yet",fieldPath=".imagePreDownloadTimeoutSeconds"
-// +kubebuilder:validation:XValidation:rule="!has(self.imagePreDownloadMinUpdatedReadyPods)",message="image pre-download is not supported yet",fieldPath=".imagePreDownloadMinUpdatedReadyPods"
 type InPlaceUpdateStrategy struct {
 	// Seconds that a Pod is not ready before its containers are changed, for whoever sends it traffic to notice.
 	// Default 0.
@@ -119,14 +115,18 @@ type InPlaceUpdateStrategy struct {
 	// +kubebuilder:validation:Minimum=0
 	GracePeriodSeconds int32 `json:"gracePeriodSeconds,omitempty"`
 
-	// How many nodes pull a new image at a time before Pods are updated: not supported yet, and refused.
+	// How many nodes pull a new image at a time, ahead of the update of their Pods. Default 1. This and the next two do
+	// nothing without the feature gate PreDownloadImageForInPlaceUpdate.
 	// +optional
+	// +kubebuilder:validation:Minimum=1
 	ImagePreDownloadParallelism *int32 `json:"imagePreDownloadParallelism,omitempty"`
-	// How long a node may take for that, in seconds: not supported yet, and refused.
+	// How many seconds a node may take for that. Default 300.
 	// +optional
+	// +kubebuilder:validation:Minimum=1
 	ImagePreDownloadTimeoutSeconds *int32 `json:"imagePreDownloadTimeoutSeconds,omitempty"`
-	// How many updated Pods must be ready before it begins: not supported yet, and refused.
+	// How many updated Pods must be ready before it begins. Default 0.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
 	ImagePreDownloadMinUpdatedReadyPods *int32 `json:"imagePreDownloadMinUpdatedReadyPods,omitempty"`
 }
 

@@ -59,7 +59,7 @@ func checks() []func(subject) field.ErrorList {
 		historyLimitIsNotNegative,
 		secondsAreNotNegative,
 		hooksAreValid,
-		nothingUnsupported,
+		preDownloadIsValid,
 	}
 }
 
