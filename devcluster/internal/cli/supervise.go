@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -46,7 +47,7 @@ func (a *app) superviseHere(ctx context.Context, cfg supervisor.Config) error {
 	dir := cfg.Cluster.Dir
 	done := make(chan error, 1)
 	go func() { done <- supervisor.Run(ctx, cfg) }()
-	if err := a.follow(ctx, dir, done); err != nil {
+	if err := a.follow(ctx, dir, done, 0); err != nil {
 		return err
 	}
 	a.say("\nCtrl-C stops the cluster.")
@@ -65,6 +66,10 @@ func (a *app) superviseDetached(ctx context.Context, cfg supervisor.Config, lock
 		return fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close()
+	written, err := log.Seek(0, io.SeekEnd) // by earlier ones
+	if err != nil {
+		return fmt.Errorf("find the end of the log: %w", err)
+	}
 	cmd := exec.Command(cfg.SelfBinary, "supervise", "--dir="+string(dir))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{lock}
@@ -74,7 +79,7 @@ func (a *app) superviseDetached(ctx context.Context, cfg supervisor.Config, lock
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	err = a.follow(ctx, dir, done)
+	err = a.follow(ctx, dir, done, written)
 	if ctx.Err() != nil { // interrupted: leave nothing half started
 		if err := cmd.Process.Signal(syscall.SIGTERM); err == nil {
 			<-done //nolint:errcheck // it was told to end
@@ -84,8 +89,9 @@ func (a *app) superviseDetached(ctx context.Context, cfg supervisor.Config, lock
 }
 
 // follow prints what the supervisor does until the cluster runs (nil), it has
-// ended (why), or ctx ends.
-func (a *app) follow(ctx context.Context, dir clusterdir.Dir, done <-chan error) error {
+// ended (why), or ctx ends. Its log begins behind the bytes that were written
+// before it.
+func (a *app) follow(ctx context.Context, dir clusterdir.Dir, done <-chan error, written int64) error {
 	client := wire.Dial(dir.Socket())
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -93,7 +99,7 @@ func (a *app) follow(ctx context.Context, dir clusterdir.Dir, done <-chan error)
 	for {
 		select {
 		case err := <-done:
-			return bootFailure(dir, err)
+			return bootFailure(dir, err, written)
 		case <-ctx.Done():
 			return fmt.Errorf("interrupted: %w", context.Cause(ctx))
 		case <-tick.C:
@@ -125,12 +131,13 @@ func kinds(st wire.Status) string {
 }
 
 // bootFailure explains a supervisor that ended before the cluster ran.
-func bootFailure(dir clusterdir.Dir, ended error) error {
+func bootFailure(dir clusterdir.Dir, ended error, written int64) error {
 	var st wire.Status
 	found, err := dir.ReadState(&st)
 	if err != nil || !found || st.Failure == nil {
 		log, _ := os.ReadFile(dir.Log("supervisor"))
-		return fmt.Errorf("the supervisor ended (%v): %s\nSee %s", ended, log[max(0, len(log)-500):], dir.Log("supervisor"))
+		log = log[min(int64(len(log)), written):]
+		return fmt.Errorf("the supervisor ended (%v): %sSee %s", ended, log[max(0, len(log)-500):], dir.Log("supervisor"))
 	}
 	return errors.New("the cluster did not start: " + describeFailure(st.Failure))
 }
