@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for anything before it fails.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // programEnv is where TestMain leaves the path of the launcher it built.
 const programEnv = "DEVCLUSTER_E2E_PROGRAM"
