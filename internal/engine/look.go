@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -44,12 +45,26 @@ func (h *Hands) ask(ctx context.Context, units []plan.Unit, resource schema.Grou
 		u := units[i]
 		object, err := h.server.Look(ctx, resource, u.Namespace, u.Name)
 		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("look what became of our last write to %s: %w", u, err)
+			return fmt.Errorf("look at %s, of which the cache may not tell: %w", u, err)
 		}
 		found(u, object)
 		return nil
 	})
 	return err
+}
+
+// Controls asks the API server itself which of these revisions are there and the owner's.
+func (h *Hands) Controls(ctx context.Context, owner Owner, all []plan.Unit) ([]plan.Unit, error) {
+	var mu sync.Mutex
+	var there []plan.Unit
+	err := h.ask(ctx, all, revisions(), func(u plan.Unit, found metav1.ObjectMeta) {
+		mu.Lock()
+		defer mu.Unlock()
+		if owner.controls(found) {
+			there = append(there, u)
+		}
+	})
+	return there, err
 }
 
 // Marks tells what an observation of an owner's units must know of our own writes of a verb (see Ledger.Marks).

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
 // BenchmarkPodEvent is what a Pod event costs while Pods are created and while they are updated in place, 5 % at a time,
@@ -61,7 +62,7 @@ func measure(t testing.TB, pods int) map[string]figures {
 	for _, step := range []struct{ name, image string }{{"create", "web:1"}, {"update", "web:2"}} {
 		image(step.image)(&set.Spec)
 		before := podWrites(w.api.Calls())
-		w.looks, w.apiEvents, w.meter = 0, 0, &meter{}
+		w.looks, w.apiEvents, w.meter = 0, 0, &testkit.Meter{}
 		w.apply(set)
 		w.run()
 		if got, _ := w.images(); got[step.image] != pods {
@@ -70,8 +71,8 @@ func measure(t testing.TB, pods int) map[string]figures {
 		n := float64(w.apiEvents)
 		did[step.name] = figures{
 			writes: float64(podWrites(w.api.Calls())-before) / float64(pods),
-			cpu:    float64(w.meter.cpu.Nanoseconds()) / n,
-			allocs: float64(w.meter.allocs) / n,
+			cpu:    float64(w.meter.CPU.Nanoseconds()) / n,
+			allocs: float64(w.meter.Allocs) / n,
 			events: n / float64(pods),
 			looks:  float64(w.looks),
 		}

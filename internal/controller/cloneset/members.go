@@ -107,6 +107,9 @@ type members struct {
 	selector labels.Selector
 	// memo is what a look leaves to the next one.
 	memo cloneset.Memo
+	// lost are revisions of which the API server said that they are gone, as long as the CloneSet has this generation.
+	lost      []string
+	lostSince int64
 	// born are the keys of Pods that were made and not seen yet.
 	born []string
 }

@@ -64,6 +64,9 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	if facts.History, facts.Templates, err = r.history(ctx, owner, members.selector); err != nil {
 		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
 	}
+	if facts.Late, err = r.late(ctx, owner, set, members, &facts); err != nil {
+		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
+	}
 	observed, err := cloneset.Observe(r.asOrdered(set, owner, members), facts)
 	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe CloneSet %s: %w", name, err))
@@ -96,6 +99,32 @@ func (r *Reconciler) history(ctx context.Context, owner engine.Owner, selector l
 		return records[i].Version, true
 	})
 	return revision.History{Records: records, Taken: marks.Taken, Unseen: marks.Unseen}, templates, err
+}
+
+// late lists the revisions that Pods have and the cache does not show, but the API server does. One that is gone is asked about
+// once: it comes back with another template only.
+func (r *Reconciler) late(ctx context.Context, owner engine.Owner, set *v1beta1.CloneSet, m *members, f *cloneset.Facts) (late []string, err error) {
+	if m.lostSince != set.Generation {
+		m.lost, m.lostSince = nil, set.Generation
+	}
+	var unsure []plan.Unit
+	for _, name := range cloneset.Unknown(set, f.Pods, f.History) {
+		if !slices.Contains(m.lost, name) {
+			unsure = append(unsure, plan.Unit{Namespace: set.Namespace, Name: name})
+		}
+	}
+	there, err := r.hands.Controls(ctx, owner, unsure)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range unsure {
+		if slices.Contains(there, u) {
+			late = append(late, u.Name)
+		} else {
+			m.lost = append(m.lost, u.Name)
+		}
+	}
+	return late, nil
 }
 
 // claims are the claims that the CloneSet owns. One that we wrote to is left alone until that is seen.

@@ -40,17 +40,19 @@ type world struct {
 	// revisions and claims are what the cache has of them.
 	revisions []*appsv1.ControllerRevision
 	claims    []*corev1.PersistentVolumeClaim
-	statuses  int
-	r         *Reconciler
-	due       map[types.NamespacedName]time.Time
-	looks     int
-	crashes   int
+	// late are the revisions that the cache does not show yet.
+	late     map[string]bool
+	statuses int
+	r        *Reconciler
+	due      map[types.NamespacedName]time.Time
+	looks    int
+	crashes  int
 	// slow lets the cache have one event at a time, 10 ms apart.
 	slow   bool
 	events []string
 	// apiEvents counts changes of Pods; meter, if there is one, measures what is ours.
 	apiEvents int
-	meter     *meter
+	meter     *testkit.Meter
 	// watch, if set, is called at every change of a Pod.
 	watch func()
 }
@@ -160,6 +162,9 @@ func (w *world) Revisions(owner engine.Owner, selector labels.Selector) ([]revis
 	var records []revision.Record
 	templates := map[string]*v1beta1.PodTemplate{}
 	for _, r := range w.revisions {
+		if w.late[r.Name] {
+			continue
+		}
 		of, orphan := metav1.GetControllerOf(r), kept.Adoptable(r) && selector.Matches(labels.Set(r.Labels))
 		if orphan || of != nil && string(of.UID) == owner.UID {
 			record := revision.RecordOf(r)
@@ -226,11 +231,11 @@ func (w *world) deliver() (more bool) {
 	}
 	events := w.pods.Fetch(n)
 	w.apiEvents += len(events)
-	w.meter.start()
+	w.meter.Start()
 	for _, e := range events {
 		w.pods.Apply(e)
 	}
-	w.meter.stop()
+	w.meter.Stop()
 	if w.watch != nil {
 		w.watch()
 	}
@@ -286,9 +291,9 @@ func (w *world) look(name types.NamespacedName) {
 	if w.looks++; w.looks > 100_000 {
 		w.t.Fatal("a hundred thousand looks: the controller never rests")
 	}
-	w.meter.start()
+	w.meter.Start()
 	result, err := w.r.Reconcile(context.Background(), reconcile.Request{NamespacedName: name})
-	w.meter.stop()
+	w.meter.Stop()
 	w.cacheStatus(name)
 	switch {
 	case w.server.Crashed():

@@ -3,10 +3,8 @@ package sidecarset
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -70,7 +68,7 @@ func measureRollout(t testing.TB, pods int) figures {
 	w.run()
 	w.looks, w.apiEvents = 0, 0
 	before, began := w.api.Calls().PatchPod, w.now
-	w.meter = &meter{}
+	w.meter = &testkit.Meter{}
 	w.afterLook = server.send
 	w.apply(withImage(set, "logtail:2"))
 	w.run()
@@ -80,49 +78,12 @@ func measureRollout(t testing.TB, pods int) figures {
 	n := float64(w.apiEvents)
 	return figures{
 		writes:  float64(w.api.Calls().PatchPod-before) / float64(pods),
-		cpu:     float64(w.meter.cpu.Nanoseconds()) / n,
-		allocs:  float64(w.meter.allocs) / n,
+		cpu:     float64(w.meter.CPU.Nanoseconds()) / n,
+		allocs:  float64(w.meter.Allocs) / n,
 		events:  n / float64(pods),
 		looks:   float64(w.looks),
 		seconds: w.now.Sub(began).Seconds(),
 	}
-}
-
-// meter adds up what is spent between start and stop.
-type meter struct {
-	cpu    time.Duration
-	allocs uint64
-
-	began   time.Duration
-	mallocs uint64
-}
-
-func (m *meter) start() {
-	if m == nil {
-		return
-	}
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	m.mallocs, m.began = stats.Mallocs, cpuTime()
-}
-
-func (m *meter) stop() {
-	if m == nil {
-		return
-	}
-	m.cpu += cpuTime() - m.began
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	m.allocs += stats.Mallocs - m.mallocs
-}
-
-// cpuTime is what the process has used, garbage collection included.
-func cpuTime() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		panic(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // postponed is an API server that acknowledges at once and applies patches later, so that what it does itself is

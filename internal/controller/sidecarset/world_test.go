@@ -44,7 +44,7 @@ type world struct {
 	// slow lets the cache have one event at a time, 10 ms apart.
 	slow bool
 	// For benchmarks.
-	meter     *meter
+	meter     *testkit.Meter
 	apiEvents int
 	afterLook func()
 	events    []string
@@ -205,11 +205,11 @@ func (w *world) deliver() (more bool) {
 	}
 	events := w.cache.Fetch(n)
 	w.apiEvents += len(events)
-	w.meter.start()
+	w.meter.Start()
 	for _, e := range events {
 		w.cache.Apply(e)
 	}
-	w.meter.stop()
+	w.meter.Stop()
 	return w.slow && len(events) > 0
 }
 
@@ -230,9 +230,9 @@ func (w *world) look(name string) {
 	if w.looks > 1_000_000 {
 		w.t.Fatal("a million looks: the controller never rests")
 	}
-	w.meter.start()
+	w.meter.Start()
 	result, err := w.r.Reconcile(context.Background(), requestFor(name))
-	w.meter.stop()
+	w.meter.Stop()
 	w.afterLook()
 	switch {
 	case w.server.Crashed():

@@ -2,6 +2,7 @@ package cloneset
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +31,8 @@ type Facts struct {
 	RollBack bool
 	// ShortHash has Pods name their revision by the last part of its name only.
 	ShortHash bool
+	// Late are those of Unknown that are there.
+	Late []string
 	// CanResize tells that the cluster resizes running Pods.
 	CanResize bool
 	// Memo is what the last look has found out, and is changed by this one; nil if there is none. It says nothing that
@@ -118,6 +121,34 @@ func (m *Memo) wayBack(s *Set, resize bool) map[string]inplace.Difference {
 	return back
 }
 
+// Unknown lists the revisions that Pods have, or had before the rollout, and that were not observed, sorted. They are gone,
+// or what was observed of revisions is older than what was observed of Pods.
+func Unknown(set *v1beta1.CloneSet, pods []Pod, history revision.History) (names []string) {
+	known := map[string]bool{"": true}
+	for _, r := range history.Records {
+		known[revision.Short(r.Name)] = true
+	}
+	ask := func(label string) {
+		hash := revision.Short(label)
+		if known[hash] {
+			return
+		}
+		known[hash] = true
+		if label == hash {
+			label = set.Name + "-" + hash
+		}
+		names = append(names, label)
+	}
+	ask(set.Status.CurrentRevision)
+	for i := range pods {
+		if p := &pods[i]; p.Relation == Owned && !p.Leaving && !p.Born {
+			ask(p.Revision)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Observe resolves a CloneSet's numbers, defaults and revisions into values. An error says which field is wrong; the
 // webhook should have refused it.
 func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
@@ -140,12 +171,14 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 		}
 	}
 	s.Current = s.Update
-	if name := set.Status.CurrentRevision; name != "" && f.Templates[name] != nil {
+	name := set.Status.CurrentRevision
+	if name != "" && (f.Templates[name] != nil || slices.Contains(f.Late, name)) {
 		s.Current = Version{Name: name, Hash: revision.Short(name), Template: f.Templates[name]}
 	}
+	s.Late = f.Late
 	s.From, s.Sizes = memo.differences(f, s.Update), memo.sizesOf(f, s.Update, s.Current)
 	s.Limits.InPlace = s.inPlace(f.Pods)
-	if s.Limits.RollBack = f.RollBack && s.Current.Name != s.Update.Name; s.Limits.RollBack {
+	if s.Limits.RollBack = f.RollBack && s.Current.Name != s.Update.Name && s.Current.Template != nil; s.Limits.RollBack {
 		s.Back = memo.wayBack(&s, f.CanResize)
 	}
 	return Observed{

@@ -58,6 +58,8 @@ type Set struct {
 	ShortHash bool
 	// Waiting tells that the newest revision may not be there yet.
 	Waiting bool
+	// Late names the revisions that are there and not observed yet, which Pods have, or had before the rollout.
+	Late []string
 	// HistoryLimit is how many revisions are kept.
 	HistoryLimit int
 	// Lifecycle hooks, nil if none.

@@ -1,6 +1,7 @@
 package cloneset
 
 import (
+	"strings"
 	"time"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -24,7 +25,7 @@ import (
 func Plan(obs Observed) plan.Plan {
 	d := newDecision(obs)
 	d.finish()
-	if !obs.Set.Waiting && !d.adopting {
+	if d.waits(); !obs.Set.Waiting && len(obs.Set.Late) == 0 && !d.adopting {
 		if d.scale(); !d.scaled {
 			d.update()
 		}
@@ -34,6 +35,14 @@ func Plan(obs Observed) plan.Plan {
 	d.deadline()
 	return plan.Plan{
 		Steps: d.withRevisions(), Holds: d.holds(), WakeAfter: d.wake,
+	}
+}
+
+// waits says why nothing is scaled and updated until all revisions are observed: a Pod whose revision is not could only be
+// made anew.
+func (d *decision) waits() {
+	if len(d.set.Late) > 0 {
+		d.unmade = append(d.unmade, plan.Hold{Unit: d.set.unit(), Reason: WaitingForCache, Why: "the cache does not show revisions yet that its pods have: " + strings.Join(d.set.Late, ", ")})
 	}
 }
 

@@ -3,16 +3,12 @@ package cloneset_test
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,39 +20,22 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/sim/node"
+	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") //nolint:gochecknoglobals // a flag of the test binary
 
-// TestStories plays every story in testdata/seq. A story is a txtar file: the section "world" says what there is,
-// the name of every other section is something that happens, and its text is the plans that follow, one after the
-// other until nothing more is to be done, each of which is carried out. To tell a new one, write the section names and
-// run with -update.
+// TestStories plays every story in testdata/seq. The text of a section is the plans that follow, one after the other until
+// nothing more is to be done, each of which is carried out.
 //
 // Pods are called web-1, web-2, … in the order in which they were made. What may be in a world, and what may happen,
 // is listed in (*story).sets and (*story).happens.
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/seq/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d stories, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(data))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(string(data), got); diff != "" && !*update {
-				t.Errorf("the story has changed (-update rewrites it):\n%s", diff)
-			}
-		})
-	}
+	testkit.Stories(t, 30, *update, func(t *testing.T) func(name, body string) string {
+		t.Helper()
+		s := &story{set: newSet(), versions: map[string]string{}, images: node.Images{}, templates: map[string]*v1beta1.PodTemplate{}}
+		return func(name, body string) string { return s.section(t, name, body) }
+	})
 }
 
 type story struct {
@@ -90,40 +69,21 @@ type claim struct {
 	owners string
 }
 
-// play tells a story again, with the plans as they are.
-func play(t *testing.T, text string) string {
+// section tells what follows from something that happens.
+func (s *story) section(t *testing.T, name, body string) string {
 	t.Helper()
-	s := &story{set: newSet(), versions: map[string]string{}, images: node.Images{}, templates: map[string]*v1beta1.PodTemplate{}}
-	var told strings.Builder
-	section, body := "", ""
-	end := func() {
-		switch section {
-		case "":
-			told.WriteString(body)
-		case "world":
-			for line := range strings.Lines(body) {
-				if words := strings.Fields(line); len(words) > 0 {
-					s.sets(t, words[0], strings.Join(words[1:], " "))
-				}
-			}
-			s.start(t)
-			fmt.Fprintf(&told, "-- world --\n%s", body)
-		default:
-			s.now += 10 * time.Second
-			s.happens(t, section)
-			fmt.Fprintf(&told, "-- %s --\n%s", section, s.rounds(t))
+	if name != "world" {
+		s.now += 10 * time.Second
+		s.happens(t, name)
+		return s.rounds(t)
+	}
+	for line := range strings.Lines(body) {
+		if words := strings.Fields(line); len(words) > 0 {
+			s.sets(t, words[0], strings.Join(words[1:], " "))
 		}
 	}
-	for line := range strings.Lines(text) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "-- "); ok && strings.HasSuffix(name, " --") {
-			end()
-			section, body = strings.TrimSuffix(name, " --"), ""
-			continue
-		}
-		body += line
-	}
-	end()
-	return told.String()
+	s.start(t)
+	return body
 }
 
 func newSet() *v1beta1.CloneSet {

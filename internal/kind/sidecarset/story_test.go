@@ -2,16 +2,12 @@ package sidecarset_test
 
 import (
 	"flag"
-	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +20,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan/revision"
 	"github.com/outrigger-project/outrigger/internal/sim"
 	"github.com/outrigger-project/outrigger/internal/sim/node"
+	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") //nolint:gochecknoglobals // a flag of the test binary
@@ -37,62 +34,27 @@ var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") /
 // kubelet", nobody says which generation of a Pod was looked at.
 // What may happen is listed in (*story).happens.
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/seq/*.txtar")
-	if err != nil || len(files) < 15 {
-		t.Fatalf("%d stories, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := play(t, string(data))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(string(data), got); diff != "" && !*update {
-				t.Errorf("the story has changed (-update rewrites it):\n%s", diff)
-			}
-		})
-	}
+	testkit.Stories(t, 15, *update, func(t *testing.T) func(name, body string) string {
+		t.Helper()
+		s := &story{set: &v1beta1.SidecarSet{}, versions: map[string]string{}, images: node.Images{}}
+		s.set.Name, s.set.Generation = "logtail", 1
+		s.set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
+		s.set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
+		return func(name, body string) string { return s.section(t, name, body) }
+	})
 }
 
-// play tells a story again, with the plans as they are.
-func play(t *testing.T, text string) string {
+// section tells what follows from something that happens.
+func (s *story) section(t *testing.T, name, body string) string {
 	t.Helper()
-	s := &story{set: &v1beta1.SidecarSet{}, versions: map[string]string{}, images: node.Images{}}
-	s.set.Name, s.set.Generation = "logtail", 1
-	s.set.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}
-	s.set.Spec.Containers = []v1beta1.SidecarContainer{{Container: corev1.Container{Name: "logtail", Image: "logtail:1"}}}
-	var told strings.Builder
-	section, body := "", ""
-	end := func() {
-		switch section {
-		case "":
-			told.WriteString(body)
-		case "world":
-			s.make(t, body)
-			s.keep(t)
-			fmt.Fprintf(&told, "-- world --\n%s", body)
-		default:
-			s.now += 10 * time.Second
-			s.happens(t, section)
-			fmt.Fprintf(&told, "-- %s --\n%s", section, s.round(t))
-		}
+	if name == "world" {
+		s.make(t, body)
+		s.keep(t)
+		return body
 	}
-	for line := range strings.Lines(text) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "-- "); ok && strings.HasSuffix(name, " --") {
-			end()
-			section, body = strings.TrimSuffix(name, " --"), ""
-			continue
-		}
-		body += line
-	}
-	end()
-	return told.String()
+	s.now += 10 * time.Second
+	s.happens(t, name)
+	return s.round(t)
 }
 
 type story struct {

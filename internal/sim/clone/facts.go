@@ -31,7 +31,15 @@ func (m *manager) facts() (cloneset.Facts, error) {
 	}
 	m.podFacts(&f)
 	m.claimFacts(&f)
-	return f, nil
+	var unknown []plan.Unit
+	for _, name := range cloneset.Unknown(m.set, f.Pods, f.History) {
+		unknown = append(unknown, plan.Unit{Namespace: namespace, Name: name})
+	}
+	there, err := m.hands.Controls(m.ctx, owner(), unknown)
+	for _, u := range there {
+		f.Late = append(f.Late, u.Name)
+	}
+	return f, err
 }
 
 func (m *manager) shownRevision(name string) (string, bool) {

@@ -194,9 +194,10 @@ func planMutants() map[string]mutant {
 				p.Relation, p.OwnersJSON = cloneset.Stray, `[]`
 			}
 		})), ""},
-		"keeps every revision":            {planOf(func(o *cloneset.Observed) { o.Revisions.History = nil }), "reached"},
-		"does not wait for revisions":     {planOf(func(o *cloneset.Observed) { o.Set.Waiting = false }), "named"},
-		"forgets revisions that are used": {stepsOf(forgets), "kept"},
+		"makes pods anew whose revision it does not see yet": {planOf(func(o *cloneset.Observed) { o.Set.Late = nil }), "in place"},
+		"keeps every revision":                               {planOf(func(o *cloneset.Observed) { o.Revisions.History = nil }), "reached"},
+		"does not wait for revisions":                        {planOf(func(o *cloneset.Observed) { o.Set.Waiting = false }), "named"},
+		"forgets revisions that are used":                    {stepsOf(forgets), "kept"},
 	}
 }
 

@@ -144,7 +144,7 @@ func (w *World) commitRevision(name string, next *kept) {
 	w.rv++
 	next.rv, next.record.Version = w.rv, strconv.Itoa(w.rv)
 	w.revisions[name] = next
-	w.deliver(func(m *manager) { m.seeRevision(name, next) })
+	w.deliverLate(15, func(m *manager) { m.seeRevision(name, next) })
 }
 
 // serveSet changes podsToDelete, the one thing of the spec that managers write.

@@ -175,11 +175,11 @@ func (w *World) checkAnew(s *snapshot, l *life, pod *corev1.Pod) {
 		w.Violate("in place", "%s is deleted although InPlaceOnly", l.pod.Name)
 	}
 	name := pod.Labels[appsv1.ControllerRevisionHashLabelKey]
-	r, to := s.m.revisions[name], &s.set.Spec.Template
+	r, to := w.revisions[name], &s.set.Spec.Template // that the cache may not show it yet is no excuse
 	if !s.old(pod) && s.obs.Set.Current.Template != nil {
 		to = s.obs.Set.Current.Template
 	}
-	if r != nil && !r.gone && s.history[name] > 0 && !needsNew(r.template, to) && !w.needsNewSize(r.template, to, pod) {
+	if r != nil && !r.gone && !needsNew(r.template, to) && !w.needsNewSize(r.template, to, pod) {
 		w.Violate("in place", "%s is deleted and could be updated in place", l.pod.Name)
 	}
 }

@@ -49,10 +49,13 @@ func (w *World) end(l *life) {
 
 // deliver has every cache learn of something: late, out of order with other things, twice, or once in a while only when
 // the watch that lost it lists again.
-func (w *World) deliver(see func(*manager)) {
+func (w *World) deliver(see func(*manager)) { w.deliverLate(3, see) }
+
+// deliverLate is deliver with a likelihood, in percent, of the last.
+func (w *World) deliverLate(lost int, see func(*manager)) {
 	for _, m := range w.managers {
 		delay := w.Lag()
-		if w.Fault(3) {
+		if w.Fault(lost) {
 			delay = w.Between(10*time.Second, 30*time.Second)
 		}
 		w.After(delay, func() { see(m) })

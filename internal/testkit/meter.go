@@ -1,4 +1,4 @@
-package cloneset
+package testkit
 
 import (
 	"runtime"
@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// meter adds up what is spent between start and stop.
-type meter struct {
-	cpu    time.Duration
-	allocs uint64
+// Meter adds up what is spent between Start and Stop. A nil one does nothing.
+type Meter struct {
+	CPU    time.Duration
+	Allocs uint64
 
 	began   time.Duration
 	mallocs uint64
 }
 
-func (m *meter) start() {
+// Start begins to count.
+func (m *Meter) Start() {
 	if m == nil {
 		return
 	}
@@ -24,14 +25,15 @@ func (m *meter) start() {
 	m.mallocs, m.began = stats.Mallocs, cpuTime()
 }
 
-func (m *meter) stop() {
+// Stop ends it.
+func (m *Meter) Stop() {
 	if m == nil {
 		return
 	}
-	m.cpu += cpuTime() - m.began
+	m.CPU += cpuTime() - m.began
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	m.allocs += stats.Mallocs - m.mallocs
+	m.Allocs += stats.Mallocs - m.mallocs
 }
 
 // cpuTime is what the process has used, garbage collection included.
