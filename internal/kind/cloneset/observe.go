@@ -163,19 +163,14 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 		return Observed{}, err
 	}
 	decision := revision.Decide(wanted, f.History)
-	s.Waiting = decision.Waiting
+	s.Waiting, s.Late = decision.Waiting, f.Late
 	s.Update = Version{Name: decision.Name, Hash: revision.Short(decision.Name), Template: &set.Spec.Template}
 	for _, r := range decision.History {
 		if r.Hash == wanted.Identity.Hash && r.Name != decision.Name {
 			s.Update.Same = append(s.Update.Same, revision.Short(r.Name))
 		}
 	}
-	s.Current = s.Update
-	name := set.Status.CurrentRevision
-	if name != "" && (f.Templates[name] != nil || slices.Contains(f.Late, name)) {
-		s.Current = Version{Name: name, Hash: revision.Short(name), Template: f.Templates[name]}
-	}
-	s.Late = f.Late
+	s.Current = f.current(set.Status.CurrentRevision, s.Update)
 	s.From, s.Sizes = memo.differences(f, s.Update), memo.sizesOf(f, s.Update, s.Current)
 	s.Limits.InPlace = s.inPlace(f.Pods)
 	if s.Limits.RollBack = f.RollBack && s.Current.Name != s.Update.Name && s.Current.Template != nil; s.Limits.RollBack {
@@ -184,6 +179,14 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 	return Observed{
 		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
 	}, nil
+}
+
+// current is the revision that Pods had before the rollout; the newest if that is not kept any more.
+func (f *Facts) current(name string, newest Version) Version {
+	if name == "" || f.Templates[name] == nil && !slices.Contains(f.Late, name) {
+		return newest
+	}
+	return Version{Name: name, Hash: revision.Short(name), Template: f.Templates[name]}
 }
 
 // resolve reads everything but the revisions.
