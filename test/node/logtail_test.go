@@ -60,7 +60,7 @@ func collects(t *testing.T, namespace, image string, least int) *corev1.Pod {
 		}
 		return nil
 	})
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, time.Minute, func(_ context.Context) error {
 		if n := lines(t, namespace, "collected.log"); n < least {
 			return fmt.Errorf("%d lines are collected, fewer than %d", n, least)
 		}
