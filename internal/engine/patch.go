@@ -202,8 +202,13 @@ func (p *patch) conditions(list []plan.ConditionChange, write bool) {
 			p.condition(at, c)
 		}
 	}
+	p.withoutConditions(gone)
+}
+
+// withoutConditions removes conditions from the end on: those behind one move up.
+func (p *patch) withoutConditions(gone []int) {
 	slices.Sort(gone)
-	for _, i := range slices.Backward(gone) { // those behind it move up
+	for _, i := range slices.Backward(gone) {
 		p.remove("/status/conditions/" + strconv.Itoa(i))
 	}
 }

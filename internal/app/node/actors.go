@@ -13,6 +13,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/node/containers"
 	"github.com/outrigger-project/outrigger/internal/node/cri"
 	"github.com/outrigger-project/outrigger/internal/node/images"
+	"github.com/outrigger-project/outrigger/internal/node/probes"
 )
 
 // objects is THE list of what the agent sees of the cluster: what is named after its node, or labelled with it.
@@ -21,13 +22,15 @@ func objects(node string) map[client.Object]cache.ByObject {
 		&v1beta1.NodeImage{}: {Field: fields.OneTermEqualSelector("metadata.name", node), Transform: cache.TransformStripManagedFields()},
 	}
 	maps.Copy(all, containers.Objects(node))
+	maps.Copy(all, probes.Objects(node))
 	return all
 }
 
 // addActors is THE list of what the agent does.
-func addActors(mgr manager.Manager, c Config, runtime *cri.Runtime, _ *cri.View) error {
+func addActors(mgr manager.Manager, c Config, runtime *cri.Runtime, view *cri.View) error {
 	return errors.Join(
 		containers.SetupWithManager(mgr, runtime),
 		images.SetupWithManager(mgr, c.NodeName, runtime, c.PullWorkers),
+		probes.SetupWithManager(mgr, runtime, view),
 	)
 }
