@@ -87,6 +87,7 @@ func TestPodProbeMarker_agentProbes(t *testing.T) {
 	marked(t, to.Name, "true", "-10", "True", "idle")
 
 	// A probe over the network goes to the Pod's own address, or nowhere.
+	server.Remove("c1")
 	server.Set(criserver.Container{
 		ID: "c2", SandboxID: "s", PodUID: to.UID, PodNamespace: "ns", PodName: to.Name, Name: "game-server", Attempt: 1, Running: true,
 		Created: time.Now(), Started: time.Now(), IP: "10.255.255.1",

@@ -164,9 +164,13 @@ func (a *Actor) follow(object *v1beta1.NodePodProbe) {
 		a.object = object
 	}
 	a.agenda.Follow(object.Spec.PodProbes, object.Status.PodProbeStatuses, a.now())
-	pods := a.agenda.Pods()
+	a.followPods(a.agenda.Pods())
+}
+
+// followPods follows the containers of these Pods, and no others.
+func (a *Actor) followPods(pods map[string]bool) {
 	for pod, unfollow := range a.follows {
-		if _, wanted := pods[pod]; !wanted {
+		if !pods[pod] {
 			unfollow()
 			delete(a.follows, pod)
 		}

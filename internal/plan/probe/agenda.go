@@ -67,11 +67,11 @@ func statesOf(written []v1beta1.PodProbeStatus) map[Key]v1beta1.ContainerProbeSt
 	return known
 }
 
-// Pods are the UIDs of the Pods that are probed, with the containers that are, and whether any of it goes over the network.
+// Pods are the UIDs of the Pods that are probed.
 func (a *Agenda) Pods() map[string]bool {
 	pods := map[string]bool{}
 	for _, key := range a.order {
-		pods[key.Pod] = pods[key.Pod] || PortOf(&a.tracks[key].entry.Probe) != nil
+		pods[key.Pod] = true
 	}
 	return pods
 }
