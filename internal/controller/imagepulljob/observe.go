@@ -100,7 +100,7 @@ func (r *Reconciler) nodes(obs *imagepulljob.Observed, owner engine.Owner) (err 
 			n.Refused = refused[c.Name]
 			delete(pods, c.Name)
 		} else {
-			n = imagepulljob.NodeOf(c.Image, obs.Image, job)
+			n = imagepulljob.NodeByImage(c, obs.Image, job)
 			m := marks[n.Unit.UID]
 			n.Mark(m.Unseen, m.Refused)
 		}

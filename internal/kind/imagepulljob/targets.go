@@ -13,6 +13,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/image"
 )
 
 // Candidate is a node that a job may select.
@@ -87,10 +88,16 @@ func unfit(c Candidate, known, byPods bool) (plan.Reason, string) {
 		return VirtualNode, "the node has the label type=virtual-kubelet: no machine stands behind it that could pull images"
 	case byPods && !c.Node:
 		return NoNode, "there is no node of this name, and a NodeImage alone cannot pull with pullSecrets"
-	case !byPods && c.Image == nil:
-		return NoNode, "the node has no NodeImage: it gets one when it is ready"
 	}
 	return "", ""
+}
+
+// NodeByImage is what is known of a node that pulls through its agent.
+func NodeByImage(c *Candidate, ref image.Ref, job *v1beta1.ImagePullJob) Node {
+	if c.Image == nil {
+		return Node{Name: c.Name, Unit: plan.Unit{Name: c.Name}}
+	}
+	return NodeOf(c.Image, ref, job)
 }
 
 // InTrouble says what keeps a node from pulling now.
@@ -100,6 +107,9 @@ func (n *Node) InTrouble(c *Candidate, byPods bool, now time.Time) {
 	case c.Node && !c.Ready:
 		n.Trouble, since = NodeNotReady, c.Since
 		n.TroubleWhy = "the node is not ready"
+	case !byPods && c.Image == nil:
+		n.Trouble, since = NoAgent, c.Since
+		n.TroubleWhy = "the node has no NodeImage yet"
 	case !byPods && !c.Fake && c.Image.Status.FirstSyncStatus == nil:
 		n.Trouble, since = NoAgent, c.Image.CreationTimestamp.Time
 		n.TroubleWhy = "no agent has told of the node: the DaemonSet kruise-daemon does not run there"
