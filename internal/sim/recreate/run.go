@@ -16,8 +16,10 @@ type Result struct {
 	Violation error
 	// Trace is everything that happened, one line each, if it was asked for.
 	Trace string
-	// Writes of the manager and the agents, and requests that were made.
-	Writes, Requests int
+	// Writes of the manager and the agents.
+	Writes int
+
+	last *request
 }
 
 const (
@@ -25,9 +27,10 @@ const (
 	settling = 10 * time.Minute
 )
 
-// Run lives through the world of one seed. calm worlds have no faults, and nothing happens but one request.
+// Run lives through the world of one seed.
 func Run(seed uint64, subject Subject, trace bool) Result { return run(seed, subject, trace, false) }
 
+// run is Run; a calm world has no faults, and nothing happens in it but one request.
 func run(seed uint64, subject Subject, trace, calm bool) Result {
 	w := &World{
 		World: world.New(seed, trace), subject: subject, requests: map[string]*request{},
@@ -48,7 +51,7 @@ func run(seed uint64, subject Subject, trace, calm bool) Result {
 	if w.writes != writes {
 		w.Violate("quiet", "%d writes in an hour in which nothing happened", w.writes-writes)
 	}
-	return Result{Violation: w.Failure, Trace: w.Trace(), Writes: w.writes, Requests: w.uids - 1}
+	return Result{Violation: w.Failure, Trace: w.Trace(), Writes: w.writes, last: w.last}
 }
 
 // happens plans what the user, kubelet and the machines do.

@@ -1,6 +1,7 @@
 package recreate
 
 import (
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -48,4 +49,30 @@ func TestWorlds(t *testing.T) {
 	if uint64(writes) < n { //nolint:gosec // it is not negative
 		t.Errorf("%d writes in all: these worlds test nothing", writes)
 	}
+}
+
+// TestWrites_areFew: without faults, a request for n containers takes at most 1 + 4n writes of the manager and the agent
+// together, and 5 more if its Pod is to be out of service meanwhile; one more if it is deleted after its TTL.
+func TestWrites_areFew(t *testing.T) {
+	seen := map[string]int{}
+	for seed := range uint64(300) {
+		r := run(seed, Product(), false, true)
+		if r.Violation != nil {
+			t.Fatalf("seed %d: %v", seed, r.Violation)
+		}
+		most := 1 + 4*len(r.last.Spec.Containers)
+		kind := "plain"
+		if r.last.Spec.Strategy.UnreadyGracePeriodSeconds != nil {
+			kind = "drained"
+			most += 5
+		}
+		if r.last.Spec.TTLSecondsAfterFinished != nil {
+			most++
+		}
+		seen[fmt.Sprint(kind, len(r.last.Spec.Containers))] = max(seen[fmt.Sprint(kind, len(r.last.Spec.Containers))], r.Writes)
+		if r.Writes > most {
+			t.Errorf("seed %d: %d writes for %s", seed, r.Writes, text(r.last.Spec))
+		}
+	}
+	t.Logf("at most: %v", seen)
 }

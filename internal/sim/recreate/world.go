@@ -59,6 +59,8 @@ type World struct {
 	// marked is since when a request keeps the Pod not ready.
 	marked map[string]time.Duration
 	writes int
+	// last is the request that was created last.
+	last *request
 }
 
 // mostWrites is far more than any world takes.
@@ -89,6 +91,7 @@ func (w *World) create(r *request) bool {
 	w.uids++
 	r.UID, r.CreationTimestamp = types.UID(fmt.Sprintf("r%d", w.uids)), metav1.Time{Time: w.Clock().Truncate(time.Second)}
 	w.Tell("user creates request %s: %s", r.Name, text(r.Spec))
+	w.last = r
 	w.commit(r)
 	return true
 }
