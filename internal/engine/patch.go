@@ -184,13 +184,7 @@ func (p *patch) conditions(list []plan.ConditionChange, write bool) {
 		c := &list[i]
 		at := "/status/conditions/" + strconv.Itoa(c.Index)
 		if !c.Absent {
-			p.test(at+"/type", c.Type)
-			if c.Keep {
-				p.test(at+"/status", c.Status)
-			}
-			if c.From != "" || c.Exactly { // an empty message is left out of the object
-				p.test(at+"/message", text(c.From, c.From == ""))
-			}
+			p.seen(at, c)
 		}
 		switch {
 		case !write, c.Keep:
@@ -210,6 +204,17 @@ func (p *patch) withoutConditions(gone []int) {
 	slices.Sort(gone)
 	for _, i := range slices.Backward(gone) {
 		p.remove("/status/conditions/" + strconv.Itoa(i))
+	}
+}
+
+// seen tests that a condition is as it was observed.
+func (p *patch) seen(at string, c *plan.ConditionChange) {
+	p.test(at+"/type", c.Type)
+	if c.Keep {
+		p.test(at+"/status", c.Status)
+	}
+	if c.From != "" || c.Exactly { // an empty message is left out of the object
+		p.test(at+"/message", text(c.From, c.From == ""))
 	}
 }
 

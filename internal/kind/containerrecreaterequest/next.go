@@ -1,6 +1,7 @@
 package containerrecreaterequest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -266,10 +267,7 @@ func (m *move) stop(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.Co
 
 // follow waits for the new container of one that was stopped, or ended by itself.
 func (m *move) follow(c *v1beta1.ContainerRecreateRequestContainer, st *v1beta1.ContainerRecreateRequestContainerRecreateState, cur Container) {
-	old := st.ContainerID
-	if old == "" {
-		old = c.StatusContext.ContainerID
-	}
+	old := cmp.Or(st.ContainerID, c.StatusContext.ContainerID)
 	snapshot := snapshotOf(&m.Status, c.Name)
 	switch {
 	case cur.Ended && endsForGood(c.RestartPolicy, cur.ExitCode):
