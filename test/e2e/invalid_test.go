@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 
+	"github.com/outrigger-project/outrigger/test/env"
 	"github.com/outrigger-project/outrigger/test/invalid"
 )
 
@@ -148,7 +149,20 @@ func store(t *testing.T, sets dynamic.ResourceInterface, manifest []byte) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := sets.Delete(context.Background(), stored.GetName(), metav1.DeleteOptions{}); err != nil {
+		ctx := context.Background()
+		if err := sets.Delete(ctx, stored.GetName(), metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		if err := env.Eventually(ctx, time.Minute, func(ctx context.Context) error { // its controller may have to let it go
+			now, err := sets.Get(ctx, stored.GetName(), metav1.GetOptions{})
+			switch {
+			case apierrors.IsNotFound(err), err == nil && now.GetUID() != stored.GetUID():
+				return nil
+			case err == nil:
+				err = fmt.Errorf("%s is still there", stored.GetName())
+			}
+			return err
+		}); err != nil {
 			t.Error(err)
 		}
 	})
