@@ -129,12 +129,12 @@ func (w *world) manage() {
 		p.Live = &Live{Marks: p.Marks, NoAnnotations: len(p.Marks.Annotations) == 0}
 		o.Pods = append(o.Pods, p)
 	}
-	if w.mutant.observe != nil {
-		w.mutant.observe(&o)
+	if w.observe != nil {
+		w.observe(&o)
 	}
 	p := Plan(o)
-	if w.mutant.plan != nil {
-		w.mutant.plan(&p)
+	if w.plan != nil {
+		w.plan(&p)
 	}
 	for i := range p.Steps {
 		w.apply(&p.Steps[i])
@@ -196,12 +196,12 @@ func (w *world) probe() {
 		return
 	}
 	heard := w.object.Spec.PodProbes
-	if w.mutant.spec != nil {
-		heard = w.mutant.spec(w.heard, heard)
+	if w.spec != nil {
+		heard = w.spec(w.heard, heard)
 	}
 	written := w.object.Status.PodProbeStatuses
-	if w.mutant.follow != nil {
-		written = w.mutant.follow(written)
+	if w.follow != nil {
+		written = w.follow(written)
 	}
 	w.agent.Follow(heard, written, w.now)
 	w.heard = heard
@@ -215,15 +215,15 @@ func (w *world) probe() {
 		if s := w.pods[task.Pod.Name]; s != nil && s.pod.UID == task.Key.Pod && fmt.Sprint(s.id) == task.ContainerID && !s.stops {
 			o = probe.Outcome{Succeeded: s.idle, Message: fmt.Sprintf("%s idle %t", task.Name, s.idle)}
 		}
-		if w.mutant.answer != nil {
-			o = w.mutant.answer(o)
+		if w.answer != nil {
+			o = w.answer(o)
 		}
 		w.agent.Done(&task, o, w.now)
 	}
 	if at, any := w.agent.Tell(w.now); any && !at.After(w.now) && w.now.Sub(w.written) >= time.Second {
 		status := w.agent.Status()
-		if w.mutant.status != nil {
-			w.mutant.status(&status)
+		if w.status != nil {
+			w.status(&status)
 		}
 		w.object.Status, w.written = status, w.now
 		w.writes++
