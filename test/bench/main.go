@@ -25,7 +25,7 @@ import (
 func main() {
 	out := flag.String("out", "bench-results/bench.json", "where the JSON goes")
 	few, many := flag.Int("few", 1000, "Pods of the smaller rollouts"), flag.Int("many", 10000, "Pods of the larger ones")
-	only := flag.String("only", "", "one part: go (the Go benchmarks), sidecarset or cloneset (rollouts), or the name of a rollout; empty: all")
+	only := flag.String("only", "", "one part: go (the Go benchmarks), sidecarset or cloneset (rollouts), images (an ImagePullJob), or the name of a rollout; empty: all")
 	flag.Parse()
 	if err := run(*out, *only, *few, *many); err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
@@ -37,11 +37,19 @@ func main() {
 type figures map[string]float64
 
 func run(out, only string, few, many int) error {
+	measured := figures{}
+	var promised []goal
+	if only == "" || only == "images" {
+		promised = imageGoals()
+		if err := measureImages(context.Background(), measured); err != nil {
+			return err
+		}
+	}
 	withGo, subjects, err := chosen(only)
 	if err != nil {
 		return err
 	}
-	measured, promised := figures{}, rolloutGoals(subjects, few, many)
+	promised = append(promised, rolloutGoals(subjects, few, many)...)
 	if withGo {
 		promised = append(goals(), promised...)
 		if err := measure(measured); err != nil {
@@ -72,6 +80,8 @@ func chosen(only string) (withGo bool, subjects []subject, err error) {
 		return true, append(sidecarSets(), cloneSets()...), nil
 	case "go":
 		return true, nil, nil
+	case "images":
+		return false, nil, nil
 	case "sidecarset":
 		return false, sidecarSets(), nil
 	case "cloneset":
@@ -81,7 +91,7 @@ func chosen(only string) (withGo bool, subjects []subject, err error) {
 	if i := slices.IndexFunc(all, func(s subject) bool { return s.name == only }); i >= 0 {
 		return false, all[i : i+1], nil
 	}
-	return false, nil, fmt.Errorf("-only %s: there are go, sidecarset, cloneset and the names of rollouts, such as recreated", only)
+	return false, nil, fmt.Errorf("-only %s: there are go, sidecarset, cloneset, images and the names of rollouts, such as recreated", only)
 }
 
 func show(verdicts []verdict) error {
