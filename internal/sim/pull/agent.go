@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -40,16 +41,12 @@ func (a *agent) step() {
 		return
 	}
 	pulls := a.w.subject.Pulls(a.seen)
-	for ref := range a.running { // what nobody asks for any more is given up
-		if !slices.ContainsFunc(pulls, func(p nodeimage.Pull) bool { return p.Ref == ref }) {
-			delete(a.running, ref)
-		}
+	// What nobody asks for any more is given up, and what is told, forgotten.
+	asked := func(ref image.Ref) bool {
+		return slices.ContainsFunc(pulls, func(p nodeimage.Pull) bool { return p.Ref == ref })
 	}
-	for ref := range a.results { // and what is told, or not asked for any more, is forgotten
-		if !slices.ContainsFunc(pulls, func(p nodeimage.Pull) bool { return p.Ref == ref }) {
-			delete(a.results, ref)
-		}
-	}
+	maps.DeleteFunc(a.running, func(ref image.Ref, _ nodeimage.Pull) bool { return !asked(ref) })
+	maps.DeleteFunc(a.results, func(ref image.Ref, _ nodeimage.Result) bool { return !asked(ref) })
 	for _, p := range pulls {
 		_, runs := a.running[p.Ref]
 		done, known := a.results[p.Ref]
