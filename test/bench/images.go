@@ -167,7 +167,7 @@ func (f *fleet) start(ctx context.Context) error {
 	if err := create.Wait(); err != nil {
 		return fmt.Errorf("create NodeImages: %w", err)
 	}
-	return env.Eventually(ctx, time.Minute, func(context.Context) error { // each agent has said that it is there
+	return env.Eventually(ctx, 5*time.Minute, func(context.Context) error { // each agent has said that it is there
 		if n := f.writes.Load(); n < pullNodes {
 			return fmt.Errorf("%d agents are there", n)
 		}
