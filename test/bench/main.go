@@ -25,7 +25,7 @@ import (
 func main() {
 	out := flag.String("out", "bench-results/bench.json", "where the JSON goes")
 	few, many := flag.Int("few", 1000, "Pods of the smaller rollouts"), flag.Int("many", 10000, "Pods of the larger ones")
-	only := flag.String("only", "", "one part: go (the Go benchmarks), sidecarset or cloneset (rollouts), images (an ImagePullJob), or the name of a rollout; empty: all")
+	only := flag.String("only", "", "one part: go (the Go benchmarks), sidecarset or cloneset (rollouts), the name of a rollout, images (an ImagePullJob) or agent; empty: all")
 	flag.Parse()
 	if err := run(*out, *only, *few, *many); err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
@@ -37,26 +37,30 @@ func main() {
 type figures map[string]float64
 
 func run(out, only string, few, many int) error {
-	measured := figures{}
-	var promised []goal
-	if only == "" || only == "images" {
-		promised = imageGoals()
-		if err := measureImages(context.Background(), measured); err != nil {
-			return err
-		}
-	}
-	withGo, subjects, err := chosen(only)
+	c, err := chosen(only)
 	if err != nil {
 		return err
 	}
-	promised = append(promised, rolloutGoals(subjects, few, many)...)
-	if withGo {
+	measured, promised := figures{}, rolloutGoals(c.rollouts, few, many)
+	if c.goBenchmarks {
 		promised = append(goals(), promised...)
 		if err := measure(measured); err != nil {
 			return err
 		}
 	}
-	if err := measureRollouts(context.Background(), measured, subjects, few, many); err != nil {
+	if c.images {
+		promised = append(promised, imageGoals()...)
+		if err := measureImages(context.Background(), measured); err != nil {
+			return err
+		}
+	}
+	if c.agent {
+		promised = append(promised, agentGoals()...)
+		if err := measureAgent(context.Background(), measured); err != nil {
+			return err
+		}
+	}
+	if err := measureRollouts(context.Background(), measured, c.rollouts, few, many); err != nil {
 		return err
 	}
 	verdicts, failed := judge(promised, measured)
@@ -73,25 +77,33 @@ func run(out, only string, few, many int) error {
 	return nil
 }
 
-// chosen says what to measure: whether the Go benchmarks, and which rollouts.
-func chosen(only string) (withGo bool, subjects []subject, err error) {
+// choice is what is measured.
+type choice struct {
+	goBenchmarks, images, agent bool
+	rollouts                    []subject
+}
+
+// chosen says what to measure.
+func chosen(only string) (choice, error) {
+	all := append(sidecarSets(), cloneSets()...)
 	switch only {
 	case "":
-		return true, append(sidecarSets(), cloneSets()...), nil
+		return choice{goBenchmarks: true, images: true, agent: true, rollouts: all}, nil
 	case "go":
-		return true, nil, nil
+		return choice{goBenchmarks: true}, nil
 	case "images":
-		return false, nil, nil
+		return choice{images: true}, nil
+	case "agent":
+		return choice{agent: true}, nil
 	case "sidecarset":
-		return false, sidecarSets(), nil
+		return choice{rollouts: sidecarSets()}, nil
 	case "cloneset":
-		return false, cloneSets(), nil
+		return choice{rollouts: cloneSets()}, nil
 	}
-	all := append(sidecarSets(), cloneSets()...)
 	if i := slices.IndexFunc(all, func(s subject) bool { return s.name == only }); i >= 0 {
-		return false, all[i : i+1], nil
+		return choice{rollouts: all[i : i+1]}, nil
 	}
-	return false, nil, fmt.Errorf("-only %s: there are go, sidecarset, cloneset, images and the names of rollouts, such as recreated", only)
+	return choice{}, fmt.Errorf("-only %s: there are go, images, agent, sidecarset, cloneset and the names of rollouts, such as recreated", only)
 }
 
 func show(verdicts []verdict) error {

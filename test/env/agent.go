@@ -137,3 +137,25 @@ func freeAddress() (string, error) {
 	defer l.Close()
 	return l.Addr().String(), nil
 }
+
+// CPU is what the agent has used of it since it started.
+func (a *Agent) CPU() (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", a.process.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the agent's CPU: %w", err)
+	}
+	// The fields behind the name, which may hold anything: the 12th and 13th are the ticks of user and system.
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	var user, system int64
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("read the agent's CPU: %q", data)
+	}
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		return 0, fmt.Errorf("read the agent's CPU: %w", err)
+	}
+	const tick = 10 * time.Millisecond // USER_HZ is 100 wherever Linux runs
+	return time.Duration(user+system) * tick, nil
+}
+
+// Memory is what the agent has in use now, in bytes.
+func (a *Agent) Memory() (float64, error) { return memoryOf(a.process.cmd.Process.Pid, "VmRSS:") }

@@ -118,14 +118,19 @@ func (e *Env) ManagerPeakMemory() (float64, error) {
 	if e.manager == nil {
 		return 0, errors.New("no manager runs")
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.manager.cmd.Process.Pid))
+	return memoryOf(e.manager.cmd.Process.Pid, "VmHWM:")
+}
+
+// memoryOf reads an amount of memory of a process, in bytes: VmHWM: (the most) or VmRSS: (now).
+func memoryOf(pid int, what string) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("read the manager's memory: %w", err)
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, _ := strings.Cut(string(status), what)
 	var kib float64
 	if _, err := fmt.Sscan(rest, &kib); err != nil {
-		return 0, fmt.Errorf("read the manager's memory: %w", err)
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
 	return kib * 1024, nil
 }

@@ -32,10 +32,12 @@ spec:
   updateStrategy: {rollingUpdate: {podUpdatePolicy: InPlaceOnly, maxUnavailable: 1}}
 `
 
-// TestRow50_CloneSetInPlace: an image changes on real containers; of each Pod only that container is another one.
+// TestRow50_CloneSetInPlace: an image changes on real containers; of each Pod only that container is another one, and what
+// becomes of the agents meanwhile changes nothing.
 func TestRow50_CloneSetInPlace(t *testing.T) {
 	const name = "clones"
 	namespace(t, name)
+	killedEvery(t, 5*time.Second)
 	kubectl(t, webClones, "apply", "-n", name, "-f", "-")
 	before := running(t, name, 3, "registry.devcluster/web:1")
 	for _, pod := range before {

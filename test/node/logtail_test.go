@@ -21,6 +21,7 @@ import (
 func TestRow12and24and25_Logtail(t *testing.T) {
 	const name = "logtail"
 	namespace(t, name)
+	killedEvery(t, 5*time.Second)
 	documents := example(t, "01-logtail-sidecarset.yaml")
 	kubectl(t, documents[0], "apply", "-f", "-")
 	t.Cleanup(func() { _, _ = cluster.Kubectl(context.Background(), "delete", "sidecarset", "logtail-sidecarset") })
