@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,31 +38,17 @@ func main() {
 type figures map[string]float64
 
 func run(out, only string, few, many int) error {
-	c, err := chosen(only)
+	parts, err := chosen(only, few, many)
 	if err != nil {
 		return err
 	}
-	measured, promised := figures{}, rolloutGoals(c.rollouts, few, many)
-	if c.goBenchmarks {
-		promised = append(goals(), promised...)
-		if err := measure(measured); err != nil {
+	measured := figures{}
+	var promised []goal
+	for _, p := range parts {
+		promised = append(promised, p.goals...)
+		if err := p.measure(context.Background(), measured); err != nil {
 			return err
 		}
-	}
-	if c.images {
-		promised = append(promised, imageGoals()...)
-		if err := measureImages(context.Background(), measured); err != nil {
-			return err
-		}
-	}
-	if c.agent {
-		promised = append(promised, agentGoals()...)
-		if err := measureAgent(context.Background(), measured); err != nil {
-			return err
-		}
-	}
-	if err := measureRollouts(context.Background(), measured, c.rollouts, few, many); err != nil {
-		return err
 	}
 	verdicts, failed := judge(promised, measured)
 	if err := show(verdicts); err != nil {
@@ -77,33 +64,34 @@ func run(out, only string, few, many int) error {
 	return nil
 }
 
-// choice is what is measured.
-type choice struct {
-	goBenchmarks, images, agent bool
-	rollouts                    []subject
+// part is something that is measured, and what is promised of it.
+type part struct {
+	goals   []goal
+	measure func(context.Context, figures) error
 }
 
-// chosen says what to measure.
-func chosen(only string) (choice, error) {
-	all := append(sidecarSets(), cloneSets()...)
-	switch only {
-	case "":
-		return choice{goBenchmarks: true, images: true, agent: true, rollouts: all}, nil
-	case "go":
-		return choice{goBenchmarks: true}, nil
-	case "images":
-		return choice{images: true}, nil
-	case "agent":
-		return choice{agent: true}, nil
-	case "sidecarset":
-		return choice{rollouts: sidecarSets()}, nil
-	case "cloneset":
-		return choice{rollouts: cloneSets()}, nil
+// chosen says what to measure, and rolls out so few and so many Pods.
+func chosen(only string, few, many int) ([]part, error) {
+	of := func(subjects ...subject) part {
+		return part{rolloutGoals(subjects, few, many), func(ctx context.Context, into figures) error {
+			return measureRollouts(ctx, into, subjects, few, many)
+		}}
 	}
-	if i := slices.IndexFunc(all, func(s subject) bool { return s.name == only }); i >= 0 {
-		return choice{rollouts: all[i : i+1]}, nil
+	parts := map[string]part{
+		"go":     {goals(), func(_ context.Context, into figures) error { return measure(into) }},
+		"images": {imageGoals(), measureImages}, "agent": {agentGoals(), measureAgent},
+		"sidecarset": of(sidecarSets()...), "cloneset": of(cloneSets()...),
 	}
-	return choice{}, fmt.Errorf("-only %s: there are go, images, agent, sidecarset, cloneset and the names of rollouts, such as recreated", only)
+	if only == "" {
+		return []part{parts["go"], parts["images"], parts["agent"], parts["sidecarset"], parts["cloneset"]}, nil
+	}
+	for _, s := range append(sidecarSets(), cloneSets()...) {
+		parts[s.name] = of(s)
+	}
+	if p, there := parts[only]; there {
+		return []part{p}, nil
+	}
+	return nil, fmt.Errorf("-only %s: there are %s", only, strings.Join(slices.Sorted(maps.Keys(parts)), ", "))
 }
 
 func show(verdicts []verdict) error {
