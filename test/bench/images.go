@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -106,7 +107,9 @@ func measureImages(ctx context.Context, into figures) (err error) {
 		return err
 	}
 	f := &fleet{pullers: map[string]*images.Puller{}}
-	if f.api, err = client.NewWithWatch(cluster.Config, client.Options{Scheme: scheme}); err != nil {
+	config := rest.CopyConfig(cluster.Config)
+	config.QPS, config.Burst = 5000, 5000 // a thousand agents, each with a limit of its own
+	if f.api, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
