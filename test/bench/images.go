@@ -17,7 +17,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -45,7 +47,8 @@ func imageGoals() []goal {
 
 // fleet is the agents of all nodes in one process: the agent's own code, each with a runtime that only takes its time.
 type fleet struct {
-	api     client.WithWatch
+	config  *rest.Config
+	api     client.Client
 	pullers map[string]*images.Puller
 	now     atomic.Int64
 	most    atomic.Int64
@@ -107,9 +110,9 @@ func measureImages(ctx context.Context, into figures) (err error) {
 		return err
 	}
 	f := &fleet{pullers: map[string]*images.Puller{}}
-	config := rest.CopyConfig(cluster.Config)
-	config.QPS, config.Burst = 5000, 5000 // a thousand agents, each with a limit of its own
-	if f.api, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
+	f.config = rest.CopyConfig(cluster.Config)
+	f.config.QPS, f.config.Burst = 5000, 5000 // a thousand agents, each with a limit of its own
+	if f.api, err = client.New(f.config, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -141,23 +144,30 @@ func measureImages(ctx context.Context, into figures) (err error) {
 
 // start makes the nodes' NodeImages and starts their agents.
 func (f *fleet) start(ctx context.Context) error {
-	changes, err := f.api.Watch(ctx, &v1beta1.NodeImageList{})
-	if err != nil {
-		return fmt.Errorf("watch NodeImages: %w", err)
-	}
 	for i := range pullNodes {
 		name := fmt.Sprintf("fake-%04d", i)
 		p := images.New(f, f, 1, logr.Discard())
 		f.pullers[name] = p
 		go func() { _ = p.Start(ctx) }()
 	}
-	go func() {
-		for e := range changes.ResultChan() {
-			if ni, ok := e.Object.(*v1beta1.NodeImage); ok && f.pullers[ni.Name] != nil {
-				f.pullers[ni.Name].See(ni)
-			}
+	see := func(object any) {
+		if ni, ok := object.(*v1beta1.NodeImage); ok && f.pullers[ni.Name] != nil {
+			f.pullers[ni.Name].See(ni)
 		}
-	}()
+	}
+	all, err := cache.New(f.config, cache.Options{Scheme: f.api.Scheme()})
+	if err != nil {
+		return fmt.Errorf("watch NodeImages: %w", err)
+	}
+	go func() { _ = all.Start(ctx) }()
+	informer, err := all.GetInformer(ctx, &v1beta1.NodeImage{})
+	if err != nil {
+		return fmt.Errorf("watch NodeImages: %w", err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, now any) { see(now) }})
+	if err != nil {
+		return fmt.Errorf("watch NodeImages: %w", err)
+	}
 	create, inFlight := errgroup.WithContext(ctx)
 	create.SetLimit(16)
 	for name := range f.pullers {
