@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// lastRow is the number of the last scenario about SidecarSets and CloneSets.
-const lastRow = 65
+// lastRow is the number of the last scenario that is built: those about SidecarSets, CloneSets and PodProbeMarkers.
+const lastRow = 72
 
 // TestScenarios_everyRowHasItsTest: docs/scenarios.md is the one place that says which product test checks which
 // founding scenario, and a test is named after its rows. What both say is the same, so neither can rot.
@@ -27,7 +27,7 @@ func TestScenarios_everyRowHasItsTest(t *testing.T) {
 		}
 		if len(tests[row]) == 0 {
 			if reason, none := strings.CutPrefix(cell, "none: "); !none || len(reason) < 10 {
-				t.Errorf("docs/scenarios.md, row %d: no function of test/e2e is named TestRow%d…; write one, or say \"none: \" and why; it says %q", row, row, cell)
+				t.Errorf("docs/scenarios.md, row %d: no function of test/e2e or test/node is named TestRow%d…; write one, or say \"none: \" and why; it says %q", row, row, cell)
 			}
 			continue
 		}
@@ -37,13 +37,13 @@ func TestScenarios_everyRowHasItsTest(t *testing.T) {
 	}
 }
 
-// testsOfRows are the functions of test/e2e by the rows that their names carry, such as TestRow1and3to5_Something.
+// testsOfRows are the functions of test/e2e and test/node by the rows that their names carry, such as TestRow1and3to5_Something.
 func testsOfRows(t *testing.T) map[int][]string {
 	t.Helper()
 	name := regexp.MustCompile(`^TestRow(\d+(?:(?:to|and)\d+)*)_\w+$`)
 	rows := map[int][]string{}
 	for _, s := range sources(t) {
-		if filepath.Dir(s.path) != filepath.FromSlash("test/e2e") || !s.isTest() {
+		if folder := filepath.ToSlash(filepath.Dir(s.path)); folder != "test/e2e" && folder != "test/node" || !s.isTest() {
 			continue
 		}
 		for _, d := range s.file.Decls {
@@ -61,8 +61,9 @@ func testsOfRows(t *testing.T) map[int][]string {
 			}
 		}
 	}
-	for _, list := range rows {
+	for row, list := range rows {
 		slices.Sort(list)
+		rows[row] = slices.Compact(list)
 	}
 	return rows
 }

@@ -146,7 +146,7 @@ func (r *Reconciler) candidates() map[string]imagepulljob.Candidate {
 	return all
 }
 
-// nodesOfPods are the nodes that Pods run on: those of Pods that are not ready first, as a workload updates these first.
+// nodesOfPods are the nodes that Pods run on, by name.
 func (r *Reconciler) nodesOfPods(namespace string, selector *metav1.LabelSelector) ([]string, error) {
 	matches, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
