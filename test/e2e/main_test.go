@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/test/env"
+	"github.com/outrigger-project/outrigger/test/suite"
 )
 
 // cluster is the one running product of this test binary.
@@ -28,44 +29,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("SKIPPED: the product tests need built binaries and a dev cluster: run `make test-product`")
 		return
 	}
-	os.Exit(run(m, filepath.Dir(bin)))
-}
-
-func run(m *testing.M, root string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 25*time.Minute)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "outrigger-e2e-")
-	if err != nil {
-		fmt.Println("make a folder:", err)
-		return 1
-	}
-	cluster, err = env.Start(ctx, env.Options{Root: root, Dir: dir, Nodes: 5, ClusterFlags: []string{"--ephemeral"}})
-	if err != nil {
-		fmt.Println("start the cluster:", err)
-		return 1
-	}
-	defer cluster.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // reported by down itself
-	if _, err := cluster.StartManager(ctx, false); err != nil {
-		fmt.Println("start the manager:", err)
-		printTail(filepath.Join(dir, "manager.log"))
-		return 1
-	}
-	code := m.Run()
-	if code != 0 {
-		printTail(filepath.Join(dir, "manager.log"))
-		return code
-	}
-	_ = os.RemoveAll(dir)
-	return code
-}
-
-// printTail shows the end of a log, for the reader of a failed run.
-func printTail(path string) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return
-	}
-	fmt.Printf("--- the end of %s\n%s\n", path, data[max(0, len(data)-8000):])
+	os.Exit(suite.Run(m, env.Options{Root: filepath.Dir(bin), Nodes: 5}, &cluster))
 }
 
 // kubectl runs kubectl and ends the test when it fails.

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/outrigger-project/outrigger/test/env"
+	"github.com/outrigger-project/outrigger/test/suite"
 )
 
 // cluster is the one running product of this test binary.
@@ -33,51 +34,14 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M, root string) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	defer cancel()
-	if err := env.CanHaveRealNodes(ctx, root); errors.Is(err, env.ErrNoRealNodes) {
+	if err := env.CanHaveRealNodes(context.Background(), root); errors.Is(err, env.ErrNoRealNodes) {
 		fmt.Println(err)
 		return 0
 	} else if err != nil {
 		fmt.Println("in CI the tests on real nodes must run:", err)
 		return 1
 	}
-	dir, err := os.MkdirTemp("", "outrigger-node-")
-	if err != nil {
-		fmt.Println("make a folder:", err)
-		return 1
-	}
-	cluster, err = env.Start(ctx, env.Options{Root: root, Dir: dir, RealNodes: 2, ClusterFlags: []string{"--ephemeral"}})
-	if err != nil {
-		fmt.Println("start the cluster:", err)
-		return 1
-	}
-	defer func() {
-		if err := cluster.Stop(context.WithoutCancel(ctx)); err != nil {
-			fmt.Println("stop the cluster:", err)
-		}
-	}()
-	if _, err := cluster.StartManager(ctx, false); err != nil {
-		fmt.Println("start the manager:", err)
-		printTail(filepath.Join(dir, "manager.log"))
-		return 1
-	}
-	code := m.Run()
-	if code != 0 {
-		printTail(filepath.Join(dir, "manager.log"))
-		return code
-	}
-	_ = os.RemoveAll(dir)
-	return code
-}
-
-// printTail shows the end of a log, for the reader of a failed run.
-func printTail(path string) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return
-	}
-	fmt.Printf("--- the end of %s\n%s\n", path, data[max(0, len(data)-8000):])
+	return suite.Run(m, env.Options{Root: root, RealNodes: 2}, &cluster)
 }
 
 // kubectl runs kubectl and ends the test when it fails.
