@@ -21,6 +21,7 @@ import (
 
 // addControllers is THE list of controllers. They run on the leader only.
 func addControllers(mgr manager.Manager, c Config, m metrics) error {
+	noProbes := !c.Features.Enabled(features.PodProbeMarkerGate)
 	err := errors.Join(
 		sidecarset.SetupWithManager(mgr, sidecarset.Options{
 			Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Namespace: c.Namespace, Metrics: m.sidecarSets,
@@ -38,13 +39,9 @@ func addControllers(mgr manager.Manager, c Config, m metrics) error {
 		imagepulljob.SetupWithManager(mgr, imagepulljob.Options{
 			Workers: c.ImagePullJobWorkers, WritesInFlight: c.MaxWritesInFlight, TagTTL: time.Duration(c.NodeImageTTL) * time.Second,
 		}),
+		podprobemarker.SetupWithManager(mgr, podprobemarker.Options{Workers: c.PodProbeMarkerWorkers, Off: noProbes}),
+		nodepodprobe.SetupWithManager(mgr, nodepodprobe.Options{Workers: c.NodePodProbeWorkers, WritesInFlight: c.MaxWritesInFlight, Off: noProbes}),
 	)
-	if c.Features.Enabled(features.PodProbeMarkerGate) {
-		err = errors.Join(err,
-			podprobemarker.SetupWithManager(mgr, podprobemarker.Options{Workers: c.PodProbeMarkerWorkers}),
-			nodepodprobe.SetupWithManager(mgr, nodepodprobe.Options{Workers: c.NodePodProbeWorkers, WritesInFlight: c.MaxWritesInFlight}),
-		)
-	}
 	if c.Features.Enabled(features.ImagePullJobGate) {
 		err = errors.Join(err, imagelistpulljob.SetupWithManager(mgr, imagelistpulljob.Options{WritesInFlight: c.MaxWritesInFlight}))
 	}

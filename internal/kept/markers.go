@@ -12,6 +12,9 @@ import (
 
 // Markers are the PodProbeMarkers of each namespace, read once when they change. They are safe for concurrent use.
 type Markers struct {
+	// Off: none of them wants anything.
+	Off bool
+
 	mu          sync.Mutex
 	byNamespace map[string][]*probe.Marker
 }
@@ -22,7 +25,7 @@ func (m *Markers) Put(marker *v1beta1.PodProbeMarker) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.remove(marker.Namespace, marker.Name)
-	if err != nil || marker.DeletionTimestamp != nil {
+	if err != nil || marker.DeletionTimestamp != nil || m.Off {
 		return
 	}
 	if m.byNamespace == nil {

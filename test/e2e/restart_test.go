@@ -37,8 +37,9 @@ func TestRestarts_coldAndHotRollout(t *testing.T) {
 			})
 		}
 		t.Logf("strike %d at cold %+v, hot %+v", i+1, cold.Now(), hot.Now())
-		if cold.Now().Done == n-keep || hot.Now().Done == n-keep {
-			t.Fatalf("a rollout is over before the end of the strikes: cold %+v, hot %+v", cold.Now(), hot.Now())
+		// One may be faster than the other; each is struck three times at least.
+		if coldOver, hotOver := cold.Now().Done == n-keep, hot.Now().Done == n-keep; coldOver && hotOver || i < 3 && (coldOver || hotOver) {
+			t.Fatalf("the rollouts are over before the end of the strikes: cold %+v, hot %+v", cold.Now(), hot.Now())
 		}
 		strike(t)
 	}

@@ -181,10 +181,6 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (im
 }
 
 func (r *Reconciler) children(owner engine.Owner) (children []imagelistpulljob.Child, err error) {
-	objects, err := r.jobs.GetIndexer().ByIndex(byController, owner.UID)
-	if err != nil {
-		return nil, fmt.Errorf("find the ImagePullJobs of %s: %w", owner.Name, err)
-	}
 	marks := map[string]engine.Mark{}
 	for _, m := range r.hands.Marks(owner, plan.DeleteObject, func(u plan.Unit) (string, bool) {
 		job := watch.Get[v1beta1.ImagePullJob](r.jobs, u.String())
@@ -194,6 +190,10 @@ func (r *Reconciler) children(owner engine.Owner) (children []imagelistpulljob.C
 		return job.ResourceVersion, true
 	}) {
 		marks[m.Unit.UID] = m
+	}
+	objects, err := r.jobs.GetIndexer().ByIndex(byController, owner.UID) // after the marks: what is seen in between is in one of them
+	if err != nil {
+		return nil, fmt.Errorf("find the ImagePullJobs of %s: %w", owner.Name, err)
 	}
 	for _, object := range objects {
 		job := watch.Last[v1beta1.ImagePullJob](object)

@@ -82,7 +82,10 @@ func (r *Reconciler) nodes(obs *imagepulljob.Observed, owner engine.Owner) (err 
 			return err
 		}
 	}
-	targets, out, err := imagepulljob.Targets(job, r.candidates(), byPods)
+	// What we have written comes first, what is there after it: a write that is seen in between is in one of them.
+	marks := r.marks(owner)
+	all := r.candidates()
+	targets, out, err := imagepulljob.Targets(job, all, byPods)
 	if err != nil {
 		return err
 	}
@@ -91,9 +94,9 @@ func (r *Reconciler) nodes(obs *imagepulljob.Observed, owner engine.Owner) (err 
 		return err
 	}
 	pods, refused := r.pods(obs, owner)
-	marks := r.marks(owner)
 	for i := range targets {
 		c := &targets[i]
+		delete(all, c.Name)
 		var n imagepulljob.Node
 		if obs.ByPods() {
 			n = imagepulljob.NodeByPods(c.Name, job, pods[c.Name])
@@ -107,11 +110,26 @@ func (r *Reconciler) nodes(obs *imagepulljob.Observed, owner engine.Owner) (err 
 		n.InTrouble(c, obs.ByPods(), obs.Now)
 		obs.Nodes = append(obs.Nodes, n)
 	}
+	obs.Elsewhere = elsewhere(obs, all, marks)
 	for _, stray := range pods {
 		obs.Stray = append(obs.Stray, stray...)
 	}
 	slices.SortFunc(obs.Stray, func(a, b imagepulljob.Pod) int { return strings.Compare(a.Unit.Name, b.Unit.Name) })
 	return nil
+}
+
+// elsewhere counts the nodes that pull for the job and are none of its targets any more.
+func elsewhere(obs *imagepulljob.Observed, others map[string]imagepulljob.Candidate, marks map[string]engine.Mark) (n int) {
+	if obs.ByPods() { // their Pods are deleted
+		return 0
+	}
+	for _, c := range others {
+		node := imagepulljob.NodeByImage(&c, obs.Image, obs.Job)
+		if node.State == imagepulljob.Active || marks[node.Unit.UID].Unseen {
+			n++
+		}
+	}
+	return n
 }
 
 // candidates are all nodes, and NodeImages without one.
@@ -154,7 +172,7 @@ func (r *Reconciler) nodesOfPods(namespace string, selector *metav1.LabelSelecto
 	}
 	var nodes []string
 	for _, pod := range r.cache.Pods(namespace) {
-		if node := pod.RunsOn(); node != "" && matches.Matches(labels.Set(pod.LabelSet())) {
+		if node := pod.RunsOn(); node != "" && pod.Pull() == nil && matches.Matches(labels.Set(pod.LabelSet())) {
 			nodes = append(nodes, node)
 		}
 	}

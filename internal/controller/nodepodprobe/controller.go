@@ -55,7 +55,7 @@ type Reconciler struct {
 
 func newReconciler(c cache, live live, server engine.API, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
 	return &Reconciler{
-		cache: c, live: live, markers: &kept.Markers{}, inboxes: roster.NewInboxes(),
+		cache: c, live: live, markers: &kept.Markers{Off: o.Off}, inboxes: roster.NewInboxes(),
 		hands: engine.NewHands(server, o.WritesInFlight, now), recorder: recorder, now: now,
 	}
 }

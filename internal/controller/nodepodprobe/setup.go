@@ -25,6 +25,8 @@ const recorderName = "nodepodprobe-controller"
 type Options struct {
 	// Workers is how many nodes are looked at at a time. Default 3.
 	Workers int
+	// Off: what markers want is taken back, and nothing more is probed (gate PodProbeMarkerGate).
+	Off bool
 	// WritesInFlight is how many Pods are written to at a time, of all nodes together. Default engine.DefaultWritesInFlight.
 	WritesInFlight int
 }

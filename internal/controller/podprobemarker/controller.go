@@ -53,9 +53,9 @@ type Reconciler struct {
 	leaving map[types.NamespacedName]bool
 }
 
-func newReconciler(c cache, server engine.API, now func() time.Time) *Reconciler {
+func newReconciler(c cache, server engine.API, o Options, now func() time.Time) *Reconciler {
 	return &Reconciler{
-		cache: c, markers: &kept.Markers{}, inboxes: roster.NewInboxes(), hands: engine.NewHands(server, 0, now),
+		cache: c, markers: &kept.Markers{Off: o.Off}, inboxes: roster.NewInboxes(), hands: engine.NewHands(server, 0, now),
 		reporter: engine.NewReporter[v1beta1.PodProbeMarkerStatus](server, now), now: now,
 		records: map[types.NamespacedName]*roster.Roster[podprobemarker.Pod]{}, leaving: map[types.NamespacedName]bool{},
 	}
@@ -94,7 +94,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	obs := observation{owner: owner, status: r.reporter.Current(owner, marker.ResourceVersion, marker.Status)}
 	obs.Observed = podprobemarker.Observed{
 		Unit:       plan.Unit{Namespace: name.Namespace, Name: name.Name, UID: owner.UID},
-		Generation: marker.Generation, Finalizers: marker.Finalizers, Deleting: marker.DeletionTimestamp != nil,
+		Generation: marker.Generation, Finalizers: marker.Finalizers, Deleting: marker.DeletionTimestamp != nil, Off: r.markers.Off,
 		Pods: r.look(name),
 	}
 	if obs.Deleting {

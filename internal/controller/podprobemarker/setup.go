@@ -27,6 +27,8 @@ const byMarker = "outrigger.marker"
 type Options struct {
 	// Workers is how many PodProbeMarkers are reconciled at a time. Default 3.
 	Workers int
+	// Off: what markers want is taken back, and nothing more is probed (gate PodProbeMarkerGate).
+	Off bool
 }
 
 // SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.TrimProbed and nodes with
@@ -50,7 +52,7 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	r := newReconciler(i, server, time.Now)
+	r := newReconciler(i, server, o, time.Now)
 	return builder.ControllerManagedBy(mgr).
 		Named("podprobemarker").
 		WatchesRawSource(&watch.Source{Informer: i.markers, Handler: r.markerHandler}).

@@ -31,7 +31,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 	if err := r.hands.Look(ctx, owner); err != nil {
 		return predownload.Observed{}, owner, fmt.Errorf("observe the images of CloneSet %s: %w", name, err)
 	}
-	jobs, err := r.jobsOf(owner)
+	jobs, refused, err := r.jobsOf(owner)
 	if err != nil {
 		return predownload.Observed{}, owner, err
 	}
@@ -54,7 +54,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (pr
 		Selector:  spec.Selector, From: r.revision(set.Namespace, status.CurrentRevision), To: r.revision(set.Namespace, status.UpdateRevision),
 		Replicas: replicas, Keep: limits.Keep, MaxUnavailable: limits.MaxUnavailable, UpdatedReady: int(status.UpdatedReadyReplicas),
 		Anew:    anew(set),
-		Options: predownload.OptionsOf(rolling.InPlaceUpdateStrategy), Jobs: jobs,
+		Options: predownload.OptionsOf(rolling.InPlaceUpdateStrategy), Jobs: jobs, Refused: refused[status.UpdateRevision],
 	}, owner, nil
 }
 
@@ -77,12 +77,9 @@ func (r *Reconciler) revision(namespace, name string) predownload.Revision {
 	return found
 }
 
-// jobsOf are the jobs that a CloneSet controls, and those that it has made and not seen yet.
-func (r *Reconciler) jobsOf(owner engine.Owner) ([]predownload.Job, error) {
-	objects, err := r.jobs.GetIndexer().ByIndex(toolscache.NamespaceIndex, owner.Namespace)
-	if err != nil {
-		return nil, fmt.Errorf("find the ImagePullJobs of %s: %w", owner.Name, err)
-	}
+// jobsOf are the jobs that a CloneSet controls, and those that it has made and not seen yet; and what the API server said when it
+// refused some, by revision, while the next try is not due.
+func (r *Reconciler) jobsOf(owner engine.Owner) (jobs []predownload.Job, refused map[string]string, err error) {
 	find := func(u plan.Unit) *v1beta1.ImagePullJob { return watch.Get[v1beta1.ImagePullJob](r.jobs, u.String()) }
 	unseen := map[string]bool{}
 	for _, m := range r.hands.Marks(owner, plan.DeleteObject, func(u plan.Unit) (string, bool) {
@@ -94,7 +91,12 @@ func (r *Reconciler) jobsOf(owner engine.Owner) ([]predownload.Job, error) {
 	}) {
 		unseen[m.Unit.UID] = true
 	}
-	var jobs []predownload.Job
+	births := r.hands.Births(owner, func(u plan.Unit) bool { return find(u) != nil })
+	// What is there is read after what we have written: what is seen in between is in one of them.
+	objects, err := r.jobs.GetIndexer().ByIndex(toolscache.NamespaceIndex, owner.Namespace)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the ImagePullJobs of %s: %w", owner.Name, err)
+	}
 	for _, object := range objects {
 		cached := watch.Last[v1beta1.ImagePullJob](object)
 		if of := metav1.GetControllerOfNoCopy(cached); of == nil || string(of.UID) != owner.UID {
@@ -104,10 +106,10 @@ func (r *Reconciler) jobsOf(owner engine.Owner) ([]predownload.Job, error) {
 		job.Unseen = unseen[job.Unit.UID]
 		jobs = append(jobs, job)
 	}
-	for _, b := range r.hands.Births(owner, func(u plan.Unit) bool { return find(u) != nil }).Births {
+	for _, b := range births.Births {
 		jobs = append(jobs, predownload.Job{Unit: b.Unit, Revision: b.Target, Unseen: true})
 	}
-	return jobs, nil
+	return jobs, births.Refused, nil
 }
 
 // ownerNamed is a CloneSet as owner of jobs.

@@ -105,6 +105,8 @@ type Observed struct {
 	Parallelism int
 	// Nodes in the order in which they get the image.
 	Nodes []Node
+	// Elsewhere is how many nodes pull for the job that it does not select any more.
+	Elsewhere int
 	// Out are nodes that the job names and that cannot have the image, by name.
 	Out []v1beta1.NodeReason
 	// Stray are Pods on nodes that the job is not, or not any more, to pull onto.

@@ -29,7 +29,7 @@ func Plan(o Observed) plan.Plan {
 	case o.Job.Status.CompletionTime != nil:
 		tidyUp(&p, &o)
 	default:
-		w := window{Observed: &o, plan: &p, room: o.Parallelism}
+		w := window{Observed: &o, plan: &p, room: o.Parallelism - o.Elsewhere, free: o.Parallelism - o.Elsewhere}
 		w.work()
 	}
 	return p
@@ -64,20 +64,17 @@ func tidyUp(p *plan.Plan, o *Observed) {
 	p.Steps = append(p.Steps, plan.Step{Verb: plan.DeleteOwner, Unit: o.unit(), Why: fmt.Sprintf("the job ended %d seconds ago", *ttl)})
 }
 
-// window is a plan in the making: room is how many more nodes may begin.
+// window is a plan in the making: room is how many more nodes may begin, free how many more may pull at this moment, those
+// between two tries not counted.
 type window struct {
 	*Observed
 
-	plan *plan.Plan
-	room int
+	plan       *plan.Plan
+	room, free int
 }
 
 func (w *window) work() {
-	for i := range w.Nodes {
-		if w.Nodes[i].State == Active {
-			w.room--
-		}
-	}
+	w.count()
 	over := w.overdue()
 	for i := range w.Nodes {
 		n := &w.Nodes[i]
@@ -95,6 +92,19 @@ func (w *window) work() {
 	deletePods(w.plan, w.Stray, "the job does not select the node any more")
 	if at, limited := w.deadline(); limited && !over {
 		w.wake(at.Sub(w.Now))
+	}
+}
+
+// count takes the places of those who have one.
+func (w *window) count() {
+	for i := range w.Nodes {
+		n := &w.Nodes[i]
+		if n.State == Active && !n.between() {
+			w.free--
+		}
+		if n.holds() {
+			w.room--
+		}
 	}
 }
 
@@ -126,10 +136,10 @@ func (w *window) begin(n *Node) {
 	case w.room <= 0:
 		w.hold(n, Parallelism, "as many nodes as parallelism allows are pulling")
 	case w.ByPods():
-		w.room--
+		w.room, w.free = w.room-1, w.free-1
 		w.createPod(n, 1)
 	default:
-		w.room--
+		w.room, w.free = w.room-1, w.free-1
 		w.plan.Steps = append(w.plan.Steps, w.push(n))
 	}
 }

@@ -41,14 +41,14 @@ func podName(job *v1beta1.ImagePullJob, node string, attempt int) string {
 }
 
 // pod is the Pod that has kubelet pull. It asks for nothing, may do nothing, and goes to its node by name: no scheduler,
-// taint or priority keeps it from it.
+// taint or priority keeps it from it. It has none of the labels in sandboxConfig: Services, budgets and selectors of the
+// workload that the image is for must not take it for one of that's Pods.
 func (w *window) pod(name, node string, attempt int) *corev1.Pod {
-	labels, annotations := map[string]string{}, map[string]string{}
+	annotations := map[string]string{}
 	if c := w.Job.Spec.SandboxConfig; c != nil {
-		maps.Copy(labels, c.Labels)
 		maps.Copy(annotations, c.Annotations)
 	}
-	labels[v1beta1.ImagePullPodLabel] = "true"
+	labels := map[string]string{v1beta1.ImagePullPodLabel: "true"}
 	annotations[AttemptAnnotation] = strconv.Itoa(attempt)
 	pod := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

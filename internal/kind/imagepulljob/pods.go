@@ -45,6 +45,15 @@ func NodeByPods(name string, job *v1beta1.ImagePullJob, pods []Pod) Node {
 	return n
 }
 
+// between tells whether a node is between two tries.
+func (n *Node) between() bool {
+	return n.State == Active && len(n.Pods) > 0 && n.Pods[len(n.Pods)-1].State == Failed
+}
+
+// holds tells whether a node has one of the places that parallelism gives: one that pulls has, and one between two tries,
+// unless it is in trouble, which may last for ever.
+func (n *Node) holds() bool { return n.State == Active && (!n.between() || n.Trouble == "") }
+
 // recorded tells whether the status tells a node's result: then its Pods are not needed any more.
 func (o *Observed) recorded(n *Node) bool {
 	return slices.Contains(o.Job.Status.PulledNodes, n.Name) || slices.Contains(o.Job.Status.FailedNodes, n.Name)
@@ -85,7 +94,10 @@ func (w *window) goOn(n *Node) {
 	case due > 0:
 		w.hold(n, Backoff, fmt.Sprintf("try %d has failed (%s); the next one is not due", last.Attempt, last.Message))
 		w.wake(due)
+	case w.free <= 0: // others have begun while it was in trouble
+		w.hold(n, Parallelism, "as many nodes as parallelism allows are pulling")
 	default:
+		w.free--
 		w.createPod(n, last.Attempt+1)
 	}
 }

@@ -56,7 +56,7 @@ func (s *summary) count(status *v1beta1.ImagePullJobStatus, n *Node, over bool) 
 		s.fail(n, PullFailed, n.Message)
 	case over:
 		s.fail(n, DeadlineExceeded, s.whyNot(n))
-	case n.State == Active:
+	case n.holds():
 		status.Active++
 	case n.Trouble != "" || n.Refused != "":
 		s.wait(n)

@@ -221,8 +221,8 @@ func fail(p *plan.Plan, o Observed) {
 
 // silent says why a pull has failed because nobody told of its end in time; empty: it has not, but in a time may have.
 func (o *Observed) silent(told *v1beta1.ImageTagStatus, tag *v1beta1.ImageTagSpec) (why string, wait time.Duration) {
-	answered := told != nil && told.Version >= tag.Version
-	if answered && image.Finished(told.Phase) || tag.CreatedAt == nil {
+	ended, answered := answers(told, tag)
+	if ended || tag.CreatedAt == nil {
 		return "", 0
 	}
 	limit := image.TagLimits(tag.PullPolicy).Longest() + Patience
@@ -249,6 +249,16 @@ func (o *Observed) silent(told *v1beta1.ImageTagStatus, tag *v1beta1.ImageTagSpe
 		wait = sooner(wait, left)
 	}
 	return "", wait
+}
+
+// answers tells whether the agent has told of the end of a pull, and whether of anything of it: a pull before it of the same
+// image is ended before who asks once more is answered.
+func answers(told *v1beta1.ImageTagStatus, tag *v1beta1.ImageTagSpec) (ended, answered bool) {
+	if told == nil {
+		return false, false
+	}
+	reached, finished := told.Version >= tag.Version, image.Finished(told.Phase)
+	return reached && finished, reached || !finished
 }
 
 func (o *Observed) lost() time.Time {

@@ -16,6 +16,8 @@ type Observed struct {
 	Unit       plan.Unit
 	Generation int64
 	Finalizers []string
+	// Off: nothing is probed (gate PodProbeMarkerGate).
+	Off bool
 	// Deleting: it is being deleted. Unseen: we wrote to it and do not see it yet.
 	Deleting, Unseen bool
 	// Nodes are those whose NodePodProbe names it, sorted.
@@ -68,7 +70,7 @@ func Plan(o Observed) plan.Plan {
 	case o.Deleting && has:
 		to := slices.DeleteFunc(slices.Clone(o.Finalizers), func(f string) bool { return f == v1beta1.PodProbeMarkerFinalizer })
 		p.Steps = append(p.Steps, o.finalizers(to, "no node probes for it any more"))
-	case !o.Deleting && !has:
+	case !o.Deleting && !has && !o.Off:
 		p.Steps = append(p.Steps, o.finalizers(append(slices.Clone(o.Finalizers), v1beta1.PodProbeMarkerFinalizer), "it is to stay until no node probes for it"))
 	}
 	return p

@@ -20,6 +20,8 @@ const (
 	AllProbed = "AllProbed"
 	// NoPods: no Pod is selected.
 	NoPods = "NoPods"
+	// SwitchedOff: the feature gate PodProbeMarkerGate is off.
+	SwitchedOff = "SwitchedOff"
 )
 
 func compareHolds(a, b plan.Hold) int {
@@ -39,6 +41,8 @@ func Status(o Observed, p plan.Plan, before v1beta1.PodProbeMarkerStatus, now ti
 		LastTransitionTime: metav1.NewTime(now),
 	}
 	switch holds := ofPods(o, p.Holds); {
+	case o.Off:
+		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, SwitchedOff, "the feature gate PodProbeMarkerGate is off"
 	case len(holds) > 0:
 		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, string(holds[0].Reason), message(holds)
 	case after.MatchedPods == 0:

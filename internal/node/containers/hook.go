@@ -42,7 +42,7 @@ func (a *Actor) exec(ctx context.Context, s *containerrecreaterequest.Stop, comm
 	case err == nil && result.Code == 0:
 		return "", nil
 	case err == nil:
-		return fmt.Sprintf("its command ended with exit code %d: %s", result.Code, strings.TrimSpace(string(result.Stderr))), nil
+		return fmt.Sprintf("its command ended with exit code %d: %s", result.Code, strings.TrimSpace(string(result.Stderr[:min(len(result.Stderr), mostRead)]))), nil
 	case cri.IsTimeout(err), ctx.Err() != nil:
 		return "its command did not end within the grace period", nil
 	case status.Code(err) == codes.Unavailable:

@@ -18,8 +18,9 @@ import (
 	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
-// atOnce is how many requests are worked on at a time: each may wait for a container to stop.
-const atOnce = 32
+// atOnce is how many requests are worked on at a time: each may wait for a container to stop. There is one for each Pod at
+// most, and a node has fewer Pods than that.
+const atOnce = 512
 
 // Objects is what the actor sees of the cluster: the requests of its node that are not over.
 func Objects(node string) map[client.Object]cache.ByObject {

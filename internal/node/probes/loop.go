@@ -55,14 +55,14 @@ type Actor struct {
 	agenda    probe.Agenda
 	object    *v1beta1.NodePodProbe
 	follows   map[string]func()
-	running   int
+	running   map[*probe.Task]context.CancelFunc
 	writes    bool
 	notBefore time.Time
 }
 
 // outcome is how a task ended, sight what is known of a Pod's containers, writing what became of a write.
 type outcome struct {
-	task probe.Task
+	task *probe.Task
 	probe.Outcome
 }
 
@@ -81,7 +81,7 @@ func newActor(runtime Runtime, view View, statuses client.SubResourceWriter, log
 	return &Actor{
 		runtime: runtime, view: view, statuses: statuses, log: log, now: now,
 		objects: make(chan *v1beta1.NodePodProbe, 1), seen: make(chan sight), done: make(chan outcome), written: make(chan writing),
-		looks: make(chan string, 1024), follows: map[string]func(){},
+		looks: make(chan string, 1024), follows: map[string]func(){}, running: map[*probe.Task]context.CancelFunc{},
 	}
 }
 
@@ -104,8 +104,9 @@ func (a *Actor) Start(ctx context.Context) error {
 		case s := <-a.seen:
 			a.agenda.See(s.pod, s.containers, s.refused, a.now())
 		case o := <-a.done:
-			a.running--
-			a.agenda.Done(&o.task, o.Outcome, a.now())
+			a.running[o.task]()
+			delete(a.running, o.task)
+			a.agenda.Done(o.task, o.Outcome, a.now())
 		case w := <-a.written:
 			a.wrote(w)
 		case <-timer.C:
@@ -118,10 +119,11 @@ func (a *Actor) Start(ctx context.Context) error {
 // act starts what is due.
 func (a *Actor) act(ctx context.Context) {
 	now := a.now()
-	for _, task := range a.agenda.Due(now, inFlight-a.running) {
-		a.running++
+	for _, task := range a.agenda.Due(now, inFlight-len(a.running)) {
+		mine, cancel := context.WithCancel(ctx)
+		a.running[&task] = cancel
 		go func() {
-			o := outcome{task, a.run(ctx, &task)}
+			o := outcome{&task, a.run(mine, &task)}
 			select {
 			case a.done <- o:
 			case <-ctx.Done():
@@ -138,7 +140,7 @@ func (a *Actor) act(ctx context.Context) {
 func (a *Actor) wait() time.Duration {
 	now := a.now()
 	wait := time.Hour
-	if next, any := a.agenda.Next(); any && a.running < inFlight {
+	if next, any := a.agenda.Next(); any && len(a.running) < inFlight {
 		wait = min(wait, next.Sub(now))
 	}
 	if at, any := a.agenda.Tell(now); any && !a.writes && a.object != nil {
@@ -164,6 +166,11 @@ func (a *Actor) follow(object *v1beta1.NodePodProbe) {
 		a.object = object
 	}
 	a.agenda.Follow(object.Spec.PodProbes, object.Status.PodProbeStatuses, a.now())
+	for task, cancel := range a.running {
+		if a.agenda.Stale(task) {
+			cancel() // what it finds says nothing, and others wait for its place
+		}
+	}
 	a.followPods(a.agenda.Pods())
 }
 

@@ -44,12 +44,17 @@ func (a *Actor) exec(ctx context.Context, task *probe.Task) probe.Outcome {
 	case err != nil:
 		return probe.Outcome{Nothing: true}
 	case result.Code == 0:
-		return probe.Outcome{Succeeded: true, Message: string(result.Stdout)}
+		return probe.Outcome{Succeeded: true, Message: beginning(result.Stdout)}
 	case len(result.Stderr) == 0:
 		return probe.Outcome{Message: fmt.Sprintf("command ended with exit code %d", result.Code)}
 	}
-	return probe.Outcome{Message: string(result.Stderr)}
+	return probe.Outcome{Message: beginning(result.Stderr)}
 }
+
+// mostSaid is how much of what a command says is looked at; a message has less.
+const mostSaid = 8 << 10
+
+func beginning(said []byte) string { return string(said[:min(len(said), mostSaid)]) }
 
 // address is the Pod's own, which was looked at when its container was seen.
 func address(task *probe.Task) string {
@@ -57,7 +62,7 @@ func address(task *probe.Task) string {
 }
 
 func connect(ctx context.Context, task *probe.Task) probe.Outcome {
-	dialer := net.Dialer{Timeout: task.Timeout}
+	dialer := net.Dialer{Timeout: task.Timeout, KeepAlive: -1} // it is closed at once
 	connection, err := dialer.DialContext(ctx, "tcp", address(task))
 	if err != nil {
 		return failure(ctx, err)

@@ -25,7 +25,10 @@ func (a *Actor) look(pod string) {
 // watch looks at the containers of Pods that changed. What the runtime does not answer is asked again.
 func (a *Actor) watch(ctx context.Context) {
 	details := map[string]detail{}
-	for {
+	for n := 0; ; n++ {
+		if n%forgetEvery == 0 {
+			a.forget(details)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -43,6 +46,19 @@ func (a *Actor) watch(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
+		}
+	}
+}
+
+// forgetEvery so many looks, containers of Pods that are not looked at any more are forgotten.
+const forgetEvery = 256
+
+// forget drops what is known of containers that are gone.
+func (a *Actor) forget(details map[string]detail) {
+	for id, d := range details {
+		all, known := a.view.Containers(types.UID(d.pod))
+		if known && !slices.ContainsFunc(all, func(c cri.Container) bool { return c.ID == id }) {
+			delete(details, id)
 		}
 	}
 }

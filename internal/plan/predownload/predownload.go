@@ -39,6 +39,8 @@ const (
 	WaitsForUpdated plan.Reason = "WaitsForUpdated"
 	// NotPreDownloaded: the rollout is none that gains by it.
 	NotPreDownloaded plan.Reason = "NotPreDownloaded"
+	// RefusedByAPIServer: the API server refused the last job.
+	RefusedByAPIServer plan.Reason = "RefusedByAPIServer"
 )
 
 // Observed is every fact that Plan may use.
@@ -58,6 +60,8 @@ type Observed struct {
 	Options
 	// Jobs that the workload owns.
 	Jobs []Job
+	// Refused is what the API server said when it refused the last job, while the next try is not due.
+	Refused string
 }
 
 // Options are what the user says.
@@ -152,6 +156,8 @@ func (o *Observed) containers() ([]*corev1.Container, *plan.Hold) {
 		return none(NotPreDownloaded, "%d pods are updated as fast", o.Replicas)
 	case o.Keep == 0 && o.MaxUnavailable >= o.Replicas:
 		return none(NotPreDownloaded, "all pods are updated at once")
+	case o.Refused != "":
+		return none(RefusedByAPIServer, "%s", o.Refused)
 	case o.UpdatedReady < int(o.MinUpdatedReady):
 		return none(WaitsForUpdated, "%d pods are updated and ready, imagePreDownloadMinUpdatedReadyPods is %d", o.UpdatedReady, o.MinUpdatedReady)
 	}
@@ -194,8 +200,10 @@ func (o *Observed) creation(name string, c *corev1.Container) plan.Step {
 	if job.Spec.ImagePullPolicy = v1beta1.PullIfNotPresent; c.ImagePullPolicy == corev1.PullAlways {
 		job.Spec.ImagePullPolicy = v1beta1.PullAlways
 	}
-	for _, s := range o.To.Template.Spec.ImagePullSecrets {
-		job.Spec.PullSecrets = append(job.Spec.PullSecrets, s.Name)
+	for _, s := range o.To.Template.Spec.ImagePullSecrets { // Pods may name one twice, or none
+		if s.Name != "" && !slices.Contains(job.Spec.PullSecrets, s.Name) {
+			job.Spec.PullSecrets = append(job.Spec.PullSecrets, s.Name)
+		}
 	}
 	if meta := o.To.Template.ObjectMeta; len(meta.Labels)+len(meta.Annotations) > 0 {
 		job.Spec.SandboxConfig = &v1beta1.SandboxConfig{Labels: maps.Clone(meta.Labels), Annotations: maps.Clone(meta.Annotations)}

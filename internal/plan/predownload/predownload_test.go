@@ -68,6 +68,7 @@ func TestPlan(t *testing.T) {
 		"not in place":                {func(o *Observed) { o.To.Template.Spec.HostNetwork = true }, []string{"NotPreDownloaded"}},
 		"the old one is unknown":      {func(o *Observed) { o.From.Template = nil }, []string{"NotPreDownloaded"}},
 		"the new one is not seen yet": {func(o *Observed) { o.To.Template = nil }, []string{"NotPreDownloaded"}},
+		"refused":                     {func(o *Observed) { o.Refused = "quota" }, []string{"RefusedByAPIServer"}},
 		"too early":                   {func(o *Observed) { o.MinUpdatedReady, o.UpdatedReady = 2, 1 }, []string{"WaitsForUpdated"}},
 		"late enough":                 {func(o *Observed) { o.MinUpdatedReady, o.UpdatedReady = 2, 2 }, []string{"CreateObject web-2-main"}},
 		"what is there stays when the numbers change": {

@@ -13,6 +13,9 @@ type Agenda struct {
 	tracks map[Key]*track
 	order  []Key
 	wheel  wheel
+	// busy are the probes that run, by Pod, and waiting those that are due while enough of their Pod's do.
+	busy    map[string]int
+	waiting map[string][]*track
 	// dropped is when something that was written was first not wanted any more; zero if all of it is.
 	dropped time.Time
 }
@@ -85,6 +88,7 @@ func (a *Agenda) See(pod string, containers map[string]Seen, refused func(ip str
 		}
 		c, there := containers[t.entry.ContainerName]
 		if !there {
+			t.see(nil, now)
 			continue
 		}
 		if PortOf(&t.entry.Probe) != nil {
@@ -95,10 +99,21 @@ func (a *Agenda) See(pod string, containers map[string]Seen, refused func(ip str
 	a.rewind()
 }
 
+// perPod is how many probes of one Pod run at a time: slow ones of one do not keep those of all others from running.
+const perPod = 8
+
 // Due returns what is to be run now, at most so many, those that wait longest first. Each is to be answered with Done.
 func (a *Agenda) Due(now time.Time, most int) (tasks []Task) {
+	if a.busy == nil {
+		a.busy, a.waiting = map[string]int{}, map[string][]*track{}
+	}
 	for len(tasks) < most && len(a.wheel) > 0 && !a.wheel[0].due.After(now) {
 		t := heap.Pop(&a.wheel).(*track)
+		if a.busy[t.key.Pod] >= perPod {
+			a.waiting[t.key.Pod] = append(a.waiting[t.key.Pod], t)
+			continue
+		}
+		a.busy[t.key.Pod]++
 		t.running = true
 		tasks = append(tasks, Task{
 			Key: t.key, Pod: t.pod, Probe: t.entry, ContainerID: t.seen.ID, Timeout: t.timing.Timeout, version: t.version,
@@ -117,6 +132,7 @@ func (a *Agenda) Next() (time.Time, bool) {
 
 // Done takes the outcome of a task.
 func (a *Agenda) Done(task *Task, o Outcome, now time.Time) {
+	a.ended(task.Pod.UID)
 	t := a.tracks[task.Key]
 	if t == nil || !t.running {
 		return
@@ -127,9 +143,27 @@ func (a *Agenda) Done(task *Task, o Outcome, now time.Time) {
 	}
 }
 
+// ended lets those of a Pod run that waited for one of its probes to end.
+func (a *Agenda) ended(pod string) {
+	if a.busy[pod]--; a.busy[pod] <= 0 {
+		delete(a.busy, pod)
+	}
+	for _, t := range a.waiting[pod] {
+		heap.Push(&a.wheel, t)
+	}
+	delete(a.waiting, pod)
+}
+
+// Stale tells whether a task is about something that is not to be probed any more, or not so.
+func (a *Agenda) Stale(task *Task) bool {
+	t := a.tracks[task.Key]
+	return t == nil || t.version != task.version
+}
+
 // rewind makes the wheel anew.
 func (a *Agenda) rewind() {
 	a.wheel = a.wheel[:0]
+	clear(a.waiting)
 	for _, key := range a.order {
 		if t := a.tracks[key]; !t.running && !t.idle() {
 			a.wheel = append(a.wheel, t)

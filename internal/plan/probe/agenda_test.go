@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -249,6 +250,7 @@ func TestAgenda_addresses(t *testing.T) {
 	}
 }
 
+// TestAgenda_boundedAndFair: of each Pod a few run at a time, those that wait longest first; others have room beside them.
 func TestAgenda_boundedAndFair(t *testing.T) {
 	var probes []v1beta1.ContainerProbe
 	for i := range 100 {
@@ -257,25 +259,69 @@ func TestAgenda_boundedAndFair(t *testing.T) {
 		probes = append(probes, p)
 	}
 	p := &play{t: t}
-	p.Follow(spec(probes...), nil, at(0))
+	other := spec(execOf("other"))[0]
+	other.UID = "v"
+	p.Follow(append(spec(probes...), other), nil, at(0))
 	p.see(0, "c", true, -100)
 	p.runs(5, says(true, ""))
-	first := p.Due(at(7), 10)
-	if len(first) != 10 {
-		t.Fatalf("%d at a time, want 10", len(first))
-	}
-	second := map[string]bool{}
-	for _, task := range p.Due(at(7), 90) {
-		second[task.Name] = true
-	}
-	for i := range first {
-		if second[first[i].Name] {
-			t.Errorf("%s runs twice at a time", first[i].Name)
+	p.See("v", map[string]Seen{"game": {ID: "d", Running: true, Started: at(-100)}}, func(string) string { return "" }, at(6))
+	ran := map[string]bool{}
+	for len(ran) < 100 {
+		tasks := slices.DeleteFunc(p.Due(at(7), 90), func(task Task) bool { return task.Pod.UID == "v" })
+		if len(tasks) == 0 || len(tasks) > perPod {
+			t.Fatalf("%d at a time after %d, want 1 to %d", len(tasks), len(ran), perPod)
 		}
-		p.Done(&first[i], Outcome{Succeeded: true}, at(7.5))
+		if more := p.Due(at(7), 90); len(more) > 0 {
+			t.Fatalf("%d more run beside %d of the Pod", len(more), len(tasks))
+		}
+		for i := range tasks {
+			if ran[tasks[i].Name] {
+				t.Errorf("%s runs again before all others did", tasks[i].Name)
+			}
+			ran[tasks[i].Name] = true
+			p.Done(&tasks[i], Outcome{Succeeded: true}, at(7.5))
+		}
 	}
-	if len(second) != 90 {
-		t.Errorf("%d others, want 90", len(second))
+}
+
+// TestAgenda_nothingIsSentUnchecked: another address, or a probe that begins to use one, waits for the look that says whose it is;
+// a container that is gone is not probed; what runs for a definition before is stale.
+func TestAgenda_nothingIsSentUnchecked(t *testing.T) {
+	open := v1beta1.ContainerProbe{Name: "a", ContainerName: "game"}
+	open.Probe.TCPSocket = &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}
+	fine := func(string) string { return "" }
+	seen := map[string]Seen{"game": {ID: "c", Running: true, Started: at(-100)}}
+	var p Agenda
+	p.Follow(spec(execOf("a")), nil, at(0))
+	p.See("u", seen, fine, at(0))
+	tasks := p.Due(at(20), 10)
+	if len(tasks) != 1 || p.Stale(&tasks[0]) {
+		t.Fatalf("tasks %v", tasks)
+	}
+	p.Follow(spec(open), nil, at(20))
+	if !p.Stale(&tasks[0]) {
+		t.Error("the run of a probe that was redefined is not stale")
+	}
+	p.Done(&tasks[0], Outcome{Nothing: true}, at(20))
+	if got := p.Due(at(100), 10); len(got) != 0 {
+		t.Errorf("asked before the look: %v", got)
+	}
+	p.See("u", seen, fine, at(100))
+	if got := p.Due(at(100), 10); len(got) != 1 {
+		t.Fatalf("not asked after the look: %v", got)
+	} else {
+		p.Done(&got[0], Outcome{Succeeded: true}, at(100))
+	}
+	moved := spec(open)
+	moved[0].IP = "10.0.0.8"
+	p.Follow(moved, nil, at(101))
+	if got := p.Due(at(200), 10); len(got) != 0 {
+		t.Errorf("another address is asked before the look: %v", got)
+	}
+	p.See("u", seen, fine, at(200))
+	p.See("u", nil, fine, at(201))
+	if got := p.Due(at(300), 10); len(got) != 0 {
+		t.Errorf("a container that is gone is asked: %v", got)
 	}
 }
 

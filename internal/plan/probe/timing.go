@@ -28,17 +28,18 @@ func TimingOf(p *v1beta1.ContainerProbeSpec) Timing {
 // longestMessage of a probe, in bytes.
 const longestMessage = 1024
 
-// Message makes one of what a probe said: text, without blanks at its ends, cut between two characters.
+// Message makes one of what a probe said: text, without blanks at its ends, cut between two characters. It shares no
+// memory with what was said, which may be long.
 func Message(said string) string {
 	said = strings.TrimSpace(strings.ToValidUTF8(said, "\uFFFD"))
-	if len(said) <= longestMessage {
-		return said
+	if len(said) > longestMessage {
+		end := longestMessage
+		for !utf8.RuneStart(said[end]) {
+			end--
+		}
+		said = said[:end]
 	}
-	end := longestMessage
-	for !utf8.RuneStart(said[end]) {
-		end--
-	}
-	return said[:end]
+	return strings.Clone(said)
 }
 
 // spread is a part of a period, from 0 up to but without the whole, that is always the same for a probe: probes of equal periods do

@@ -45,6 +45,8 @@ type track struct {
 	// version counts how often what is probed changed: what an older run found says nothing.
 	version int
 	seen    Seen
+	// unchecked: nobody has looked yet whether the address is the Pod's.
+	unchecked bool
 	// row counts results of one kind since the last of the other.
 	row       int
 	succeeded bool
@@ -59,12 +61,14 @@ type track struct {
 func (t *track) see(c *Seen, now time.Time) {
 	switch {
 	case c == nil:
+		t.seen.Running = false // it is gone; it is another one when it comes back
 		return
 	case c.ID != t.seen.ID:
 		t.another(c, now)
 	default:
 		t.seen = *c
 	}
+	t.unchecked = false
 	switch {
 	case !c.Running && !c.Started.IsZero():
 		t.become(v1beta1.ProbeFailed, fmt.Sprintf("Container(%s) is Non-running", t.entry.ContainerName), now)
@@ -91,7 +95,7 @@ func (t *track) another(c *Seen, now time.Time) {
 }
 
 // idle tells whether there is nothing to run: no container, or none that may be probed.
-func (t *track) idle() bool { return !t.seen.Running || t.seen.Refused != "" }
+func (t *track) idle() bool { return !t.seen.Running || t.seen.Refused != "" || t.unchecked }
 
 // redefine takes another definition of the probe. A changed period holds from now on, everything else from the next run,
 // which is at once.
@@ -112,6 +116,7 @@ func (t *track) redefine(pod v1beta1.PodProbe, entry v1beta1.ContainerProbe, now
 		}
 	case handler || moved:
 		t.row, t.version, t.due = 0, t.version+1, now
+		t.unchecked = PortOf(&entry.Probe) != nil // until the next look
 	case t.due.After(now.Add(t.timing.Period)):
 		t.due = now.Add(t.timing.Period)
 	}

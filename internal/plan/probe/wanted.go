@@ -23,6 +23,8 @@ const (
 	Conflict plan.Reason = "Conflict"
 	// NodeNotServed: the Pod is on a virtual node, where there is no agent.
 	NodeNotServed plan.Reason = "NodeNotServed"
+	// TooMany: a Pod is probed by no more probes, or longer ones.
+	TooMany plan.Reason = "TooMany"
 	// NotStarted: the Pod has no node yet, or its init containers have not ended.
 	NotStarted plan.Reason = "NotStarted"
 )
@@ -86,7 +88,47 @@ func Wanted(pod *Pod, markers []*Marker, virtual bool) []Want {
 			wants = append(wants, w)
 		}
 	}
+	bound(pod, wants)
 	return wants
+}
+
+// What a node may be told of one Pod: no more probes, and about so many bytes. Without a bound, one Pod with many markers could
+// make the NodePodProbe too large for the API server, and then no Pod of the node would be probed.
+const (
+	mostOfPod  = 128
+	bytesOfPod = 16 << 10
+)
+
+// bound holds what is too much.
+func bound(pod *Pod, wants []Want) {
+	count, size := 0, 0
+	for i := range wants {
+		w := &wants[i]
+		if w.Hold != nil {
+			continue
+		}
+		if count, size = count+1, size+sizeOf(&w.Entry); count > mostOfPod || size > bytesOfPod {
+			w.hold(pod, TooMany, fmt.Sprintf("a Pod is probed by at most %d probes, of %d KiB in all", mostOfPod, bytesOfPod>>10))
+		}
+	}
+}
+
+// sizeOf is about how many bytes an entry takes.
+func sizeOf(e *v1beta1.ContainerProbe) int {
+	const fields = 200
+	n := fields + len(e.Name) + len(e.ContainerName)
+	if e.Probe.Exec != nil {
+		for _, word := range e.Probe.Exec.Command {
+			n += len(word) + len(`"",`)
+		}
+	}
+	if get := e.Probe.HTTPGet; get != nil {
+		n += len(get.Path)
+		for _, h := range get.HTTPHeaders {
+			n += len(h.Name) + len(h.Value) + len(`{"name":"","value":""},`)
+		}
+	}
+	return n
 }
 
 type claim struct {

@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,5 +123,34 @@ func TestOwnOf(t *testing.T) {
 	want := Own{Labels: []string{"busy", "idle"}, Annotations: []string{"x/cost"}, Conditions: []string{"game.io/idle"}}
 	if diff := cmp.Diff(want, own); diff != "" {
 		t.Errorf("own (-want +got):\n%s", diff)
+	}
+}
+
+// TestWanted_isBounded: many markers, or long commands, of one Pod do not fill what a node is told.
+func TestWanted_isBounded(t *testing.T) {
+	pod := game()
+	probed := func(markers ...*Marker) (n int) {
+		for _, w := range Wanted(&pod, markers, false) {
+			switch {
+			case w.Hold == nil:
+				n++
+			case w.Hold.Reason != TooMany || w.Hold.Why == "":
+				t.Errorf("held: %+v", w.Hold)
+			}
+		}
+		return n
+	}
+	long := exec("long", "game", "")
+	long.Probe.Exec.Command = []string{strings.Repeat("x", 10<<10)}
+	if n := probed(marker(t, "a", 2, long), marker(t, "b", 1, long), marker(t, "c", 0, long)); n != 1 {
+		t.Errorf("%d probes of 10 KiB each", n)
+	}
+	var many []*Marker
+	for i := range 10 {
+		many = append(many, marker(t, fmt.Sprint(i), 0, exec("a", "game", ""), exec("b", "game", ""), exec("c", "game", ""), exec("d", "game", ""),
+			exec("e", "game", ""), exec("f", "game", ""), exec("g", "game", ""), exec("h", "game", ""), exec("i", "game", ""), exec("j", "game", "")))
+	}
+	if n := probed(many...); n == 0 || n > mostOfPod || n*200 > bytesOfPod {
+		t.Errorf("%d probes", n)
 	}
 }
