@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,7 +26,6 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/features"
 	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
@@ -97,7 +95,7 @@ func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, er
 		}
 	}
 	objects := webhook.RegistrationCache()
-	objects[&corev1.Pod{}] = cache.ByObject{Transform: trimOf(c)}
+	objects[&corev1.Pod{}] = cache.ByObject{Transform: kept.TrimProbed}
 	objects[&appsv1.ControllerRevision{}] = cache.ByObject{Transform: kept.TrimRevision}
 	claims, err := kept.Claims()
 	if err != nil {
@@ -123,14 +121,6 @@ func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, er
 		HealthProbeBindAddress: c.HealthAddress,
 		Controller:             config.Controller{CacheSyncTimeout: c.CacheSyncTimeout},
 	})
-}
-
-// trimOf is what is kept of a Pod.
-func trimOf(c Config) toolscache.TransformFunc {
-	if c.Features.Enabled(features.PodProbeMarkerGate) {
-		return kept.TrimProbed
-	}
-	return kept.Trim
 }
 
 // readiness joins checks.

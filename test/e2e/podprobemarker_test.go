@@ -199,6 +199,24 @@ func TestPodProbeMarker_deletedTakesBack(t *testing.T) {
 	}
 }
 
+// TestPodProbeMarker_gateOff: who switches the feature off has nothing left of it in Pods and on nodes, and can delete markers.
+func TestPodProbeMarker_gateOff(t *testing.T) {
+	games(t)
+	for _, task := range told(t, 3) {
+		found(t, task, metav1.Now(), v1beta1.ProbeSucceeded, "idle")
+	}
+	all := told(t, 3)
+	for name := range all {
+		marked(t, name, "true", "-10", "True", "idle")
+	}
+	restarted(t, "--feature-gates=PodProbeMarkerGate=false")
+	told(t, 0)
+	for name := range all {
+		marked(t, name, "", "", "", "")
+	}
+	kubectl(t, "", "delete", "podprobemarker", "-n", "ns", "game-server-probe", "--timeout=30s")
+}
+
 // TestPodProbeMarker_saysWhatIsNotProbed: the status names the Pods and why.
 func TestPodProbeMarker_saysWhatIsNotProbed(t *testing.T) {
 	games(t)

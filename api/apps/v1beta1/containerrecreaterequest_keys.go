@@ -23,3 +23,8 @@ const (
 	// SidecarTerminated is a condition of a Pod whose main containers have ended.
 	SidecarTerminated = "SidecarTerminated"
 )
+
+// IsVirtual tells of a node with these labels that no machine stands behind it: no agent runs there.
+func IsVirtual(labels map[string]string) bool {
+	return labels[VirtualKubeletLabel] == VirtualKubeletType
+}

@@ -137,7 +137,7 @@ func (r *Reconciler) candidates() map[string]imagepulljob.Candidate {
 	nodes := r.cache.Nodes()
 	all := make(map[string]imagepulljob.Candidate, len(nodes))
 	for _, n := range nodes {
-		c := imagepulljob.Candidate{Name: n.Name, Labels: n.Labels, Node: true, Virtual: n.Labels["type"] == "virtual-kubelet"}
+		c := imagepulljob.Candidate{Name: n.Name, Labels: n.Labels, Node: true, Virtual: v1beta1.IsVirtual(n.Labels)}
 		for _, condition := range n.Status.Conditions {
 			switch condition.Type {
 			case corev1.NodeReady:

@@ -102,5 +102,3 @@ func ownerOf(node string) engine.Owner {
 	resource := v1beta1.GroupVersion().WithResource("nodepodprobes")
 	return engine.Owner{Resource: resource, Kind: "NodePodProbe", Name: node, Creates: resource, OwnsNames: true}
 }
-
-func isVirtual(labels map[string]string) bool { return labels["type"] == "virtual-kubelet" }

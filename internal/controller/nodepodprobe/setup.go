@@ -90,7 +90,7 @@ func (i informers) Node(name string) (there, virtual bool) {
 	if err != nil || node == nil {
 		return false, false
 	}
-	return true, isVirtual(node.Labels)
+	return true, v1beta1.IsVirtual(node.Labels)
 }
 
 // Object implements cache.

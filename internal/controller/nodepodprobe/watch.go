@@ -77,7 +77,7 @@ func (r *Reconciler) objectChanged(q watch.Queue, old, now *v1beta1.NodePodProbe
 
 // nodeChanged schedules a look at a node that comes, goes, or becomes virtual.
 func (r *Reconciler) nodeChanged(q watch.Queue, old, now *corev1.Node) {
-	if old == nil || now == nil || old.UID != now.UID || isVirtual(old.Labels) != isVirtual(now.Labels) {
+	if old == nil || now == nil || old.UID != now.UID || v1beta1.IsVirtual(old.Labels) != v1beta1.IsVirtual(now.Labels) {
 		r.note(q, cmp.Or(now, old).Name)
 	}
 }

@@ -110,7 +110,7 @@ func markersOf(object any) (keys []string, err error) {
 func (i informers) Virtual(name string) bool {
 	object, _, err := i.nodes.GetStore().GetByKey(name)
 	node := watch.Last[corev1.Node](object)
-	return err == nil && node != nil && node.Labels["type"] == "virtual-kubelet"
+	return err == nil && node != nil && v1beta1.IsVirtual(node.Labels)
 }
 
 // Marker implements cache.

@@ -52,7 +52,7 @@ func Fill(r *v1beta1.ContainerRecreateRequest, t Target) {
 	r.Labels[v1beta1.ContainerRecreateRequestPodUIDLabel] = string(t.Pod.UID)
 	r.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel] = t.Pod.Spec.NodeName
 	r.Labels[v1beta1.ContainerRecreateRequestActiveLabel] = "true"
-	if t.NodeLabels[v1beta1.VirtualKubeletLabel] == v1beta1.VirtualKubeletType {
+	if v1beta1.IsVirtual(t.NodeLabels) {
 		r.Labels[v1beta1.VirtualKubeletLabel] = v1beta1.VirtualKubeletType
 	}
 	if r.Spec.Strategy == nil {

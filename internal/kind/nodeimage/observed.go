@@ -9,12 +9,6 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
-// VirtualLabel and VirtualKubelet are the label of nodes that no machine stands behind, so that nothing can be pulled there.
-const (
-	VirtualLabel   = "type"
-	VirtualKubelet = "virtual-kubelet"
-)
-
 // Patience is how long a node may be silent: not ready, or without an answer to what it was told.
 const Patience = 60 * time.Second
 
@@ -47,7 +41,7 @@ type Node struct {
 }
 
 // Virtual tells whether no machine stands behind the node.
-func (n *Node) Virtual() bool { return n.Labels[VirtualLabel] == VirtualKubelet }
+func (n *Node) Virtual() bool { return v1beta1.IsVirtual(n.Labels) }
 
 // Lost tells whether a node has been silent for too long. A wait is how long that takes yet, 0 if it does not come to it.
 func (n *Node) Lost(now time.Time) (lost bool, wait time.Duration) {
