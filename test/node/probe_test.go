@@ -31,15 +31,12 @@ spec:
 // CloneSet that is scaled in removes the idle ones.
 func TestRow66to72_GameServers(t *testing.T) {
 	const (
-		name   = "ns" // as in the example
+		name   = "games"
 		period = 2 * time.Second
 	)
 	namespace(t, name)
-	marker := example(t, "05-podprobemarker.yaml")[0]
-	marker = strings.NewReplacer("initialDelaySeconds: 10", "initialDelaySeconds: 1", "periodSeconds: 10", "periodSeconds: 2",
-		"failureThreshold: 3", "failureThreshold: 1").Replace(marker)
 	kubectl(t, gameClones, "apply", "-n", name, "-f", "-")
-	kubectl(t, marker, "apply", "-f", "-")
+	kubectl(t, gameMarker(t, name), "apply", "-f", "-")
 	games := marked(t, name, map[string]string{}, time.Minute)
 
 	var idle []string
@@ -84,6 +81,13 @@ func TestRow66to72_GameServers(t *testing.T) {
 	marked(t, name, map[string]string{busy: "true"}, time.Minute)
 	inContainer(t, name, busy, "game-server", "rm /home/game/idle; exit 0")
 	marked(t, name, map[string]string{}, time.Minute)
+}
+
+// gameMarker is examples/05 in a namespace, with a period of two seconds.
+func gameMarker(t *testing.T, namespace string) string {
+	t.Helper()
+	return strings.NewReplacer("initialDelaySeconds: 10", "initialDelaySeconds: 1", "periodSeconds: 10", "periodSeconds: 2",
+		"failureThreshold: 3", "failureThreshold: 1", "namespace: ns", "namespace: "+namespace).Replace(example(t, "05-podprobemarker.yaml")[0])
 }
 
 // marked waits until the Pods say which of them are idle, in label, cost and condition, and returns them by name.
