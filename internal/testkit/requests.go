@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,9 +19,9 @@ type Calls struct {
 	CreatePod, PatchPod, PatchPodResize, PatchPodStatus, DeletePod, LookAtPod int
 	// Claims are PersistentVolumeClaims.
 	CreateClaim, PatchClaim, DeleteClaim, LookAtClaim int
-	// Owners are whatever has Pods.
-	PatchOwner, PatchStatus, LookAtOwner int
-	WriteRevision, LookAtRevision        int
+	// Owners are whatever has Pods, and all other objects.
+	CreateOwner, PatchOwner, PatchStatus, DeleteOwner, LookAtOwner int
+	WriteRevision, LookAtRevision                                  int
 }
 
 const (
@@ -48,7 +47,7 @@ func (a *API) Create(ctx context.Context, resource schema.GroupVersionResource, 
 	case revisions:
 		return metaOf(locked(a, &a.calls.WriteRevision, func() (*appsv1.ControllerRevision, error) { return a.revisions.create(namespace, object) }))
 	}
-	return metav1.ObjectMeta{}, notServed(resource)
+	return metaOf(locked(a, &a.calls.CreateOwner, func() (*unstructured.Unstructured, error) { return a.ownersOf(resource).create(namespace, object) }))
 }
 
 // Patch implements engine.API.
@@ -153,7 +152,9 @@ func (a *API) Delete(ctx context.Context, resource schema.GroupVersionResource, 
 	case revisions:
 		_, err = locked(a, &a.calls.WriteRevision, func() (*appsv1.ControllerRevision, error) { return a.revisions.delete(namespace, name, p, nil) })
 	default:
-		err = notServed(resource)
+		_, err = locked(a, &a.calls.DeleteOwner, func() (*unstructured.Unstructured, error) {
+			return a.ownersOf(resource).delete(namespace, name, p, nil)
+		})
 	}
 	return err
 }
@@ -208,8 +209,4 @@ func versionOf[P metav1.Object](object P, err error) (string, error) {
 		return "", err
 	}
 	return object.GetResourceVersion(), nil
-}
-
-func notServed(resource schema.GroupVersionResource) error {
-	return apierrors.NewNotFound(resource.GroupResource(), "")
 }

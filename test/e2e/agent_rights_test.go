@@ -2,24 +2,30 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
 
+	"github.com/outrigger-project/outrigger/internal/kind/nodeagent"
 	"github.com/outrigger-project/outrigger/test/env"
 )
 
-// TestAgent_writesItsOwnNodesStatusOnly: each agent tries to write whatever it can to the objects of every other node, and
-// more than the status of its own. The API server refuses all of it.
-func TestAgent_writesItsOwnNodesStatusOnly(t *testing.T) {
+// TestAgent_isOfItsNodeOnly: each agent, with the account that all share and with its node's own, tries to read and write
+// whatever it can of every other node, and more than the status of its own. The API server refuses all of it.
+func TestAgent_isOfItsNodeOnly(t *testing.T) {
 	nodes := []string{node(t, 0), node(t, 1), node(t, 2), node(t, 3), node(t, 4)}
 	admin := dynamicFor(t, cluster.Kubeconfig)
 	for _, kind := range agentKinds() {
@@ -28,51 +34,170 @@ func TestAgent_writesItsOwnNodesStatusOnly(t *testing.T) {
 		}
 	}
 	tried, succeeded := 0, 0
-	for _, own := range nodes {
-		path, err := cluster.AgentKubeconfig(t.Context(), own)
-		if err != nil {
-			t.Fatal(err)
+	refused := func(own, what string, try func(context.Context) error) {
+		tried++
+		if err := try(t.Context()); !apierrors.IsForbidden(err) {
+			succeeded++
+			t.Errorf("the agent of %s may %s: %v", own, what, err)
 		}
-		agent := dynamicFor(t, path)
+	}
+	for _, own := range nodes {
+		shared := sharedAgent(t, own)
+		agent := dynamicOf(t, ownAgent(t, shared, own))
 		for _, kind := range agentKinds() {
+			objects := agent.Resource(kind.resource)
 			for _, other := range nodes {
-				for what, try := range attempts(agent.Resource(kind.resource), kind, other, own == other) {
-					tried++
-					if err := try(t.Context()); !apierrors.IsForbidden(err) {
-						succeeded++
-						t.Errorf("the agent of %s may %s of %s %s: %v", own, what, kind.resource.Resource, other, err)
-					}
+				for what, try := range attempts(objects, kind, other, own == other) {
+					refused(own, what+" of "+kind.resource.Resource+" "+other, try)
+				}
+				for what, try := range attempts(dynamicOf(t, shared).Resource(kind.resource), kind, other, false) {
+					refused(own, "with the shared account, "+what+" of "+kind.resource.Resource+" "+other, try)
 				}
 			}
+			refused(own, "list all "+kind.resource.Resource, func(ctx context.Context) error {
+				_, err := objects.List(ctx, metav1.ListOptions{})
+				return err
+			})
 			patch := []byte(`{"status":` + kind.status + `}`)
-			if _, err := agent.Resource(kind.resource).Patch(t.Context(), own, types.MergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "status"); err != nil {
+			if _, err := objects.Patch(t.Context(), own, types.MergePatchType, patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}}, "status"); err != nil {
 				t.Errorf("the agent of %s may not write the status of its %s: %v", own, kind.resource.Resource, err)
 			}
+			if list, err := objects.List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + own}); err != nil || len(list.Items) != 1 {
+				t.Errorf("the agent of %s may not read its %s: %v", own, kind.resource.Resource, err)
+			}
+		}
+		for what, try := range tokenAttempts(t, shared, own, nodes) {
+			refused(own, what, try)
 		}
 	}
 	if tried < 200 || succeeded > 0 {
 		t.Errorf("%d attempts, %d of them succeeded", tried, succeeded)
 	}
+	t.Logf("%d attempts, %d succeeded", tried, succeeded)
+}
+
+// tokenAttempts are tokens that an agent of own must not get.
+func tokenAttempts(t *testing.T, shared *rest.Config, own string, nodes []string) map[string]func(context.Context) error {
+	t.Helper()
+	accounts := accountsOf(t, shared)
+	asked := func(account, bound string, life int64) func(context.Context) error {
+		return func(ctx context.Context) error {
+			request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &life}}
+			if bound != "" {
+				request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: bound}
+			}
+			_, err := accounts.CreateToken(ctx, account, request, metav1.CreateOptions{})
+			return err
+		}
+	}
+	all := map[string]func(context.Context) error{
+		"get a token that is not bound":      asked(nodeagent.AccountOf(own), "", 3600),
+		"get a token for a day":              asked(nodeagent.AccountOf(own), own, 86400),
+		"get a token of the shared account":  asked(env.AgentAccount, own, 3600),
+		"get a token of the account default": asked("default", own, 3600),
+	}
+	for _, other := range nodes {
+		if other != own {
+			all["get a token of the account of "+other] = asked(nodeagent.AccountOf(other), own, 3600)
+			all["get a token of its own account bound to "+other] = asked(nodeagent.AccountOf(own), other, 3600)
+			all["get a token of the shared account bound to "+other] = asked(env.AgentAccount, other, 3600)
+			all["get a token of the account of "+other+" bound to it"] = asked(nodeagent.AccountOf(other), other, 3600)
+		}
+	}
+	return all
+}
+
+// The manager gives agents their rights. What it may do for that is worth nothing for anything else.
+func TestAgent_managerMakesNoOtherRoles(t *testing.T) {
+	manager := as(t, cluster.Kubeconfig, strings.TrimSpace(kubectl(t, "", "create", "token", "kruise-manager", "-n", "kruise-system")))
+	roles := schema.GroupVersionResource{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"}
+	bindings := roles.GroupVersion().WithResource("clusterrolebindings")
+	pods := map[string]any{"apiGroups": []any{""}, "resources": []any{"pods"}, "verbs": []any{"get"}}
+	named := map[string]any{"apiGroups": []any{"apps.kruise.io"}, "resources": []any{"nodeimages"}, "verbs": []any{"get"}, "resourceNames": []any{"b"}}
+	subject := func(name string) []any {
+		return []any{map[string]any{"kind": "ServiceAccount", "namespace": "kruise-daemon", "name": name}}
+	}
+	bound := func(name, role, account string) map[string]any {
+		return rbacObject("ClusterRoleBinding", name, "roleRef", map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}, "subjects", subject(account))
+	}
+	for what, try := range map[string]struct {
+		resource schema.GroupVersionResource
+		object   map[string]any
+	}{
+		"a role of another name":            {roles, rbacObject("ClusterRole", "thief", "rules", []any{named})},
+		"a role over Pods":                  {roles, rbacObject("ClusterRole", "kruise-daemon:a", "rules", []any{pods})},
+		"a role over another node":          {roles, rbacObject("ClusterRole", "kruise-daemon:a", "rules", []any{named})},
+		"a binding of another name":         {bindings, bound("thief", "kruise-manager", "node-a")},
+		"a binding of the manager's role":   {bindings, bound("kruise-daemon:a", "kruise-manager", "node-a")},
+		"a binding of another node's role":  {bindings, bound("kruise-daemon:a", "kruise-daemon:"+node(t, 0), "node-a")},
+		"a binding to another node's agent": {bindings, bound("kruise-daemon:"+node(t, 0), "kruise-daemon:"+node(t, 0), "node-a")},
+	} {
+		_, err := dynamicOf(t, manager).Resource(try.resource).Create(t.Context(), &unstructured.Unstructured{Object: try.object}, metav1.CreateOptions{})
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "kruise-manager-roles") {
+			t.Errorf("the manager makes %s: %v", what, err)
+		}
+	}
+	for _, name := range []string{"view", "kruise-manager"} {
+		if err := dynamicOf(t, manager).Resource(roles).Delete(t.Context(), name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}); !apierrors.IsForbidden(err) {
+			t.Errorf("the manager deletes role %s: %v", name, err)
+		}
+	}
+}
+
+func rbacObject(kind, name string, members ...any) map[string]any {
+	o := map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": map[string]any{"name": name}}
+	for i := 0; i < len(members); i += 2 {
+		o[members[i].(string)] = members[i+1]
+	}
+	return o
+}
+
+// What was changed of an agent's rights, or removed, is made right again.
+func TestAgent_rightsAreKept(t *testing.T) {
+	name := node(t, 0)
+	agent := dynamicOf(t, ownAgent(t, sharedAgent(t, name), name))
+	images := agent.Resource(agentKinds()[0].resource)
+	reads := func(want bool) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if _, err := images.Get(ctx, name, metav1.GetOptions{}); apierrors.IsForbidden(err) == want {
+				return fmt.Errorf("the agent reads its NodeImage: %w", err)
+			}
+			return nil
+		}
+	}
+	eventually(t, time.Minute, reads(true))
+	for what, breaks := range map[string][]string{
+		"the role is emptied":    {"patch", "clusterrole", nodeagent.RoleOf(name), "--type=json", "-p", `[{"op":"replace","path":"/rules","value":[]}]`},
+		"the role is deleted":    {"delete", "clusterrole", nodeagent.RoleOf(name)},
+		"the binding is deleted": {"delete", "clusterrolebinding", nodeagent.RoleOf(name)},
+	} {
+		kubectl(t, "", breaks...)
+		eventually(t, time.Minute, func(ctx context.Context) error {
+			role, err := cluster.Kubectl(ctx, "get", "clusterrole", nodeagent.RoleOf(name), "-o", "jsonpath={.rules[0].resourceNames[0]} {.metadata.ownerReferences[0].kind}")
+			if err != nil || role != name+" Node" {
+				return fmt.Errorf("after %s, the role is %q: %w", what, role, err)
+			}
+			return nil
+		})
+		eventually(t, time.Minute, reads(true))
+	}
 }
 
 // A token that does not say where its agent runs is worth nothing.
 func TestAgent_needsATokenOfItsNode(t *testing.T) {
-	token := strings.TrimSpace(kubectl(t, "", "create", "token", env.AgentAccount, "-n", env.AgentNamespace))
-	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = rest.AnonymousClientConfig(config)
-	config.BearerToken = token
-	agent, err := dynamic.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kind := agentKinds()[0]
-	ensure(t, dynamicFor(t, cluster.Kubeconfig), kind, node(t, 0))
-	_, err = agent.Resource(kind.resource).Patch(t.Context(), node(t, 0), types.MergePatchType, []byte(`{"status":`+kind.status+`}`), metav1.PatchOptions{}, "status")
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "does not say which node") {
-		t.Errorf("a token without a node: %v", err)
+	for _, account := range []string{env.AgentAccount, nodeagent.AccountOf(node(t, 0))} {
+		token := strings.TrimSpace(kubectl(t, "", "create", "token", account, "-n", env.AgentNamespace))
+		agent := as(t, cluster.Kubeconfig, token)
+		_, err := accountsOf(t, agent).CreateToken(t.Context(), nodeagent.AccountOf(node(t, 0)), &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		if !apierrors.IsForbidden(err) {
+			t.Errorf("a token without a node gets another: %v", err)
+		}
+		kind := agentKinds()[0]
+		ensure(t, dynamicFor(t, cluster.Kubeconfig), kind, node(t, 0))
+		_, err = dynamicOf(t, agent).Resource(kind.resource).Patch(t.Context(), node(t, 0), types.MergePatchType, []byte(`{"status":`+kind.status+`}`), metav1.PatchOptions{}, "status")
+		if !apierrors.IsForbidden(err) {
+			t.Errorf("a token without a node writes: %v", err)
+		}
 	}
 }
 
@@ -119,6 +244,18 @@ func attempts(objects dynamic.ResourceInterface, kind agentKind, name string, ow
 		},
 	}
 	if !own {
+		all["get it"] = func(ctx context.Context) error {
+			_, err := objects.Get(ctx, name, metav1.GetOptions{})
+			return err
+		}
+		all["list it"] = func(ctx context.Context) error {
+			_, err := objects.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+			return err
+		}
+		all["watch it"] = func(ctx context.Context) error {
+			_, err := objects.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+			return err
+		}
 		all["patch the status"] = patched(types.MergePatchType, `{"status":`+kind.status+`}`, "status")
 		all["patch the status by JSON"] = patched(types.JSONPatchType, `[{"op":"add","path":"/status","value":`+kind.status+`}]`, "status")
 		all["apply the status"] = patched(types.ApplyPatchType, `{"apiVersion":"apps.kruise.io/v1beta1","kind":"`+kind.kind+`","status":`+kind.status+`}`, "status")
@@ -126,13 +263,67 @@ func attempts(objects dynamic.ResourceInterface, kind agentKind, name string, ow
 	return all
 }
 
-func dynamicFor(t *testing.T, kubeconfig string) *dynamic.DynamicClient {
+// sharedAgent is an agent's client with the account that all agents share, ownAgent one with its node's own.
+func sharedAgent(t *testing.T, node string) *rest.Config {
+	t.Helper()
+	path, err := cluster.AgentKubeconfig(t.Context(), node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return configOf(t, path)
+}
+
+func ownAgent(t *testing.T, shared *rest.Config, node string) *rest.Config {
+	t.Helper()
+	var token string
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		granted, err := accountsOf(t, shared).CreateToken(ctx, nodeagent.AccountOf(node), &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+			ExpirationSeconds: ptr.To(int64(3600)),
+			BoundObjectRef:    &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node},
+		}}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		token = granted.Status.Token
+		return nil
+	})
+	return as(t, cluster.Kubeconfig, token)
+}
+
+func accountsOf(t *testing.T, config *rest.Config) corev1client.ServiceAccountInterface {
+	t.Helper()
+	client, err := corev1client.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.ServiceAccounts(env.AgentNamespace)
+}
+
+// as is a configuration with a token in place of a kubeconfig's rights.
+func as(t *testing.T, kubeconfig, token string) *rest.Config {
+	t.Helper()
+	config := rest.AnonymousClientConfig(configOf(t, kubeconfig))
+	config.BearerToken, config.QPS = token, -1
+	return config
+}
+
+func configOf(t *testing.T, kubeconfig string) *rest.Config {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.QPS = -1
+	return config
+}
+
+func dynamicFor(t *testing.T, kubeconfig string) *dynamic.DynamicClient {
+	t.Helper()
+	return dynamicOf(t, configOf(t, kubeconfig))
+}
+
+func dynamicOf(t *testing.T, config *rest.Config) *dynamic.DynamicClient {
+	t.Helper()
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)

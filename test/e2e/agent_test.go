@@ -9,7 +9,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/rest"
 
 	"github.com/outrigger-project/outrigger/internal/testkit/criserver"
 	"github.com/outrigger-project/outrigger/test/env"
@@ -38,35 +38,34 @@ func agentOn(t *testing.T, node string, server *criserver.Server) *env.Agent {
 }
 
 func TestAgent_seesNothingOfTheClusterButItsOwnKinds(t *testing.T) {
-	path, err := cluster.AgentKubeconfig(t.Context(), node(t, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	agent, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, resource := range []string{"secrets", "pods", "configmaps", "nodes", "events", "serviceaccounts"} {
-		for _, verb := range []string{"get", "list", "watch", "create", "update", "patch", "delete"} {
-			if may(t, agent, verb, "", resource) {
-				t.Errorf("the agent may %s %s", verb, resource)
+	own := node(t, 0)
+	shared := sharedAgent(t, own)
+	for account, config := range map[string]*rest.Config{"the shared": shared, "the node's": ownAgent(t, shared, own)} {
+		agent, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, resource := range []string{"secrets", "pods", "configmaps", "nodes", "events", "serviceaccounts"} {
+			for _, verb := range []string{"get", "list", "watch", "create", "update", "patch", "delete"} {
+				if may(t, agent, verb, "", resource, "") {
+					t.Errorf("with %s account, the agent may %s %s", account, verb, resource)
+				}
+			}
+		}
+		for _, name := range []string{"", node(t, 1), own} {
+			mine := name == own && account != "the shared"
+			if may(t, agent, "watch", "apps.kruise.io", "nodeimages", name) != mine || may(t, agent, "patch", "apps.kruise.io", "nodeimages", name) {
+				t.Errorf("with %s account, the agent must see its own NodeImage and write no more of it than its status: not so of %q", account, name)
 			}
 		}
 	}
-	if !may(t, agent, "watch", "apps.kruise.io", "nodeimages") || may(t, agent, "patch", "apps.kruise.io", "nodeimages") {
-		t.Error("the agent must see NodeImages and write no more of them than their status")
-	}
 }
 
-func may(t *testing.T, client kubernetes.Interface, verb, group, resource string) bool {
+func may(t *testing.T, client kubernetes.Interface, verb, group, resource, name string) bool {
 	t.Helper()
 	review, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(t.Context(), &authorizationv1.SelfSubjectAccessReview{
 		Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "default", Verb: verb, Group: group, Resource: resource},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "default", Verb: verb, Group: group, Resource: resource, Name: name},
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {

@@ -22,14 +22,10 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/node/cri"
-	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 // connectEvery is the pause between two attempts to find the container runtime.
 const connectEvery = time.Second
-
-// lookForKinds is how often the API server is asked for kinds of ours that it did not serve, by the agent of every node.
-const lookForKinds = 30 * time.Second
 
 // Run runs the agent until ctx ends. It waits for a container runtime that is not there yet.
 func Run(ctx context.Context, c Config) error {
@@ -43,7 +39,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	defer func() { _ = rt.Close(context.WithoutCancel(ctx)) }()
 	log.Info("starting", "runtime", rt.Name())
-	mgr, err := newManager(c, log)
+	mgr, err := newManager(ctx, c, log)
 	if err != nil {
 		return fmt.Errorf("set up the agent: %w", err)
 	}
@@ -53,7 +49,7 @@ func Run(ctx context.Context, c Config) error {
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("runtime", func(r *http.Request) error { return rt.Ping(r.Context()) }),
 		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return synced(r.Context(), mgr.GetCache()) }),
-		watch.SetUp(mgr, v1beta1.GroupVersion(), lookForKinds, actors(mgr, c, rt, view)),
+		addActors(mgr, c, rt, view),
 	)
 	if err != nil {
 		return fmt.Errorf("set up the agent: %w", err)
@@ -84,19 +80,21 @@ func connect(ctx context.Context, c Config, log logr.Logger) (rt *cri.Runtime, e
 	return rt, nil
 }
 
-func newManager(c Config, log logr.Logger) (manager.Manager, error) {
-	rc, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+func newManager(ctx context.Context, c Config, log logr.Logger) (manager.Manager, error) {
+	shared, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("read the client configuration: %w", err)
 	}
-	rc = rest.AddUserAgent(rc, "outrigger-node")
+	rc, err := identify(ctx, rest.AddUserAgent(shared, "outrigger-node"), c.NodeName, log)
+	if err != nil {
+		return nil, err
+	}
 	scheme := runtime.NewScheme()
 	if err := v1beta1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register API types: %w", err)
 	}
 	return manager.New(rc, manager.Options{
 		Scheme:                 scheme,
-		MapperProvider:         mapper,
 		Logger:                 log,
 		Cache:                  cache.Options{ByObject: objects(c.NodeName), ReaderFailOnMissingInformer: true},
 		LeaderElection:         false,

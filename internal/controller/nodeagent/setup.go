@@ -1,0 +1,138 @@
+package nodeagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/outrigger-project/outrigger/internal/engine"
+	"github.com/outrigger-project/outrigger/internal/kind/nodeagent"
+	"github.com/outrigger-project/outrigger/internal/watch"
+)
+
+// workers is how many nodes are looked at a time.
+const workers = 3
+
+// Options of the controller.
+type Options struct {
+	// WritesInFlight is how many are written to at a time. Default engine.DefaultWritesInFlight.
+	WritesInFlight int
+}
+
+// Objects limits a cache to what the controller made.
+func Objects() map[client.Object]ctrlcache.ByObject {
+	ours := labels.SelectorFromSet(labels.Set{nodeagent.ManagedByLabel: nodeagent.ManagedBy})
+	trim := ctrlcache.TransformStripManagedFields()
+	return map[client.Object]ctrlcache.ByObject{
+		&corev1.ServiceAccount{}:     {Field: fields.OneTermEqualSelector("metadata.namespace", nodeagent.Namespace), Label: ours, Transform: trim},
+		&rbacv1.ClusterRole{}:        {Label: ours, Transform: trim},
+		&rbacv1.ClusterRoleBinding{}: {Label: ours, Transform: trim},
+	}
+}
+
+// SetupWithManager adds the controller to a manager, whose cache is limited to Objects.
+func SetupWithManager(mgr manager.Manager, o Options) error {
+	if err := setup(mgr, o); err != nil {
+		return fmt.Errorf("set up the rights of node agents: %w", err)
+	}
+	return nil
+}
+
+func setup(mgr manager.Manager, o Options) error {
+	server, err := engine.NewServer(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	c, ctx := &informers{}, context.Background()
+	follow := func(to *toolscache.SharedIndexInformer, object client.Object) (err error) {
+		*to, err = watch.Informer(ctx, mgr, object)
+		return err
+	}
+	err = errors.Join(
+		follow(&c.nodes, &corev1.Node{}), follow(&c.accounts, &corev1.ServiceAccount{}),
+		follow(&c.roles, &rbacv1.ClusterRole{}), follow(&c.bindings, &rbacv1.ClusterRoleBinding{}),
+	)
+	if err != nil {
+		return err
+	}
+	r := &Reconciler{cache: c, hands: engine.NewHands(server, o.WritesInFlight, time.Now)}
+	return builder.ControllerManagedBy(mgr).
+		Named("nodeagent").
+		WatchesRawSource(&watch.Source{Informer: c.nodes, Handler: nodes}).
+		WatchesRawSource(&watch.Source{Informer: c.accounts, Handler: parts[corev1.ServiceAccount](nodeagent.AccountOf(""))}).
+		WatchesRawSource(&watch.Source{Informer: c.roles, Handler: parts[rbacv1.ClusterRole](nodeagent.RoleOf(""))}).
+		WatchesRawSource(&watch.Source{Informer: c.bindings, Handler: parts[rbacv1.ClusterRoleBinding](nodeagent.RoleOf(""))}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: watch.RateLimiter()}).
+		Complete(r)
+}
+
+func look(q watch.Queue, node string) {
+	q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: node}}, 0)
+}
+
+// nodes looks at nodes that come, go or are another: a node changes every few seconds.
+func nodes(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *corev1.Node) {
+		switch {
+		case now == nil:
+			look(q, old.Name)
+		case old == nil || old.UID != now.UID || old.DeletionTimestamp == nil && now.DeletionTimestamp != nil:
+			look(q, now.Name)
+		}
+	})
+}
+
+// parts looks at the node whose account, role or binding changed.
+func parts[T any, P interface {
+	*T
+	client.Object
+}](prefix string) func(watch.Queue) toolscache.ResourceEventHandler {
+	return func(q watch.Queue) toolscache.ResourceEventHandler {
+		return watch.Handler(func(old, now *T) {
+			if now == nil {
+				now = old
+			}
+			if node, ours := strings.CutPrefix(P(now).GetName(), prefix); ours {
+				look(q, node)
+			}
+		})
+	}
+}
+
+// informers are the manager's cache, read without copies.
+type informers struct {
+	nodes, accounts, roles, bindings toolscache.SharedIndexInformer
+}
+
+// Node implements cache, as do those below.
+func (i *informers) Node(name string) *corev1.Node { return watch.Get[corev1.Node](i.nodes, name) }
+
+// Account returns the account of a node's agent.
+func (i *informers) Account(node string) *corev1.ServiceAccount {
+	return watch.Get[corev1.ServiceAccount](i.accounts, nodeagent.Namespace+"/"+nodeagent.AccountOf(node))
+}
+
+// Role returns its role.
+func (i *informers) Role(node string) *rbacv1.ClusterRole {
+	return watch.Get[rbacv1.ClusterRole](i.roles, nodeagent.RoleOf(node))
+}
+
+// Binding returns what binds the two.
+func (i *informers) Binding(node string) *rbacv1.ClusterRoleBinding {
+	return watch.Get[rbacv1.ClusterRoleBinding](i.bindings, nodeagent.RoleOf(node))
+}
