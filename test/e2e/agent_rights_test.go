@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +182,39 @@ func TestAgent_rightsAreKept(t *testing.T) {
 		})
 		eventually(t, time.Minute, reads(true))
 	}
+}
+
+// A node that leaves takes its agent's rights with it, and a later one of its name gets others.
+func TestAgent_rightsGoWithTheNode(t *testing.T) {
+	const name = "passing"
+	kinds := []string{"serviceaccount/" + nodeagent.AccountOf(name), "clusterrole/" + nodeagent.RoleOf(name), "clusterrolebinding/" + nodeagent.RoleOf(name)}
+	owners := func(ctx context.Context) (uids []string, err error) {
+		for _, kind := range kinds {
+			uid, err := cluster.Kubectl(ctx, "get", kind, "-n", env.AgentNamespace, "--ignore-not-found", "-o", "jsonpath={.metadata.ownerReferences[0].uid}")
+			if err != nil {
+				return nil, err
+			}
+			uids = append(uids, uid)
+		}
+		return uids, nil
+	}
+	for range 2 {
+		kubectl(t, "{apiVersion: v1, kind: Node, metadata: {name: "+name+"}}", "create", "-f", "-")
+		uid := kubectl(t, "", "get", "node", name, "-o", "jsonpath={.metadata.uid}")
+		eventually(t, time.Minute, func(ctx context.Context) error {
+			if got, err := owners(ctx); err != nil || !slices.Equal(got, []string{uid, uid, uid}) {
+				return fmt.Errorf("owners of %v: %v, not %s: %w", kinds, got, uid, err)
+			}
+			return nil
+		})
+		kubectl(t, "", "delete", "node", name)
+	}
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		if got, err := owners(ctx); err != nil || !slices.Equal(got, []string{"", "", ""}) {
+			return fmt.Errorf("%v are still there: %v: %w", kinds, got, err)
+		}
+		return nil
+	})
 }
 
 // A token that does not say where its agent runs is worth nothing.
