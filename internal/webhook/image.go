@@ -39,7 +39,7 @@ func ValidateImagePullJobs() http.Handler {
 
 // ValidateImageListPullJobs refuses ImageListPullJobs that are wrong.
 func ValidateImageListPullJobs() http.Handler {
-	return For(hubRules("ImageListPullJob", func(job, _ *v1beta1.ImageListPullJob) field.ErrorList { return imagelistpulljob.Validate(job) }))
+	return For(hubRules("ImageListPullJob", imagelistpulljob.Validate))
 }
 
 // hubRules are those of a kind whose versions have the same structure: whatever version was sent, the API server asks with

@@ -32,7 +32,7 @@ func validate(t *testing.T, table invalid.Table, c invalid.Case) []string {
 	case "imagepulljobs":
 		return validateHub(t, c, imagepulljob.Validate)
 	case "imagelistpulljobs":
-		return validateHub(t, c, func(job, _ *v1beta1.ImageListPullJob) field.ErrorList { return imagelistpulljob.Validate(job) })
+		return validateHub(t, c, imagelistpulljob.Validate)
 	case "podprobemarkers":
 		return validatePodProbeMarker(t, c)
 	case "containerrecreaterequests":

@@ -35,7 +35,8 @@ type ImageListPullJobList struct {
 	Items           []ImageListPullJob `json:"items"`
 }
 
-// ImageListPullJobSpec is the desired state of an ImageListPullJob.
+// ImageListPullJobSpec is the desired state of an ImageListPullJob. Of a job that has ended nothing but
+// completionPolicy.ttlSecondsAfterFinished can be changed.
 type ImageListPullJobSpec struct {
 	// The images to pull: 1 to 255, each of them once.
 	// +required

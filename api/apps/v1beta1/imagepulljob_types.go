@@ -44,7 +44,8 @@ type ImagePullJobList struct {
 // +kubebuilder:validation:XValidation:rule="self.matches(r'^(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])([.]([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*(:[0-9]+)?/)?[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?(@[A-Za-z][A-Za-z0-9]*([-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]+)?$')",message="must be the name of an image: [registry[:port]/]path[:tag][@digest], the path in lower case"
 type ImageReference string
 
-// ImagePullJobSpec is the desired state of an ImagePullJob. The image and its secrets cannot be changed later.
+// ImagePullJobSpec is the desired state of an ImagePullJob. The image and its secrets cannot be changed later, and of a job
+// that has ended nothing but completionPolicy.ttlSecondsAfterFinished.
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.pullSecrets) ? self.pullSecrets : []) == (has(oldSelf.pullSecrets) ? oldSelf.pullSecrets : [])",message="field is immutable: create another job",fieldPath=".pullSecrets"
 type ImagePullJobSpec struct {

@@ -12,9 +12,9 @@ import (
 // maxImages is how many images a job may list.
 const maxImages = 255
 
-// Validate lists everything that is wrong with an ImageListPullJob. Every error names path, value and rule. Most of it the
-// schema says too; that two references mean one image, it cannot.
-func Validate(job *v1beta1.ImageListPullJob) field.ErrorList {
+// Validate lists everything that is wrong with an ImageListPullJob, given the one it replaces (nil at creation). Every error
+// names path, value and rule. Most of it the schema says too; that two references mean one image, it cannot.
+func Validate(job, old *v1beta1.ImageListPullJob) field.ErrorList {
 	spec := field.NewPath("spec")
 	at := spec.Child("images")
 	var errs field.ErrorList
@@ -38,5 +38,11 @@ func Validate(job *v1beta1.ImageListPullJob) field.ErrorList {
 		}
 		first[ref] = i
 	}
-	return append(errs, image.Template(spec, &job.Spec.ImagePullJobTemplate)...)
+	errs = append(errs, image.Template(spec, &job.Spec.ImagePullJobTemplate)...)
+	if old != nil && old.Status.CompletionTime != nil {
+		errs = append(errs, image.EndedField(at, job.Spec.Images, old.Spec.Images)...)
+		errs = append(errs, image.EndedField(spec.Child("pullSecrets"), job.Spec.PullSecrets, old.Spec.PullSecrets)...)
+		errs = append(errs, image.Ended(spec, &job.Spec.ImagePullJobTemplate, &old.Spec.ImagePullJobTemplate)...)
+	}
+	return errs
 }

@@ -21,5 +21,8 @@ func Validate(job, old *v1beta1.ImagePullJob) field.ErrorList {
 	if old != nil && !slices.Equal(job.Spec.PullSecrets, old.Spec.PullSecrets) {
 		errs = append(errs, field.Invalid(spec.Child("pullSecrets"), job.Spec.PullSecrets, fixed))
 	}
+	if old != nil && old.Status.CompletionTime != nil {
+		errs = append(errs, image.Ended(spec, &job.Spec.ImagePullJobTemplate, &old.Spec.ImagePullJobTemplate)...)
+	}
 	return errs
 }

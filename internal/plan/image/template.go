@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -35,6 +36,36 @@ func Template(at *field.Path, t *v1beta1.ImagePullJobTemplate) field.ErrorList {
 		errs = append(errs, check(at, t)...)
 	}
 	return errs
+}
+
+// Ended refuses changes of a job that has ended, which would do nothing: only when it is deleted can still be said.
+func Ended(at *field.Path, now, was *v1beta1.ImagePullJobTemplate) field.ErrorList {
+	completion := at.Child("completionPolicy")
+	var errs field.ErrorList
+	for _, f := range []struct {
+		at       *field.Path
+		now, was any
+	}{
+		{at.Child("selector"), now.Selector, was.Selector},
+		{at.Child("podSelector"), now.PodSelector, was.PodSelector},
+		{at.Child("parallelism"), now.Parallelism, was.Parallelism},
+		{at.Child("pullPolicy"), now.PullPolicy, was.PullPolicy},
+		{completion.Child("type"), now.CompletionPolicy.Type, was.CompletionPolicy.Type},
+		{completion.Child("activeDeadlineSeconds"), now.CompletionPolicy.ActiveDeadlineSeconds, was.CompletionPolicy.ActiveDeadlineSeconds},
+		{at.Child("sandboxConfig"), now.SandboxConfig, was.SandboxConfig},
+		{at.Child("imagePullPolicy"), now.ImagePullPolicy, was.ImagePullPolicy},
+	} {
+		errs = append(errs, EndedField(f.at, f.now, f.was)...)
+	}
+	return errs
+}
+
+// EndedField refuses the change of one field of a job that has ended.
+func EndedField(at *field.Path, now, was any) field.ErrorList {
+	if equality.Semantic.DeepEqual(now, was) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(at, now, "the job has ended, so this would do nothing: create another job (only completionPolicy.ttlSecondsAfterFinished can still be changed)")}
 }
 
 func secretsAreNamed(at *field.Path, t *v1beta1.ImagePullJobTemplate) field.ErrorList {
