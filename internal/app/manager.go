@@ -97,7 +97,7 @@ func newManager(rc *rest.Config, c Config, log logr.Logger) (manager.Manager, er
 		}
 	}
 	objects := webhook.RegistrationCache()
-	objects[&corev1.Pod{}] = cache.ByObject{Transform: kept.TrimProbed}
+	objects[&corev1.Pod{}] = cache.ByObject{Transform: kept.Trim}
 	objects[&appsv1.ControllerRevision{}] = cache.ByObject{Transform: kept.TrimRevision}
 	claims, err := kept.Claims()
 	if err != nil {

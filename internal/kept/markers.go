@@ -4,8 +4,6 @@ import (
 	"slices"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan/probe"
 )
@@ -65,8 +63,13 @@ func (m *Markers) Of(pod *Pod) (selecting []*probe.Marker) {
 	if pod == nil {
 		return nil
 	}
-	for _, marker := range m.In(pod.Namespace) {
-		if marker.Matches(labels.Set(pod.Labels)) {
+	all := m.In(pod.Namespace)
+	if len(all) == 0 {
+		return nil
+	}
+	labels := pod.LabelSet()
+	for _, marker := range all {
+		if marker.Matches(labels) {
 			selecting = append(selecting, marker)
 		}
 	}

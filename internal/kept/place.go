@@ -12,45 +12,69 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/probe"
 )
 
-// place is what is kept of every Pod, whoever it concerns: which node it is on, and what selectors see of it.
+// place is what is kept of every Pod, whoever it concerns: ImagePullJobs ask where Pods with some labels are, and any
+// PodProbeMarker may select it, now or later.
 type place struct {
-	node  string
-	looks unique.Handle[looks]
+	node, ip string
+	shape    unique.Handle[shape]
+	// labels of a Pod that concerns nobody, as text (see labelText); those of others are in ObjectMeta.
+	labels unique.Handle[string]
+	// marks is nil in most Pods.
+	marks *marks
 }
 
-// looks are the same for most Pods of an owner.
-type looks struct {
-	// over: it runs no more.
-	over bool
-	// labels of a Pod that concerns nobody, sorted, as key=value joined by commas; a value with which the Pod's name ends, as
-	// key@ and its length, so that all Pods of an owner have the same. Those of others are in ObjectMeta.
-	labels string
+// shape is the same in most Pods of an owner.
+type shape struct {
+	// active: it has not ended and is not being deleted.
+	initialized, active bool
+	// containers are their names, each with its named ports: "app http=80 admin=81,proxy".
+	containers string
 }
 
 func placeOf(pod *corev1.Pod, concerns bool) place {
-	node, over := One(pod.Spec.NodeName), pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-	if concerns {
-		return place{node, unique.Make(looks{over: over})}
+	p := place{
+		node: One(pod.Spec.NodeName), ip: pod.Status.PodIP, marks: marksOf(pod),
+		shape: unique.Make(shape{probe.IsInitialized(pod), probe.IsActive(pod), encode(probe.ContainersOf(pod))}),
 	}
+	if concerns {
+		p.labels = unique.Make("")
+	} else {
+		p.labels = unique.Make(labelText(pod.Name, pod.Labels))
+	}
+	return p
+}
+
+// labelText is labels, sorted, as key=value joined by commas; a value with which the Pod's name ends, as key@ and its
+// length, so that all Pods of an owner have the same.
+func labelText(name string, labels map[string]string) string {
 	var text strings.Builder
-	for i, key := range slices.Sorted(maps.Keys(pod.Labels)) {
+	for i, key := range slices.Sorted(maps.Keys(labels)) {
 		if i > 0 {
 			text.WriteByte(',')
 		}
-		if value := pod.Labels[key]; value != "" && strings.HasSuffix(pod.Name, value) {
+		if value := labels[key]; value != "" && strings.HasSuffix(name, value) {
 			text.WriteString(key + "@" + strconv.Itoa(len(value)))
 		} else {
 			text.WriteString(key + "=" + value)
 		}
 	}
-	return place{node, unique.Make(looks{over, text.String()})}
+	return text.String()
 }
 
-// RunsOn is the node that a Pod is on, or will be; empty if there is none, or if it runs no more or is being deleted.
+// Node is the node that a Pod is on, or will be; empty if there is none.
+func (k *Pod) Node() string {
+	if k == nil {
+		return ""
+	}
+	return k.node
+}
+
+// RunsOn is the node of a Pod that has not ended and is not being deleted; empty of others.
 func (k *Pod) RunsOn() string {
-	if k == nil || k.looks.Value().over || k.DeletionTimestamp != nil {
+	if k == nil || !k.shape.Value().active {
 		return ""
 	}
 	return k.node
@@ -62,7 +86,7 @@ func (k *Pod) LabelSet() labels.Set {
 		return k.Labels
 	}
 	set := labels.Set{}
-	for pair := range strings.SplitSeq(k.looks.Value().labels, ",") {
+	for pair := range strings.SplitSeq(k.labels.Value(), ",") {
 		if key, value, ok := strings.Cut(pair, "="); ok {
 			set[key] = value
 		} else if key, length, ok := strings.Cut(pair, "@"); ok {
@@ -75,7 +99,11 @@ func (k *Pod) LabelSet() labels.Set {
 
 // SamePlace tells whether two versions of a Pod are on the same node and have the same labels.
 func SamePlace(a, b *Pod) bool {
-	return a != nil && b != nil && a.UID == b.UID && a.RunsOn() == b.RunsOn() && a.looks == b.looks && maps.Equal(a.Labels, b.Labels)
+	return a != nil && b != nil && a.UID == b.UID && a.RunsOn() == b.RunsOn() && sameLabels(a, b)
+}
+
+func sameLabels(a, b *Pod) bool {
+	return a.labels == b.labels && maps.Equal(a.Labels, b.Labels)
 }
 
 // pulls is what is kept of a Pod that pulls an image for an ImagePullJob; nil of others. There are as many as pull at a time.

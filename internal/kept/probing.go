@@ -2,77 +2,48 @@ package kept
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"unique"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/probe"
 )
 
-// probing is what is kept of every Pod for PodProbeMarkers: any of them may select it, now or later. 0.1 KB beside the labels.
-type probing struct {
-	node, ip string
-	shape    unique.Handle[shape]
-	// marks are what results of probes left; nil in most Pods.
-	marks *marks
-	// conditions of other types than those of Kubernetes and OpenKruise.
-	conditions []ownCondition
-}
-
-// shape is the same in all Pods of an owner.
-type shape struct {
-	initialized, active bool
-	// containers are their names, each with its named ports: "app http=80 admin=81,proxy".
-	containers string
-}
-
+// marks are what results of probes left in a Pod, or could run into.
 type marks struct {
 	probe.Own
 	annotations []keptAnnotation
+	// conditions of other types than those of Kubernetes and OpenKruise, whosever they are.
+	conditions []ownCondition
 }
 
 type ownCondition struct{ kind, status, message string }
 
-// TrimProbed is Trim for a manager that runs PodProbeMarkers.
-func TrimProbed(object any) (any, error) {
-	pod, whole := object.(*corev1.Pod)
-	if !whole {
-		return Trim(object)
-	}
-	probing := trimProbing(pod)
-	all := shared(pod.Name, pod.Labels)
-	kept := trim(pod)
-	kept.Labels, kept.probing = all, probing
-	return kept, nil
-}
-
-func trimProbing(pod *corev1.Pod) *probing {
-	p := &probing{node: One(pod.Spec.NodeName), ip: pod.Status.PodIP}
-	p.shape = unique.Make(shape{probe.IsInitialized(pod), probe.IsActive(pod), encode(probe.ContainersOf(pod))})
+// marksOf is nil if there is nothing to keep.
+func marksOf(pod *corev1.Pod) *marks {
+	m := marks{Own: probe.OwnOf(pod.ManagedFields)}
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; !slices.Contains(probe.Reserved(), string(c.Type)) {
-			p.conditions = append(p.conditions, ownCondition{One(string(c.Type)), One(string(c.Status)), One(c.Message)})
+			m.conditions = append(m.conditions, ownCondition{One(string(c.Type)), One(string(c.Status)), One(c.Message)})
 		}
 	}
-	own := probe.OwnOf(pod.ManagedFields)
-	if len(own.Labels)+len(own.Annotations)+len(own.Conditions) == 0 {
-		return p
-	}
-	p.marks = &marks{Own: own}
-	for _, key := range own.Annotations {
+	for _, key := range m.Annotations {
 		if value, ok := pod.Annotations[key]; ok {
-			p.marks.annotations = append(p.marks.annotations, keptAnnotation{One(key), One(value)})
+			m.annotations = append(m.annotations, keptAnnotation{One(key), One(value)})
 		}
 	}
-	return p
+	if !m.own() && len(m.conditions) == 0 {
+		return nil
+	}
+	return &m
 }
+
+// own tells whether anything of it is ours.
+func (m *marks) own() bool { return m != nil && len(m.Labels)+len(m.Annotations)+len(m.Conditions) > 0 }
 
 func encode(containers []probe.Container) string {
 	var b []byte
@@ -105,26 +76,15 @@ func decode(text string) (containers []probe.Container) {
 	return containers
 }
 
-// Node is the Pod's node; empty if it has none, or nothing is kept for probes.
-func (k *Pod) Node() string {
-	if k == nil || k.probing == nil {
-		return ""
-	}
-	return k.probing.node
-}
-
 // Probed tells whether results of probes left something in the Pod.
-func (k *Pod) Probed() bool { return k != nil && k.probing != nil && k.probing.marks != nil }
+func (k *Pod) Probed() bool { return k != nil && k.marks.own() }
 
-// ForProbes is what PodProbeMarkers have to know of the Pod. Kept by TrimProbed only.
+// ForProbes is what PodProbeMarkers have to know of the Pod.
 func (k *Pod) ForProbes() probe.Pod {
-	if k.probing == nil {
-		return probe.Pod{}
-	}
-	s := k.probing.shape.Value()
+	s := k.shape.Value()
 	return probe.Pod{
-		Unit: plan.Unit{Namespace: k.Namespace, Name: k.Name, UID: string(k.UID)}, Labels: labels.Set(k.Labels),
-		Node: k.probing.node, IP: k.probing.ip, Initialized: s.initialized, Active: s.active, Containers: decode(s.containers),
+		Unit: plan.Unit{Namespace: k.Namespace, Name: k.Name, UID: string(k.UID)}, Labels: k.LabelSet(),
+		Node: k.node, IP: k.ip, Initialized: s.initialized, Active: s.active, Containers: decode(s.containers),
 	}
 }
 
@@ -134,44 +94,39 @@ func (k *Pod) Marks() (own probe.Own, annotations map[string]string) {
 		return probe.Own{}, nil
 	}
 	annotations = map[string]string{}
-	for _, a := range k.probing.marks.annotations {
+	for _, a := range k.marks.annotations {
 		annotations[a.key] = a.value
 	}
-	return k.probing.marks.Own, annotations
+	return k.marks.Own, annotations
 }
 
 // OtherConditions calls each with the conditions that are not Kubernetes' or OpenKruise's own.
 func (k *Pod) OtherConditions(each func(kind, status, message string)) {
-	if k.probing == nil {
+	if k.marks == nil {
 		return
 	}
-	for _, c := range k.probing.conditions {
+	for _, c := range k.marks.conditions {
 		each(c.kind, c.status, c.message)
 	}
 }
 
 // SameForProbes tells whether two versions of a Pod are the same for PodProbeMarkers.
 func SameForProbes(a, b *Pod) bool {
-	p, q := a.probing, b.probing
-	if a.UID != b.UID || p == nil || q == nil || !maps.Equal(a.Labels, b.Labels) {
-		return false
-	}
-	if p.node != q.node || p.ip != q.ip || p.shape != q.shape || !slices.Equal(p.conditions, q.conditions) || (p.marks == nil) != (q.marks == nil) {
-		return false
-	}
-	return p.marks == nil || p.marks.same(q.marks)
+	return a.UID == b.UID && a.node == b.node && a.ip == b.ip && a.shape == b.shape && sameLabels(a, b) && a.marks.same(b.marks)
 }
 
 func (m *marks) same(o *marks) bool {
-	return slices.Equal(m.annotations, o.annotations) && slices.Equal(m.Annotations, o.Annotations) &&
-		slices.Equal(m.Labels, o.Labels) && slices.Equal(m.Conditions, o.Conditions)
+	if m == nil || o == nil {
+		return m == o
+	}
+	return slices.Equal(m.annotations, o.annotations) && slices.Equal(m.conditions, o.conditions) &&
+		slices.Equal(m.Annotations, o.Annotations) && slices.Equal(m.Labels, o.Labels) && slices.Equal(m.Conditions, o.Conditions)
 }
 
 // byNode indexes Pods by their node.
 const byNode = "outrigger.node"
 
-// OnNode returns the keys of the Pods on a node, in any order, and InNamespace those of a namespace. Both need TrimProbed and
-// PodsOnNodes.
+// OnNode returns the keys of the Pods on a node, in any order, and InNamespace those of a namespace. Both need PodsOnNodes.
 func (p Pods) OnNode(node string) []string { return p.keys(byNode, node) }
 
 // InNamespace returns the keys of the Pods of a namespace, in any order.

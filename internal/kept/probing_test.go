@@ -33,17 +33,8 @@ func probed() *corev1.Pod {
 	return pod
 }
 
-func trimProbedPod(t *testing.T, pod *corev1.Pod) *Pod {
-	t.Helper()
-	object, err := TrimProbed(pod)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return object.(*Pod)
-}
-
-func TestTrimProbed_keepsWhatProbesNeed(t *testing.T) {
-	kept := trimProbedPod(t, probed())
+func TestTrim_keepsWhatProbesNeed(t *testing.T) {
+	kept := trimmed(t, probed())
 	if kept.facts != nil {
 		t.Error("it concerns workloads now")
 	}
@@ -85,7 +76,7 @@ func TestSameForProbes(t *testing.T) {
 	} {
 		pod := probed()
 		tc.change(pod)
-		if got := SameForProbes(trimProbedPod(t, probed()), trimProbedPod(t, pod)); got != tc.same {
+		if got := SameForProbes(trimmed(t, probed()), trimmed(t, pod)); got != tc.same {
 			t.Errorf("%s: SameForProbes = %t", name, got)
 		}
 	}

@@ -228,7 +228,7 @@ func whole(pod *corev1.Pod, i int) *corev1.Pod {
 	pod.Name, pod.Labels["apps.kruise.io/cloneset-instance-id"] = "web-"+id, id
 	pod.Annotations["cni.projectcalico.org/containerID"] = fmt.Sprintf("%064d", i)
 	pod.Annotations["cni.projectcalico.org/podIP"] = fmt.Sprintf("10.0.%d.%d/32", i/256, i%256)
-	pod.Annotations["prometheus.io/scrape"] = "true"
+	pod.Annotations["prometheus.io/scrape"], pod.Status.PodIP = "true", fmt.Sprintf("10.0.%d.%d", i/256, i%256)
 	pod.Annotations["k8s.v1.cni.cncf.io/network-status"] = fmt.Sprintf("%0200d", i)
 	pod.Annotations[corev1.LastAppliedConfigAnnotation] = fmt.Sprintf("%03000d", i)
 	for range 10 {

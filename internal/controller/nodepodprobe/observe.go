@@ -128,7 +128,7 @@ func (r *Reconciler) readLive(ctx context.Context, obs nodepodprobe.Observed) er
 func marksOf(pod *kept.Pod) nodepodprobe.Marks {
 	own, annotations := pod.Marks()
 	marks := nodepodprobe.Marks{
-		Labels: pod.Labels, Annotations: annotations,
+		Labels: pod.LabelSet(), Annotations: annotations,
 		OwnLabels: own.Labels, OwnAnnotations: own.Annotations, OwnConditions: own.Conditions,
 	}
 	pod.OtherConditions(func(kind, status, message string) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -62,7 +61,7 @@ func (r *Reconciler) noteNodes(q watch.Queue, marker *v1beta1.PodProbeMarker) {
 		return // it selects nothing
 	}
 	for _, key := range r.cache.InNamespace(m.Namespace) {
-		if pod := r.cache.Pod(key); pod.Node() != "" && m.Matches(labels.Set(pod.Labels)) {
+		if pod := r.cache.Pod(key); pod.Node() != "" && m.Matches(pod.LabelSet()) {
 			r.note(q, pod.Node())
 		}
 	}

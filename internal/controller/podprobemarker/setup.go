@@ -31,7 +31,7 @@ type Options struct {
 	Off bool
 }
 
-// SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.TrimProbed and nodes with
+// SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.Trim and nodes with
 // kept.TrimNode.
 func SetupWithManager(mgr manager.Manager, o Options) error {
 	if o.Workers <= 0 {
