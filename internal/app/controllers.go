@@ -1,8 +1,6 @@
 package app
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -18,42 +16,60 @@ import (
 	"github.com/outrigger-project/outrigger/internal/controller/predownload"
 	"github.com/outrigger-project/outrigger/internal/controller/sidecarset"
 	"github.com/outrigger-project/outrigger/internal/features"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
-// addControllers is THE list of controllers. They run on the leader only.
-func addControllers(mgr manager.Manager, c Config, m metrics) error {
+// controllers is THE list of controllers, each with the kinds that it takes. They run on the leader only.
+func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 	noProbes := !c.Features.Enabled(features.PodProbeMarkerGate)
-	err := errors.Join(
-		sidecarset.SetupWithManager(mgr, sidecarset.Options{
-			Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Namespace: c.Namespace, Metrics: m.sidecarSets,
-		}),
-		cloneset.SetupWithManager(mgr, cloneset.Options{
-			Workers: c.CloneSetWorkers, WritesInFlight: c.MaxWritesInFlight,
-			ExcludePreparingDelete: c.CloneSetExcludePreparingDelete, Metrics: m.cloneSets,
-			RollBack:  c.Features.Enabled(features.CloneSetPartitionRollback),
-			ShortHash: c.Features.Enabled(features.CloneSetShortHash),
-		}),
-		containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight}),
-		nodeimage.SetupWithManager(mgr, nodeimage.Options{
-			Workers: c.NodeImageWorkers, WritesInFlight: c.MaxWritesInFlight, CreationDelay: c.NodeImageCreationDelay,
-		}),
-		imagepulljob.SetupWithManager(mgr, imagepulljob.Options{
-			Workers: c.ImagePullJobWorkers, WritesInFlight: c.MaxWritesInFlight, TagTTL: time.Duration(c.NodeImageTTL) * time.Second,
-		}),
-		podprobemarker.SetupWithManager(mgr, podprobemarker.Options{Workers: c.PodProbeMarkerWorkers, Off: noProbes}),
-		nodepodprobe.SetupWithManager(mgr, nodepodprobe.Options{Workers: c.NodePodProbeWorkers, WritesInFlight: c.MaxWritesInFlight, Off: noProbes}),
-	)
+	all := []watch.Part{
+		{Name: "SidecarSets", Needs: []string{"sidecarsets"}, Setup: func() error {
+			return sidecarset.SetupWithManager(mgr, sidecarset.Options{
+				Workers: c.SidecarSetWorkers, WritesInFlight: c.MaxWritesInFlight, Namespace: c.Namespace, Metrics: m.sidecarSets,
+			})
+		}},
+		{Name: "CloneSets", Needs: []string{"clonesets"}, Setup: func() error {
+			return cloneset.SetupWithManager(mgr, cloneset.Options{
+				Workers: c.CloneSetWorkers, WritesInFlight: c.MaxWritesInFlight,
+				ExcludePreparingDelete: c.CloneSetExcludePreparingDelete, Metrics: m.cloneSets,
+				RollBack:  c.Features.Enabled(features.CloneSetPartitionRollback),
+				ShortHash: c.Features.Enabled(features.CloneSetShortHash),
+			})
+		}},
+		{Name: "ContainerRecreateRequests", Needs: []string{"containerrecreaterequests"}, Setup: func() error {
+			return containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight})
+		}},
+		{Name: "NodeImages", Needs: []string{"nodeimages", "imagepulljobs"}, Setup: func() error {
+			return nodeimage.SetupWithManager(mgr, nodeimage.Options{
+				Workers: c.NodeImageWorkers, WritesInFlight: c.MaxWritesInFlight, CreationDelay: c.NodeImageCreationDelay,
+			})
+		}},
+		{Name: "ImagePullJobs", Needs: []string{"imagepulljobs", "nodeimages"}, Setup: func() error {
+			return imagepulljob.SetupWithManager(mgr, imagepulljob.Options{
+				Workers: c.ImagePullJobWorkers, WritesInFlight: c.MaxWritesInFlight, TagTTL: time.Duration(c.NodeImageTTL) * time.Second,
+			})
+		}},
+		{Name: "PodProbeMarkers", Needs: []string{"podprobemarkers", "nodepodprobes"}, Setup: func() error {
+			return podprobemarker.SetupWithManager(mgr, podprobemarker.Options{Workers: c.PodProbeMarkerWorkers, Off: noProbes})
+		}},
+		{Name: "NodePodProbes", Needs: []string{"nodepodprobes", "podprobemarkers"}, Setup: func() error {
+			return nodepodprobe.SetupWithManager(mgr, nodepodprobe.Options{Workers: c.NodePodProbeWorkers, WritesInFlight: c.MaxWritesInFlight, Off: noProbes})
+		}},
+	}
 	if c.Features.Enabled(features.KruiseDaemon) {
-		err = errors.Join(err, nodeagent.SetupWithManager(mgr, nodeagent.Options{WritesInFlight: c.MaxWritesInFlight}))
+		all = append(all, watch.Part{Name: "the accounts of node agents", Setup: func() error {
+			return nodeagent.SetupWithManager(mgr, nodeagent.Options{WritesInFlight: c.MaxWritesInFlight})
+		}})
 	}
 	if c.Features.Enabled(features.ImagePullJobGate) {
-		err = errors.Join(err, imagelistpulljob.SetupWithManager(mgr, imagelistpulljob.Options{WritesInFlight: c.MaxWritesInFlight}))
+		all = append(all, watch.Part{Name: "ImageListPullJobs", Needs: []string{"imagelistpulljobs", "imagepulljobs"}, Setup: func() error {
+			return imagelistpulljob.SetupWithManager(mgr, imagelistpulljob.Options{WritesInFlight: c.MaxWritesInFlight})
+		}})
 	}
 	if c.Features.Enabled(features.PreDownloadImageForInPlaceUpdate) {
-		err = errors.Join(err, predownload.SetupWithManager(mgr))
+		all = append(all, watch.Part{Name: "the pulls ahead of CloneSets' updates", Needs: []string{"clonesets", "imagepulljobs"}, Setup: func() error {
+			return predownload.SetupWithManager(mgr)
+		}})
 	}
-	if err != nil {
-		return fmt.Errorf("set up the controllers: %w", err)
-	}
-	return nil
+	return all
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"time"
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,11 +30,16 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/controller/nodeagent"
 	"github.com/outrigger-project/outrigger/internal/kept"
+	"github.com/outrigger-project/outrigger/internal/watch"
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
 
 // leaderLease is the name of the lease that managers compete for; OpenKruise's, so that both never lead at once.
 const leaderLease = "kruise-manager"
+
+// lookForKinds is how often the API server is asked for kinds of ours that it did not serve. It is well below the time for
+// which Pods wait for a SidecarSet that was admitted (webhook.Admitted): no Pod is created without it in between.
+const lookForKinds = 2 * time.Second
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=kruise-system,resources=leases,resourceNames=kruise-manager,verbs=get;update
@@ -57,11 +63,12 @@ func Run(ctx context.Context, c Config) error {
 	if err := measured.register(ctrlmetrics.Registry); err != nil {
 		return err
 	}
-	admission, err := addWebhooks(ctx, mgr, c, measured.pods)
+	admission, injection, err := addWebhooks(ctx, mgr, c, measured.pods)
 	if err != nil {
 		return fmt.Errorf("set up admission: %w", err)
 	}
-	if err := addControllers(mgr, c, measured); err != nil {
+	parts := append([]watch.Part{injection}, controllers(mgr, c, measured)...)
+	if err := watch.SetUp(mgr, v1beta1.GroupVersion(), lookForKinds, parts); err != nil {
 		return err
 	}
 	err = errors.Join(

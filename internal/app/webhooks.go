@@ -17,6 +17,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/features"
+	"github.com/outrigger-project/outrigger/internal/watch"
 	"github.com/outrigger-project/outrigger/internal/webhook"
 )
 
@@ -24,19 +25,20 @@ import (
 // other than the one we heard from see it too.
 const settle = 100 * time.Millisecond
 
-// addWebhooks is THE list of webhooks. They run on every replica. The returned check tells when admission works.
-func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *webhook.PodMetrics) (healthz.Checker, error) {
+// addWebhooks is THE list of webhooks. They run on every replica; those of kinds that the API server does not serve are not
+// called. The returned check tells when admission works; the part is what Pods' admission has to know of SidecarSets.
+func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *webhook.PodMetrics) (ready healthz.Checker, sidecars watch.Part, err error) {
 	sets := webhook.SetsFrom(mgr.GetCache())
 	registration := webhook.NewRegistration(mgr.GetClient(), sets, webhook.RegistrationOptions{
 		Namespace: c.Namespace, Host: c.WebhookHost, Port: c.WebhookPort,
 		Elected: mgr.Elected(), Settle: settle,
 	})
 	if err := registration.SetupWithManager(mgr); err != nil {
-		return nil, err
+		return nil, sidecars, err
 	}
 	certificate, certified, err := certificates(mgr, c, registration)
 	if err != nil {
-		return nil, err
+		return nil, sidecars, err
 	}
 	server := crwebhook.NewServer(crwebhook.Options{
 		Port:    c.WebhookPort,
@@ -46,22 +48,22 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 		set := &v1beta1.SidecarSet{}
 		return set, mgr.GetAPIReader().Get(ctx, client.ObjectKey{Name: name}, set)
 	})
-	pods, fed, err := podHandler(ctx, mgr, c, admitted, metrics)
-	if err != nil {
-		return nil, err
+	pods := &podAdmission{
+		handler:  &webhook.PodHandler{SortContainers: c.Features.Enabled(features.EnableSortSidecarContainerByName), Metrics: metrics},
+		admitted: admitted, injects: c.Features.Enabled(features.PodWebhook),
 	}
 	convert, err := webhook.Convert()
 	if err != nil {
-		return nil, err
+		return nil, sidecars, err
 	}
 	whitelist := webhook.WhitelistFrom(mgr.GetAPIReader(), c.Namespace, c.Features.Enabled(features.SidecarSetPatchPodMetadataDefaultsAllowed))
 	revisions := webhook.RevisionsFrom(mgr.GetAPIReader(), c.Namespace)
-	server.Register(webhook.PodPath, pods)
+	server.Register(webhook.PodPath, pods.answer(metrics))
 	server.Register(webhook.MutateSidecarSetPath, webhook.StampSidecarSets())
 	server.Register(webhook.ValidateSidecarSetPath, webhook.ValidateSidecarSets(sets, revisions, whitelist, registration, admitted))
 	templates, err := templates(mgr)
 	if err != nil {
-		return nil, err
+		return nil, sidecars, err
 	}
 	server.Register(webhook.DefaultCloneSetPath, defaultCloneSets(c, templates))
 	server.Register(webhook.ValidateCloneSetPath, webhook.ValidateCloneSets(templates, webhook.NamedPodsFrom(mgr.GetAPIReader())))
@@ -72,12 +74,15 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 	server.Register(webhook.ConvertPath, convert)
 	server.Register(webhook.ValidatePodProbeMarkerPath, validatePodProbeMarkers(mgr, c))
 	if err := mgr.Add(server); err != nil {
-		return nil, fmt.Errorf("add the webhook server: %w", err)
+		return nil, sidecars, fmt.Errorf("add the webhook server: %w", err)
 	}
-	return readiness(certified, fed,
+	sidecars = watch.Part{Name: "the injection of sidecars", Needs: []string{"sidecarsets"}, Setup: func() error {
+		return errors.Join(registration.FollowSets(mgr), pods.feed(ctx, mgr, c.Namespace))
+	}}
+	return readiness(certified, pods.fed,
 		func() error { return registration.Ready(nil) },
 		func() error { return server.StartedChecker()(nil) },
-	), nil
+	), sidecars, nil
 }
 
 // addImageWebhooks adds those of what pulls images.
@@ -114,33 +119,6 @@ func validatePodProbeMarkers(mgr manager.Manager, c Config) http.Handler {
 		return webhook.SwitchedOff("podprobemarkers", string(features.PodProbeMarkerGate))
 	}
 	return webhook.ValidatePodProbeMarkers(mgr.GetClient())
-}
-
-// podHandler answers Pods when it knows all SidecarSets and namespaces, not before: a Pod that is answered too early
-// would run without its sidecars.
-func podHandler(ctx context.Context, mgr manager.Manager, c Config, admitted *webhook.Admitted, metrics *webhook.PodMetrics) (http.Handler, func() error, error) {
-	pods := &webhook.PodHandler{SortContainers: c.Features.Enabled(features.EnableSortSidecarContainerByName), Metrics: metrics}
-	if !c.Features.Enabled(features.PodWebhook) { // it knows of no sets, so it injects nothing
-		return pods, func() error { return nil }, nil
-	}
-	synced, err := feed(ctx, mgr.GetCache(), c.Namespace, pods, admitted, mgr.GetLogger().WithName("injection"))
-	if err != nil {
-		return nil, nil, err
-	}
-	fed := func() error {
-		if !synced() {
-			return errors.New("the SidecarSets are not all known yet")
-		}
-		return nil
-	}
-	held := metrics.Time(admitted.Hold(pods))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := fed(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		held.ServeHTTP(w, r)
-	}), fed, nil
 }
 
 // certificates come from a folder that somebody else keeps, or are made and rotated here.

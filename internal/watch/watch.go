@@ -11,6 +11,7 @@ import (
 
 	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -68,9 +69,9 @@ func (s *Source) WaitForSync(ctx context.Context) error {
 }
 
 // Informer returns the informer behind the manager's cache: records read its store directly, because a cache
-// read through the client copies every object.
+// read through the client copies every object. It may still have to see what there is; a Source waits for that.
 func Informer(ctx context.Context, mgr manager.Manager, object client.Object) (toolscache.SharedIndexInformer, error) {
-	informer, err := mgr.GetCache().GetInformer(ctx, object)
+	informer, err := mgr.GetCache().GetInformer(ctx, object, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("get the informer of %T: %w", object, err)
 	}

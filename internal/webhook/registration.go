@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/internal/plan/scope"
@@ -76,6 +77,8 @@ type Registration struct {
 	now        func() time.Time
 	// changed asks for a look; SetupWithManager listens.
 	changed chan struct{}
+	// watched is the controller that SetupWithManager made.
+	watched controller.Controller
 
 	mu     sync.Mutex
 	bundle []byte

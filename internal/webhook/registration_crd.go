@@ -7,6 +7,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -33,7 +34,9 @@ func (r *Registration) keepConversion(ctx context.Context) error {
 
 func (r *Registration) keepConversionOf(ctx context.Context, name string) error {
 	crd := &apiextensionsv1.CustomResourceDefinition{}
-	if err := r.definition(name).Get(ctx, client.ObjectKey{Name: name}, crd); err != nil {
+	if err := r.definition(name).Get(ctx, client.ObjectKey{Name: name}, crd); apierrors.IsNotFound(err) {
+		return nil // its kind is not installed: the watch tells when it is
+	} else if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	conversion := crd.Spec.Conversion
@@ -90,12 +93,8 @@ func definitionCaches(m manager.Manager) (map[string]cache.Cache, error) {
 	return caches, nil
 }
 
-// SetupWithManager has every replica react to changes of these objects, whoever makes them, of SidecarSets
-// and of the bundle.
+// SetupWithManager has every replica react to changes of these objects, whoever makes them, and of the bundle.
 func (r *Registration) SetupWithManager(m manager.Manager) error {
-	everything := enqueue.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{{}}
-	})
 	bundles := make(chan event.GenericEvent)
 	if err := m.Add(relay{from: r.changed, to: bundles}); err != nil {
 		return fmt.Errorf("add the relay of bundles: %w", err)
@@ -108,17 +107,29 @@ func (r *Registration) SetupWithManager(m manager.Manager) error {
 	everyReplica := false
 	watched := builder.ControllerManagedBy(m).Named("webhook-registration").
 		WithOptions(controller.Options{NeedLeaderElection: &everyReplica}).
-		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, everything).
-		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, everything).
-		Watches(&v1beta1.SidecarSet{}, everything, builder.WithPredicates(otherSpec())).
-		WatchesRawSource(source.Channel(bundles, everything))
+		Watches(&admissionregistrationv1.MutatingWebhookConfiguration{}, everything()).
+		Watches(&admissionregistrationv1.ValidatingWebhookConfiguration{}, everything()).
+		WatchesRawSource(source.Channel(bundles, everything()))
 	for _, c := range definitions {
-		watched = watched.WatchesRawSource(source.Kind[client.Object](c, &apiextensionsv1.CustomResourceDefinition{}, everything))
+		watched = watched.WatchesRawSource(source.Kind[client.Object](c, &apiextensionsv1.CustomResourceDefinition{}, everything()))
 	}
-	if err := watched.Complete(r); err != nil {
+	if r.watched, err = watched.Build(r); err != nil {
 		return fmt.Errorf("set up the keeping of webhook configurations: %w", err)
 	}
 	return nil
+}
+
+// FollowSets has every replica react to changes of SidecarSets, too. It is for after SetupWithManager, where there are any.
+func (r *Registration) FollowSets(m manager.Manager) error {
+	if err := r.watched.Watch(source.Kind[client.Object](m.GetCache(), &v1beta1.SidecarSet{}, everything(), otherSpec())); err != nil {
+		return fmt.Errorf("watch SidecarSets: %w", err)
+	}
+	return nil
+}
+
+// everything asks for a look, whatever has changed.
+func everything() enqueue.EventHandler {
+	return enqueue.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{{}} })
 }
 
 // otherSpec passes what may change the specs there are, also an object that was made anew while the watch was down.

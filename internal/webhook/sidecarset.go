@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -237,7 +238,9 @@ type cachedSets struct{ cache client.Reader }
 // SidecarSets implements Sets.
 func (c cachedSets) SidecarSets(ctx context.Context) ([]sidecarset.Other, error) {
 	var list v1beta1.SidecarSetList
-	if err := c.cache.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+	if err := c.cache.List(ctx, &list, client.UnsafeDisableDeepCopy); meta.IsNoMatchError(err) {
+		return nil, nil // nobody has installed their kind
+	} else if err != nil {
 		return nil, fmt.Errorf("list SidecarSets: %w", err)
 	}
 	all := make([]sidecarset.Other, 0, len(list.Items))

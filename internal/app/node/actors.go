@@ -1,10 +1,13 @@
 package node
 
 import (
-	"errors"
 	"maps"
+	"net/http"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -14,6 +17,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/node/cri"
 	"github.com/outrigger-project/outrigger/internal/node/images"
 	"github.com/outrigger-project/outrigger/internal/node/probes"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 // objects is THE list of what the agent sees of the cluster: what is named after its node, or labelled with it.
@@ -26,11 +30,21 @@ func objects(node string) map[client.Object]cache.ByObject {
 	return all
 }
 
-// addActors is THE list of what the agent does.
-func addActors(mgr manager.Manager, c Config, runtime *cri.Runtime, view *cri.View) error {
-	return errors.Join(
-		containers.SetupWithManager(mgr, runtime),
-		images.SetupWithManager(mgr, c.NodeName, runtime, c.PullWorkers),
-		probes.SetupWithManager(mgr, runtime, view),
-	)
+// mapper knows those kinds. They are ours, so the API server need not be asked, which may not serve all of them.
+func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+	version := v1beta1.GroupVersion()
+	known := meta.NewDefaultRESTMapper([]schema.GroupVersion{version})
+	known.Add(version.WithKind("ContainerRecreateRequest"), meta.RESTScopeNamespace)
+	known.Add(version.WithKind("NodeImage"), meta.RESTScopeRoot)
+	known.Add(version.WithKind("NodePodProbe"), meta.RESTScopeRoot)
+	return known, nil
+}
+
+// actors is THE list of what the agent does, each with the kind that it takes.
+func actors(mgr manager.Manager, c Config, runtime *cri.Runtime, view *cri.View) []watch.Part {
+	return []watch.Part{
+		{Name: "the recreation of containers", Needs: []string{"containerrecreaterequests"}, Setup: func() error { return containers.SetupWithManager(mgr, runtime) }},
+		{Name: "the pulling of images", Needs: []string{"nodeimages"}, Setup: func() error { return images.SetupWithManager(mgr, c.NodeName, runtime, c.PullWorkers) }},
+		{Name: "probes", Needs: []string{"nodepodprobes"}, Setup: func() error { return probes.SetupWithManager(mgr, runtime, view) }},
+	}
 }

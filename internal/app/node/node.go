@@ -22,10 +22,14 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/node/cri"
+	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
 // connectEvery is the pause between two attempts to find the container runtime.
 const connectEvery = time.Second
+
+// lookForKinds is how often the API server is asked for kinds of ours that it did not serve, by the agent of every node.
+const lookForKinds = 30 * time.Second
 
 // Run runs the agent until ctx ends. It waits for a container runtime that is not there yet.
 func Run(ctx context.Context, c Config) error {
@@ -49,7 +53,7 @@ func Run(ctx context.Context, c Config) error {
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("runtime", func(r *http.Request) error { return rt.Ping(r.Context()) }),
 		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return synced(r.Context(), mgr.GetCache()) }),
-		addActors(mgr, c, rt, view),
+		watch.SetUp(mgr, v1beta1.GroupVersion(), lookForKinds, actors(mgr, c, rt, view)),
 	)
 	if err != nil {
 		return fmt.Errorf("set up the agent: %w", err)
@@ -95,6 +99,7 @@ func newManager(ctx context.Context, c Config, log logr.Logger) (manager.Manager
 	}
 	return manager.New(rc, manager.Options{
 		Scheme:                 scheme,
+		MapperProvider:         mapper,
 		Logger:                 log,
 		Cache:                  cache.Options{ByObject: objects(c.NodeName), ReaderFailOnMissingInformer: true},
 		LeaderElection:         false,

@@ -47,7 +47,13 @@ type version struct {
 func newInformers(ctx context.Context, mgr manager.Manager) (*informers, error) {
 	i := &informers{versions: map[types.UID]version{}}
 	// Nodes are watched only when somebody asks for one.
-	i.nodes = sync.OnceValues(func() (toolscache.SharedIndexInformer, error) { return watch.Informer(ctx, mgr, &corev1.Node{}) })
+	i.nodes = sync.OnceValues(func() (toolscache.SharedIndexInformer, error) {
+		nodes, err := watch.Informer(ctx, mgr, &corev1.Node{})
+		if err == nil {
+			toolscache.WaitForCacheSync(ctx.Done(), nodes.HasSynced)
+		}
+		return nodes, err
+	})
 	var err error
 	if i.pods, err = watch.Informer(ctx, mgr, &corev1.Pod{}); err != nil {
 		return nil, err
