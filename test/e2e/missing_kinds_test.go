@@ -63,14 +63,19 @@ spec:
 
 	kubectl(t, "", append([]string{"create"}, files...)...)
 	kubectl(t, "", append([]string{"wait", "--for=condition=Established", "--timeout=60s"}, definitions...)...)
-	applySet(t, "missing-kinds", `apiVersion: apps.kruise.io/v1alpha1
+	set := `apiVersion: apps.kruise.io/v1alpha1
 kind: SidecarSet
 metadata: {name: missing-kinds}
 spec:
-  namespace: `+ns+`
+  namespace: ` + ns + `
   selector: {matchLabels: {late: "true"}}
   containers: [{name: sidecar, image: "sidecar:1"}]
-`)
+`
+	eventually(t, time.Minute, func(ctx context.Context) error { // who converts it is written into the definition first
+		_, err := cluster.KubectlIn(ctx, set, "apply", "-f", "-")
+		return err
+	})
+	applySet(t, "missing-kinds", set)
 	kubectl(t, "{apiVersion: v1, kind: Pod, metadata: {name: late, namespace: "+ns+", labels: {late: \"true\"}}, spec: {containers: [{name: app, image: app}]}}", "create", "-f", "-")
 	if pod := get(t, ns, "late"); len(pod.Spec.Containers) != 2 {
 		t.Errorf("the sidecar is not injected: %v", pod.Spec.Containers)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -45,11 +44,13 @@ func (w *window) tag(version int64) v1beta1.ImageTagSpec {
 		BackoffLimit:            ptr.To(int32(limits.Tries - 1)),
 		TTLSecondsAfterFinished: ptr.To(int32(w.TagTTL / time.Second)),
 	}
+	created := seconds(w.Now)
 	if at, limited := w.deadline(); limited {
-		policy.ActiveDeadlineSeconds = ptr.To(max(1, int64(at.Sub(w.Now)/time.Second)))
+		// The node gives up a second after the job: it is the job that tells of its deadline.
+		policy.ActiveDeadlineSeconds = ptr.To(int64(at.Sub(created.Time)/time.Second) + 1)
 	}
 	return v1beta1.ImageTagSpec{
-		Tag: w.Image.Tag, CreatedAt: &metav1.Time{Time: w.Now.UTC().Truncate(time.Second)}, PullPolicy: policy, Version: version,
+		Tag: w.Image.Tag, CreatedAt: created, PullPolicy: policy, Version: version,
 		ImagePullPolicy: w.Job.Spec.ImagePullPolicy,
 		OwnerReferences: []v1beta1.ImageTagOwner{{
 			APIVersion: v1beta1.GroupVersion().String(), Kind: Kind, Namespace: w.Job.Namespace, Name: w.Job.Name, UID: w.Job.UID,

@@ -1,10 +1,12 @@
 package imagepulljob
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
@@ -72,5 +74,29 @@ func TestPlan_whoPullsElsewhereCounts(t *testing.T) {
 	o := Observed{Job: j, Parallelism: 2, Elsewhere: 1, Now: now(), Nodes: []Node{{Name: "a"}, {Name: "b"}}}
 	if steps := Plan(o).Steps; len(steps) != 1 {
 		t.Errorf("%d steps, want 1", len(steps))
+	}
+}
+
+// TestPlan_theNodeGivesUpAfterTheJob: else the job would tell of a pull that failed, and not of its deadline.
+func TestPlan_theNodeGivesUpAfterTheJob(t *testing.T) {
+	for _, into := range []time.Duration{0, time.Second, 9*time.Second + 999*time.Millisecond} {
+		j := job(func(j *v1beta1.ImagePullJob) {
+			j.Spec.PullSecrets, j.Status.StartTime = nil, &metav1.Time{Time: now()}
+			j.Spec.CompletionPolicy.ActiveDeadlineSeconds = ptr.To[int64](10)
+		})
+		o := Observed{Job: j, Parallelism: 1, Now: now().Add(into), Nodes: []Node{{Name: "a"}}}
+		steps := Plan(o).Steps
+		if len(steps) != 1 {
+			t.Fatalf("%s after its start: %d steps, want 1", into, len(steps))
+		}
+		var entry v1beta1.NodeImageEntry
+		if err := json.Unmarshal(steps[0].Change.Spec[0].To, &entry); err != nil {
+			t.Fatal(err)
+		}
+		tag := entry.Tags[0]
+		ends := tag.CreatedAt.Add(time.Duration(*tag.PullPolicy.ActiveDeadlineSeconds) * time.Second)
+		if late := ends.Sub(now().Add(10 * time.Second)); late != time.Second {
+			t.Errorf("%s after its start, the node is to give up %s after the job, want 1s", into, late)
+		}
 	}
 }
