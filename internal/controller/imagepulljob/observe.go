@@ -19,7 +19,6 @@ import (
 	"github.com/outrigger-project/outrigger/internal/kept"
 	"github.com/outrigger-project/outrigger/internal/kind/imagepulljob"
 	"github.com/outrigger-project/outrigger/internal/plan"
-	"github.com/outrigger-project/outrigger/internal/plan/image"
 )
 
 // cache is what a look reads. Nothing of it is to be changed.
@@ -57,111 +56,36 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	if err := r.hands.Look(ctx, owner); err != nil {
 		return observation{}, fmt.Errorf("observe ImagePullJob %s: %w", name, err)
 	}
-	obs := imagepulljob.Observed{Job: job, TagTTL: r.tagTTL, Now: r.now(), Unseen: r.unseen(owner, job)}
-	if err := r.nodes(&obs, owner); err != nil {
+	facts, err := r.facts(job, owner)
+	if err != nil {
+		return observation{}, reconcile.TerminalError(fmt.Errorf("observe ImagePullJob %s: %w", name, err))
+	}
+	obs, err := imagepulljob.Observe(job, facts)
+	if err != nil {
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe ImagePullJob %s: %w", name, err))
 	}
 	return observation{Observed: obs, Owner: owner}, nil
+}
+
+// facts reads what is known of the nodes that the job may select, and of what we have written for it.
+func (r *Reconciler) facts(job *v1beta1.ImagePullJob, owner engine.Owner) (f imagepulljob.Facts, err error) {
+	f = imagepulljob.Facts{TagTTL: r.tagTTL, Now: r.now(), Unseen: r.unseen(owner, job)}
+	if s := job.Spec.PodSelector; s != nil {
+		if f.PodNodes, err = r.nodesOfPods(job.Namespace, &s.LabelSelector); err != nil {
+			return f, err
+		}
+	}
+	// What we have written comes first, what is there after it: a write that is seen in between is in one of them.
+	f.Marks = r.marks(owner)
+	f.Candidates = imagepulljob.Candidates(r.cache.Nodes(), r.cache.Images())
+	f.Pods, f.PodRefused = r.pods(job, f.Now, owner)
+	return f, nil
 }
 
 // unseen tells whether a write of ours to the job itself is not seen yet.
 func (r *Reconciler) unseen(owner engine.Owner, job *v1beta1.ImagePullJob) bool {
 	shown := func(plan.Unit) (string, bool) { return job.ResourceVersion, true }
 	return len(r.hands.Marks(owner, plan.UpdateOwner, shown))+len(r.hands.Marks(owner, plan.DeleteOwner, shown)) > 0
-}
-
-// nodes reads what is known of the nodes that the job selects.
-func (r *Reconciler) nodes(obs *imagepulljob.Observed, owner engine.Owner) (err error) {
-	job := obs.Job
-	if obs.Image, err = image.Parse(string(job.Spec.Image)); err != nil {
-		return err
-	}
-	var byPods []string
-	if s := job.Spec.PodSelector; s != nil {
-		if byPods, err = r.nodesOfPods(job.Namespace, &s.LabelSelector); err != nil {
-			return err
-		}
-	}
-	// What we have written comes first, what is there after it: a write that is seen in between is in one of them.
-	marks := r.marks(owner)
-	all := r.candidates()
-	targets, out, err := imagepulljob.Targets(job, all, byPods)
-	if err != nil {
-		return err
-	}
-	obs.Out = out
-	if obs.Parallelism, err = imagepulljob.ParallelismOf(job.Spec.Parallelism, len(targets)); err != nil {
-		return err
-	}
-	pods, refused := r.pods(obs, owner)
-	for i := range targets {
-		c := &targets[i]
-		delete(all, c.Name)
-		var n imagepulljob.Node
-		if obs.ByPods() {
-			n = imagepulljob.NodeByPods(c.Name, job, pods[c.Name])
-			n.Refused = refused[c.Name]
-			delete(pods, c.Name)
-		} else {
-			n = imagepulljob.NodeByImage(c, obs.Image, job)
-			m := marks[n.Unit.UID]
-			n.Mark(m.Unseen, m.Refused)
-		}
-		n.InTrouble(c, obs.ByPods(), obs.Now)
-		obs.Nodes = append(obs.Nodes, n)
-	}
-	obs.Elsewhere = elsewhere(obs, all, marks)
-	for _, stray := range pods {
-		obs.Stray = append(obs.Stray, stray...)
-	}
-	slices.SortFunc(obs.Stray, func(a, b imagepulljob.Pod) int { return strings.Compare(a.Unit.Name, b.Unit.Name) })
-	return nil
-}
-
-// elsewhere counts the nodes that pull for the job and are none of its targets any more.
-func elsewhere(obs *imagepulljob.Observed, others map[string]imagepulljob.Candidate, marks map[string]engine.Mark) (n int) {
-	if obs.ByPods() { // their Pods are deleted
-		return 0
-	}
-	for _, c := range others {
-		node := imagepulljob.NodeByImage(&c, obs.Image, obs.Job)
-		if node.State == imagepulljob.Active || marks[node.Unit.UID].Unseen {
-			n++
-		}
-	}
-	return n
-}
-
-// candidates are all nodes, and NodeImages without one.
-func (r *Reconciler) candidates() map[string]imagepulljob.Candidate {
-	nodes := r.cache.Nodes()
-	all := make(map[string]imagepulljob.Candidate, len(nodes))
-	for _, n := range nodes {
-		c := imagepulljob.Candidate{Name: n.Name, Labels: n.Labels, Node: true, Virtual: v1beta1.IsVirtual(n.Labels)}
-		for _, condition := range n.Status.Conditions {
-			switch condition.Type {
-			case corev1.NodeReady:
-				c.Ready, c.Since = condition.Status == corev1.ConditionTrue, condition.LastTransitionTime.Time
-			case corev1.NodeDiskPressure:
-				c.DiskPressure = condition.Status == corev1.ConditionTrue
-			}
-		}
-		all[n.Name] = c
-	}
-	for _, ni := range r.cache.Images() {
-		if ni.DeletionTimestamp != nil {
-			continue
-		}
-		c, known := all[ni.Name]
-		if _, c.Fake = ni.Labels[v1beta1.FakeNodeImageLabel]; !known && !c.Fake {
-			continue // it is going
-		}
-		if c.Name, c.Image = ni.Name, ni; !known {
-			c.Labels = ni.Labels
-		}
-		all[ni.Name] = c
-	}
-	return all
 }
 
 // nodesOfPods are the nodes that Pods run on, by name.
@@ -181,8 +105,8 @@ func (r *Reconciler) nodesOfPods(namespace string, selector *metav1.LabelSelecto
 }
 
 // marks are what is known of our own writes to NodeImages, by their UIDs.
-func (r *Reconciler) marks(owner engine.Owner) map[string]engine.Mark {
-	found := map[string]engine.Mark{}
+func (r *Reconciler) marks(owner engine.Owner) map[string]imagepulljob.Mark {
+	found := map[string]imagepulljob.Mark{}
 	for _, m := range r.hands.Marks(owner, plan.PatchObject, func(u plan.Unit) (string, bool) {
 		ni := r.cache.Image(u.Name)
 		if ni == nil || string(ni.UID) != u.UID {
@@ -190,15 +114,15 @@ func (r *Reconciler) marks(owner engine.Owner) map[string]engine.Mark {
 		}
 		return ni.ResourceVersion, true
 	}) {
-		found[m.Unit.UID] = m
+		found[m.Unit.UID] = imagepulljob.Mark{Unseen: m.Unseen, Refused: m.Refused}
 	}
 	return found
 }
 
 // pods are the job's Pods by node, those included that were made and are not seen yet, and what the API server said to the
 // creation of others.
-func (r *Reconciler) pods(obs *imagepulljob.Observed, owner engine.Owner) (byNode map[string][]imagepulljob.Pod, refused map[string]string) {
-	if !obs.ByPods() {
+func (r *Reconciler) pods(job *v1beta1.ImagePullJob, now time.Time, owner engine.Owner) (byNode map[string][]imagepulljob.Pod, refused map[string]string) {
+	if len(job.Spec.PullSecrets) == 0 {
 		return nil, nil
 	}
 	marks := map[string]engine.Mark{}
@@ -213,9 +137,9 @@ func (r *Reconciler) pods(obs *imagepulljob.Observed, owner engine.Owner) (byNod
 	}
 	births := r.hands.Births(owner, func(u plan.Unit) bool { return r.cache.Pod(u.String()) != nil })
 	byNode = map[string][]imagepulljob.Pod{}
-	for _, k := range r.cache.Owned(obs.Job.UID) {
+	for _, k := range r.cache.Owned(job.UID) {
 		if pod := k.Pull(); pod != nil {
-			p := imagepulljob.PodOf(pod, obs.Job, obs.Now)
+			p := imagepulljob.PodOf(pod, job, now)
 			m := marks[p.Unit.UID]
 			p.Unseen, p.Leaving, p.Refused = m.Unseen, p.Leaving || m.Left, m.Refused
 			byNode[p.Node] = append(byNode[p.Node], p)

@@ -111,8 +111,6 @@ type Observed struct {
 	Out []v1beta1.NodeReason
 	// Stray are Pods on nodes that the job is not, or not any more, to pull onto.
 	Stray []Pod
-	// PodRefused is what the API server said to the creation of Pods, by node.
-	PodRefused map[string]string
 	// Unseen tells that a write of ours to the job itself is not seen yet.
 	Unseen bool
 	// TagTTL is how long NodeImages tell of a result after the job's end.
