@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,12 +20,13 @@ const whyHelp = `Say why a Pod has the sidecars it has and is or is not upgraded
 Of a Pod: which SidecarSets match it and why the others do not, which version of each it has, what an upgrade
 will do to it, what holds it now, and whether kubelet has carried out the last change. Of a SidecarSet: how many
 Pods are updated, what is next, and what holds the others. Of a CloneSet: the same, and how the Pods of older versions
-will be updated.
+will be updated. Of an ImagePullJob: which nodes pull, which wait for what, which have failed and why. Of a
+PodProbeMarker: which Pods are probed, what the probes find, and why other Pods are not probed.
 
 The answer is made by the function that the manager decides with, from what the API server has now; nothing is
 written. The manager's own memory of its last writes is not visible here, and neither are its feature gates. The
-rights to get the Pod and to list SidecarSets are needed; what other Pods and namespaces tell is left out, and said
-so, where they may not be read.`
+rights to get the object and to list what it is decided on (SidecarSets; nodes and NodeImages) are needed; what other
+Pods and namespaces tell is left out, and said so, where they may not be read.`
 
 type whyOptions struct {
 	rules     *clientcmd.ClientConfigLoadingRules
@@ -37,13 +39,15 @@ type whyOptions struct {
 func newWhy(streams Streams) *cobra.Command {
 	o := &whyOptions{rules: clientcmd.NewDefaultClientConfigLoadingRules()}
 	cmd := &cobra.Command{
-		Use:   "why pod/NAME | sidecarset/NAME | cloneset/NAME",
+		Use:   "why pod/NAME | sidecarset/NAME | cloneset/NAME | imagepulljob/NAME | podprobemarker/NAME",
 		Short: "Say why a Pod has the sidecars it has, and what holds an update",
 		Long:  whyHelp,
 		Example: `  kubectl outrigger why pod/web-0 -n shop
   kubectl outrigger why pod/web-0 -n shop --sidecarset logtail
   kubectl outrigger why sidecarset/logtail -o json
-  kubectl outrigger why cloneset/web -n shop`,
+  kubectl outrigger why cloneset/web -n shop
+  kubectl outrigger why imagepulljob/next-version -n shop
+  kubectl outrigger why podprobemarker/idle -n games`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), streams, args[0]) },
 	}
@@ -82,25 +86,31 @@ func (o *whyOptions) run(ctx context.Context, streams Streams, what string) erro
 	return printAll(streams.Out, o.output, [][]byte{data})
 }
 
+// report makes the report on one object.
+type report func(ctx context.Context, r *reader, name string) (fmt.Stringer, error)
+
 // asked returns the report that is asked for, and of which object.
-func (o *whyOptions) asked(what string) (func(context.Context, *reader, string) (fmt.Stringer, error), string, error) {
+func (o *whyOptions) asked(what string) (report, string, error) {
 	kind, name, _ := strings.Cut(what, "/")
-	switch {
-	case name == "":
-	case kind == "pod", kind == "pods", kind == "po":
-		return o.pod, name, nil
-	case kind == "sidecarset", kind == "sidecarsets":
-		if o.set != "" {
-			return nil, "", errors.New("--sidecarset goes with pod/NAME")
-		}
-		return o.sidecarSet, name, nil
-	case kind == "cloneset", kind == "clonesets", kind == "clone":
-		if o.set != "" {
-			return nil, "", errors.New("--sidecarset goes with pod/NAME")
-		}
-		return cloneSet, name, nil
+	if name == "" {
+		kind = ""
 	}
-	return nil, "", fmt.Errorf("%q: must be pod/NAME, sidecarset/NAME or cloneset/NAME", what)
+	if o.set != "" && kind != "" && !slices.Contains([]string{"pod", "pods", "po"}, kind) {
+		return nil, "", errors.New("--sidecarset goes with pod/NAME")
+	}
+	switch kind {
+	case "pod", "pods", "po":
+		return o.pod, name, nil
+	case "sidecarset", "sidecarsets":
+		return o.sidecarSet, name, nil
+	case "cloneset", "clonesets", "clone":
+		return cloneSet, name, nil
+	case "imagepulljob", "imagepulljobs":
+		return imagePullJob, name, nil
+	case "podprobemarker", "podprobemarkers":
+		return podProbeMarker, name, nil
+	}
+	return nil, "", fmt.Errorf("%q: must be pod/NAME, sidecarset/NAME, cloneset/NAME, imagepulljob/NAME or podprobemarker/NAME", what)
 }
 
 func (o *whyOptions) pod(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
@@ -147,4 +157,22 @@ func cloneSet(ctx context.Context, r *reader, name string) (fmt.Stringer, error)
 		return nil, err
 	}
 	return why.OfCloneSet(facts)
+}
+
+func imagePullJob(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
+	facts, err := r.pullJob(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	facts.Now = time.Now()
+	return why.OfImagePullJob(facts)
+}
+
+func podProbeMarker(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
+	facts, err := r.marker(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	facts.Now = time.Now()
+	return why.OfPodProbeMarker(facts)
 }

@@ -68,6 +68,38 @@ func cluster(byLabel bool) served {
 	}
 }
 
+const (
+	group       = "/apis/apps.kruise.io/v1beta1"
+	jobPath     = group + "/namespaces/default/imagepulljobs/next"
+	nodesPath   = "/api/v1/nodes"
+	markersPath = group + "/namespaces/default/podprobemarkers"
+	markerPath  = markersPath + "/idle"
+	toldPath    = group + "/nodepodprobes"
+)
+
+// images has a node without an agent, an ImagePullJob for all nodes, and a PodProbeMarker that selects one Pod.
+func images() served {
+	ours := func(kind string) metav1.TypeMeta {
+		return metav1.TypeMeta{APIVersion: v1beta1.GroupVersion().String(), Kind: kind}
+	}
+	job := v1beta1.ImagePullJob{TypeMeta: ours("ImagePullJob"), ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "next", UID: "job"}}
+	job.Spec.Image = "app:2"
+	node := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	marker := v1beta1.PodProbeMarker{TypeMeta: ours("PodProbeMarker"), ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "idle", UID: "m"}}
+	marker.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "game"}}
+	marker.Spec.Probes = []v1beta1.PodContainerProbe{{Name: "idle", ContainerName: "game"}}
+	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "game-0", Labels: marker.Spec.Selector.MatchLabels}}
+	typed := func(kind string) metav1.TypeMeta { return metav1.TypeMeta{APIVersion: "v1", Kind: kind} }
+	return served{
+		jobPath: job, nodesPath: corev1.NodeList{TypeMeta: typed("NodeList"), Items: []corev1.Node{node}},
+		group + "/nodeimages": v1beta1.NodeImageList{TypeMeta: ours("NodeImageList")}, markerPath: marker,
+		markersPath:                       v1beta1.PodProbeMarkerList{TypeMeta: ours("PodProbeMarkerList"), Items: []v1beta1.PodProbeMarker{marker}},
+		toldPath:                          v1beta1.NodePodProbeList{TypeMeta: ours("NodePodProbeList")},
+		"/api/v1/namespaces/default/pods": corev1.PodList{TypeMeta: typed("PodList"), Items: []corev1.Pod{pod}},
+	}
+}
+
 func TestWhy(t *testing.T) {
 	without := func(s served, path string) served { delete(s, path); return s }
 	forbidden := func(s served, path string) served { s[path] = nil; return s }
@@ -99,9 +131,20 @@ func TestWhy(t *testing.T) {
 			cluster: forbidden(cluster(false), shopPath), args: "pod/web-0",
 			want: []string{held, "the labels of namespace default are not known: no: User"},
 		},
-		"not installed":   {cluster: without(cluster(false), setsPath), args: "pod/web-0", wantErr: "outrigger is not installed on this cluster: it does not serve sidecarsets.apps.kruise.io"},
-		"no such set":     {cluster: cluster(false), args: "sidecarset/other", wantErr: "there is no SidecarSet other"},
-		"no such set too": {cluster: cluster(false), args: "pod/web-0 --sidecarset other", wantErr: "there is no SidecarSet other"},
+		"a job": {
+			cluster: images(), args: "imagepulljob/next", want: []string{"ImagePullJob default/next", "NoAgent  1 node: node-1\n    the node has no NodeImage yet"},
+		},
+		"a job, as JSON":   {cluster: images(), args: "imagepulljob/next -o json", want: []string{`"image": "app:2"`, `"reason": "NoAgent"`}},
+		"no such job":      {cluster: without(images(), jobPath), args: "imagepulljob/next", wantErr: "there is no ImagePullJob next in namespace default"},
+		"forbidden nodes":  {cluster: forbidden(images(), nodesPath), args: "imagepulljob/next", wantErr: `read the nodes: no: User "eve" cannot read it`},
+		"a marker":         {cluster: images(), args: "podprobemarker/idle", want: []string{"PodProbeMarker default/idle\n  pods        1 selected, 0 started", "Probed      False NoPods"}},
+		"no such marker":   {cluster: without(images(), markerPath), args: "podprobemarker/idle", wantErr: "there is no PodProbeMarker idle in namespace default"},
+		"what is not read": {cluster: forbidden(images(), toldPath), args: "podprobemarker/idle", want: []string{`what the probes find is not known: no: User "eve" cannot read it`}},
+		"a set's flag":     {cluster: images(), args: "imagepulljob/next --sidecarset a", wantErr: "--sidecarset goes with pod/NAME"},
+		"no name":          {cluster: images(), args: "imagepulljob/", wantErr: `"imagepulljob/": must be pod/NAME, sidecarset/NAME, cloneset/NAME, imagepulljob/NAME or podprobemarker/NAME`},
+		"not installed":    {cluster: without(cluster(false), setsPath), args: "pod/web-0", wantErr: "outrigger is not installed on this cluster: it does not serve sidecarsets.apps.kruise.io"},
+		"no such set":      {cluster: cluster(false), args: "sidecarset/other", wantErr: "there is no SidecarSet other"},
+		"no such set too":  {cluster: cluster(false), args: "pod/web-0 --sidecarset other", wantErr: "there is no SidecarSet other"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

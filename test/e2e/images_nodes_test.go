@@ -59,6 +59,7 @@ func shortOfDisk(t *testing.T) {
 	if spec := kubectl(t, "", "get", "nodeimage", "zz-full", "-o", "jsonpath={.spec.images}"); strings.Contains(spec, "full") {
 		t.Errorf("the node is told to pull: %s", spec)
 	}
+	says(t, whyIs(t, "imagepulljob/full", "-n", "images-nodes"), "1 selected: 0 with the image, 0 pulling, 0 failed", "DiskPressure  1 node: zz-full\n    the node has DiskPressure")
 	if n.server.Calls()["PullImage"] != 0 {
 		t.Error("the node pulls")
 	}

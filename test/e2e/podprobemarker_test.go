@@ -162,6 +162,7 @@ func TestPodProbeMarker_exampleMarksPods(t *testing.T) {
 	}
 	event(t, names[0], "KruiseProbeFailed", "busy: 3 players")
 	event(t, names[1], "KruiseProbeSucceeded", "")
+	says(t, whyIs(t, "podprobemarker/game-server-probe", "-n", "ns"), "3 selected, 3 started", "Failed  2 pods: ", "Succeeded  1 pod: ns/"+names[1], "True  AllProbed")
 
 	version := marked(t, names[0], "false", "10", "False", "busy: 3 players").ResourceVersion
 	found(t, all[names[0]], metav1.Now(), v1beta1.ProbeFailed, "busy: 3 players")

@@ -191,8 +191,11 @@ func (r Set) String() string {
 }
 
 // String names the Pods.
-func (p *Pods) String() string {
-	text := fmt.Sprintf("%d %s: %s", p.Count, plural(p.Count, "pod", "pods"), strings.Join(p.Examples, ", "))
+func (p *Pods) String() string { return p.of("pod", "pods") }
+
+// of names them where they are something else: one, or many.
+func (p *Pods) of(one, many string) string {
+	text := fmt.Sprintf("%d %s: %s", p.Count, plural(p.Count, one, many), strings.Join(p.Examples, ", "))
 	if more := p.Count - len(p.Examples); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}

@@ -4,8 +4,10 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
 // IsActive tells whether a Pod is neither ending nor being deleted.
@@ -18,6 +20,14 @@ func IsInitialized(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodInitialized && c.Status == corev1.ConditionTrue
 	})
+}
+
+// PodOf is what a Pod says of itself.
+func PodOf(pod *corev1.Pod) Pod {
+	return Pod{
+		Unit: plan.Unit{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)}, Labels: labels.Set(pod.Labels),
+		Node: pod.Spec.NodeName, IP: pod.Status.PodIP, Initialized: IsInitialized(pod), Active: IsActive(pod), Containers: ContainersOf(pod),
+	}
 }
 
 // ContainersOf are the containers that can be probed: those that run as long as the Pod.
