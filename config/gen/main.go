@@ -89,7 +89,7 @@ func finish(file string) error {
 
 // sameInAllVersions are kinds whose versions have the same structure: the API server itself converts them.
 func sameInAllVersions() []string {
-	return []string{"nodeimages", "imagepulljobs", "imagelistpulljobs", "podprobemarkers", "nodepodprobes"}
+	return []string{"nodeimages", "imagepulljobs", "imagelistpulljobs", "podprobemarkers", "nodepodprobes", "nodecontainerrecreates"}
 }
 
 // conversion names the webhook that converts between versions. The manager fills in the caBundle.

@@ -10,6 +10,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/controller/imagelistpulljob"
 	"github.com/outrigger-project/outrigger/internal/controller/imagepulljob"
 	"github.com/outrigger-project/outrigger/internal/controller/nodeagent"
+	"github.com/outrigger-project/outrigger/internal/controller/nodecontainerrecreate"
 	"github.com/outrigger-project/outrigger/internal/controller/nodeimage"
 	"github.com/outrigger-project/outrigger/internal/controller/nodepodprobe"
 	"github.com/outrigger-project/outrigger/internal/controller/podprobemarker"
@@ -36,8 +37,11 @@ func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 				ShortHash: c.Features.Enabled(features.CloneSetShortHash),
 			})
 		}},
-		{Name: "ContainerRecreateRequests", Needs: []string{"containerrecreaterequests"}, Setup: func() error {
+		{Name: "ContainerRecreateRequests", Needs: []string{"containerrecreaterequests", "nodecontainerrecreates"}, Setup: func() error {
 			return containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight})
+		}},
+		{Name: "NodeContainerRecreates", Needs: []string{"nodecontainerrecreates", "containerrecreaterequests"}, Setup: func() error {
+			return nodecontainerrecreate.SetupWithManager(mgr, nodecontainerrecreate.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight})
 		}},
 		{Name: "NodeImages", Needs: []string{"nodeimages", "imagepulljobs"}, Setup: func() error {
 			return nodeimage.SetupWithManager(mgr, nodeimage.Options{

@@ -39,6 +39,9 @@ func operations(s *plan.Step, which part) []operation {
 		writes: make([]operation, 0, len(c.Images)+len(c.Labels)+len(c.Annotations)+4*len(c.Conditions)),
 	}
 	p.test("/metadata/uid", s.Unit.UID)
+	if c.Version != "" {
+		p.test("/metadata/resourceVersion", c.Version)
+	}
 	p.images(c.Images, which&images != 0)
 	p.resources(c.Resources, which&resources != 0)
 	p.labels(c, which&labels != 0)

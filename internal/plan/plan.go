@@ -135,6 +135,8 @@ type Change struct {
 	Owners     *OwnerChange
 	// Spec changes the spec of the owner or of an object that is no Pod, Status the latter's status.
 	Spec, Status []SpecChange
+	// Version is the resourceVersion that what is written to must be at; empty: any.
+	Version string
 }
 
 // Restarts tells whether containers of the Pod restart for it.

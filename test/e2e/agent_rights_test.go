@@ -70,11 +70,33 @@ func TestAgent_isOfItsNodeOnly(t *testing.T) {
 		for what, try := range tokenAttempts(t, shared, own, nodes) {
 			refused(own, what, try)
 		}
+		for _, client := range []*dynamic.DynamicClient{agent, dynamicOf(t, shared)} {
+			for what, try := range requestAttempts(client, own) {
+				refused(own, what, try)
+			}
+		}
 	}
 	if tried < 200 || succeeded > 0 {
 		t.Errorf("%d attempts, %d of them succeeded", tried, succeeded)
 	}
 	t.Logf("%d attempts, %d succeeded", tried, succeeded)
+}
+
+// requestAttempts are what an agent could try with ContainerRecreateRequests, even those of its own node: it is told of them by
+// its NodeContainerRecreate.
+func requestAttempts(agent *dynamic.DynamicClient, own string) map[string]func(context.Context) error {
+	all := agent.Resource(schema.GroupVersionResource{Group: "apps.kruise.io", Version: "v1beta1", Resource: "containerrecreaterequests"})
+	its, one := metav1.ListOptions{LabelSelector: "crr.apps.kruise.io/node-name=" + own}, all.Namespace("default")
+	return map[string]func(context.Context) error{
+		"list ContainerRecreateRequests":  func(ctx context.Context) error { _, err := all.List(ctx, its); return err },
+		"watch ContainerRecreateRequests": func(ctx context.Context) error { _, err := all.Watch(ctx, its); return err },
+		"get a ContainerRecreateRequest":  func(ctx context.Context) error { _, err := one.Get(ctx, "r", metav1.GetOptions{}); return err },
+		"patch the status of a ContainerRecreateRequest": func(ctx context.Context) error {
+			_, err := one.Patch(ctx, "r", types.MergePatchType, []byte(`{"status":{"phase":"Completed"}}`), metav1.PatchOptions{}, "status")
+			return err
+		},
+		"delete a ContainerRecreateRequest": func(ctx context.Context) error { return one.Delete(ctx, "r", metav1.DeleteOptions{}) },
+	}
 }
 
 // tokenAttempts are tokens that an agent of own must not get.
@@ -248,6 +270,7 @@ func agentKinds() []agentKind {
 	return []agentKind{
 		{of("nodeimages"), "NodeImage", `{}`, `{"desired":1,"succeeded":0,"failed":0,"pulling":0,"waiting":0}`},
 		{of("nodepodprobes"), "NodePodProbe", `{}`, `{"podProbeStatuses":[]}`},
+		{of("nodecontainerrecreates"), "NodeContainerRecreate", `{}`, `{"requests":[]}`},
 	}
 }
 

@@ -17,7 +17,7 @@ func TestMissingKinds(t *testing.T) {
 	const ns = "missing-kinds"
 	namespace(t, ns)
 	var definitions, files []string
-	for _, kind := range []string{"sidecarsets", "containerrecreaterequests", "imagepulljobs", "imagelistpulljobs", "nodeimages", "podprobemarkers", "nodepodprobes"} {
+	for _, kind := range []string{"sidecarsets", "containerrecreaterequests", "imagepulljobs", "imagelistpulljobs", "nodeimages", "podprobemarkers", "nodepodprobes", "nodecontainerrecreates"} {
 		definitions = append(definitions, "crd/"+kind+".apps.kruise.io")
 		files = append(files, "-f", filepath.Join(cluster.Root, "config", "crd", "apps.kruise.io_"+kind+".yaml"))
 	}
@@ -84,7 +84,7 @@ spec:
 	if s := ends(t, ns, "late", 2*time.Minute); s.Succeeded != 1 {
 		t.Errorf("the late job: %+v", s)
 	}
-	logs(t, "manager", "started: the CustomResourceDefinitions are there now", `"PodProbeMarkers"`, `"ContainerRecreateRequests"`, `"ImagePullJobs"`)
+	logs(t, "manager", "started: the CustomResourceDefinitions are there now", `"PodProbeMarkers"`, `"ContainerRecreateRequests"`, `"NodeContainerRecreates"`, `"ImagePullJobs"`)
 }
 
 // logs waits until, of a log's lines that say one thing, there is one for each of the others.

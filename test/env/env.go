@@ -171,7 +171,7 @@ func (e *Env) install(ctx context.Context) error {
 	}
 	if _, err := e.Kubectl(ctx, "wait", "--for=condition=Established", "--timeout=60s", "crd/clonesets.apps.kruise.io", "crd/containerrecreaterequests.apps.kruise.io", "crd/sidecarsets.apps.kruise.io",
 		"crd/imagelistpulljobs.apps.kruise.io", "crd/imagepulljobs.apps.kruise.io", "crd/nodeimages.apps.kruise.io",
-		"crd/podprobemarkers.apps.kruise.io", "crd/nodepodprobes.apps.kruise.io"); err != nil {
+		"crd/podprobemarkers.apps.kruise.io", "crd/nodepodprobes.apps.kruise.io", "crd/nodecontainerrecreates.apps.kruise.io"); err != nil {
 		return fmt.Errorf("wait for the CRDs: %w", err)
 	}
 	// The manager runs as a process beside the cluster here, so the Deployment has nothing to do.

@@ -19,7 +19,7 @@ func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion(), &SidecarSet{}, &SidecarSetList{}, &CloneSet{}, &CloneSetList{},
 		&NodeImage{}, &NodeImageList{}, &ImagePullJob{}, &ImagePullJobList{}, &ImageListPullJob{}, &ImageListPullJobList{})
 	s.AddKnownTypes(GroupVersion(), &PodProbeMarker{}, &PodProbeMarkerList{}, &NodePodProbe{}, &NodePodProbeList{})
-	s.AddKnownTypes(GroupVersion(), &ContainerRecreateRequest{}, &ContainerRecreateRequestList{})
+	s.AddKnownTypes(GroupVersion(), &ContainerRecreateRequest{}, &ContainerRecreateRequestList{}, &NodeContainerRecreate{}, &NodeContainerRecreateList{})
 	metav1.AddToGroupVersion(s, GroupVersion())
 	return nil
 }

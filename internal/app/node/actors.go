@@ -20,7 +20,7 @@ import (
 	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
-// objects is THE list of what the agent sees of the cluster: what is named after its node, or labelled with it.
+// objects is THE list of what the agent sees of the cluster: what is named after its node.
 func objects(node string) map[client.Object]cache.ByObject {
 	all := map[client.Object]cache.ByObject{
 		&v1beta1.NodeImage{}: {Field: fields.OneTermEqualSelector("metadata.name", node), Transform: cache.TransformStripManagedFields()},
@@ -34,7 +34,7 @@ func objects(node string) map[client.Object]cache.ByObject {
 func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 	version := v1beta1.GroupVersion()
 	known := meta.NewDefaultRESTMapper([]schema.GroupVersion{version})
-	known.Add(version.WithKind("ContainerRecreateRequest"), meta.RESTScopeNamespace)
+	known.Add(version.WithKind("NodeContainerRecreate"), meta.RESTScopeRoot)
 	known.Add(version.WithKind("NodeImage"), meta.RESTScopeRoot)
 	known.Add(version.WithKind("NodePodProbe"), meta.RESTScopeRoot)
 	return known, nil
@@ -43,7 +43,7 @@ func mapper(*rest.Config, *http.Client) (meta.RESTMapper, error) {
 // actors is THE list of what the agent does, each with the kind that it takes.
 func actors(mgr manager.Manager, c Config, runtime *cri.Runtime, view *cri.View) []watch.Part {
 	return []watch.Part{
-		{Name: "the recreation of containers", Needs: []string{"containerrecreaterequests"}, Setup: func() error { return containers.SetupWithManager(mgr, runtime) }},
+		{Name: "the recreation of containers", Needs: []string{"nodecontainerrecreates"}, Setup: func() error { return containers.SetupWithManager(mgr, runtime) }},
 		{Name: "the pulling of images", Needs: []string{"nodeimages"}, Setup: func() error { return images.SetupWithManager(mgr, c.NodeName, runtime, c.PullWorkers) }},
 		{Name: "probes", Needs: []string{"nodepodprobes"}, Setup: func() error { return probes.SetupWithManager(mgr, runtime, view) }},
 	}

@@ -33,6 +33,7 @@ type objects interface {
 
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=containerrecreaterequests,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=apps.kruise.io,resources=containerrecreaterequests/status,verbs=patch
+// +kubebuilder:rbac:groups=apps.kruise.io,resources=nodecontainerrecreates,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get
@@ -40,17 +41,18 @@ type objects interface {
 
 // Reconciler reconciles ContainerRecreateRequests. The rights it needs are those above; admission reads the node.
 type Reconciler struct {
-	// requests reads the cache, pods the API server.
-	requests, pods objects
+	// requests reads the cache, live the API server; records what the cache has of a node.
+	requests, live objects
+	records        func(node string) *v1beta1.NodeContainerRecreate
 	hands          *engine.Hands
 	reporter       *engine.Reporter[v1beta1.ContainerRecreateRequestStatus]
 	recorder       engine.Recorder
 	now            func() time.Time
 }
 
-func newReconciler(requests, pods objects, server engine.API, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
+func newReconciler(requests, live objects, records func(string) *v1beta1.NodeContainerRecreate, server engine.API, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
 	return &Reconciler{
-		requests: requests, pods: pods,
+		requests: requests, live: live, records: records,
 		hands:    engine.NewHands(server, o.WritesInFlight, now),
 		reporter: engine.NewReporter[v1beta1.ContainerRecreateRequestStatus](server, now),
 		recorder: recorder, now: now,
@@ -74,7 +76,7 @@ type observation struct {
 	Owner engine.Owner
 }
 
-// observe reads the request, and its Pod as it is now if that may matter.
+// observe reads the request, what its node agent says of it, and its Pod as it is now if that may matter.
 func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (observation, error) {
 	request := &v1beta1.ContainerRecreateRequest{}
 	err := r.requests.Get(ctx, name, request)
@@ -96,6 +98,9 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	if obs.Pod, err = r.pod(ctx, request); err != nil {
 		return observation{}, err
 	}
+	if err := r.agent(ctx, &obs); err != nil {
+		return observation{}, err
+	}
 	r.mark(&obs)
 	return obs, nil
 }
@@ -106,7 +111,7 @@ func (r *Reconciler) pod(ctx context.Context, request *v1beta1.ContainerRecreate
 		return nil, nil //nolint:nilnil // no Pod, no error
 	}
 	pod := &corev1.Pod{}
-	err := r.pods.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.PodName}, pod)
+	err := r.live.Get(ctx, client.ObjectKey{Namespace: request.Namespace, Name: request.Spec.PodName}, pod)
 	if apierrors.IsNotFound(err) {
 		return nil, nil //nolint:nilnil // no Pod, no error
 	}
@@ -114,6 +119,26 @@ func (r *Reconciler) pod(ctx context.Context, request *v1beta1.ContainerRecreate
 		return nil, fmt.Errorf("read pod %s/%s of %s %s: %w", request.Namespace, request.Spec.PodName, kind, request.Name, err)
 	}
 	return pod, nil
+}
+
+// agent adds what the node agent says, as the cache has it. Before a request is given up because the agent is silent, the API
+// server itself is asked: the agent may take it up in this moment.
+func (r *Reconciler) agent(ctx context.Context, obs *observation) error {
+	node, uid := obs.Request.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel], string(obs.Request.UID)
+	record := r.records(node)
+	if record != nil {
+		obs.Report = containerrecreaterequest.ReportOf(&record.Status, uid)
+	}
+	if node == "" || !containerrecreaterequest.Silent(obs.Request, obs.Report, obs.Now) {
+		return nil
+	}
+	is := &v1beta1.NodeContainerRecreate{}
+	err := r.live.Get(ctx, client.ObjectKey{Name: node}, is)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("read what the agent of node %s is told: %w", node, err)
+	}
+	obs.Report, obs.Told = containerrecreaterequest.ReportOf(&is.Status, uid), containerrecreaterequest.OrderOf(&is.Spec, uid) != nil
+	return nil
 }
 
 // mark adds what is known of our own writes: to the request, which the cache may not show, and to the Pod, which was read
@@ -142,7 +167,8 @@ func (r *Reconciler) mark(obs *observation) {
 
 // report writes the status, then tells what happened. failed is what stopped the plan from being carried out.
 func (r *Reconciler) report(ctx context.Context, obs observation, p plan.Plan, did engine.Did, failed error) (reconcile.Result, error) {
-	wait, err := r.reporter.Report(ctx, obs.Owner, obs.Request.Status, containerrecreaterequest.Status(obs.Observed), true)
+	status := containerrecreaterequest.Status(obs.Observed)
+	wait, err := r.reporter.Report(ctx, obs.Owner, obs.Request.Status, status, containerrecreaterequest.Urgent(obs.Request.Status, status))
 	r.tell(obs, did)
 	var again time.Duration
 	if did.LookAgain {

@@ -1,11 +1,14 @@
 package containerrecreaterequest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,6 +19,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/engine"
 	"github.com/outrigger-project/outrigger/internal/kept"
+	"github.com/outrigger-project/outrigger/internal/kind/containerrecreaterequest"
 	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
@@ -61,11 +65,19 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), server, mgr.GetEventRecorder(recorderName), o, time.Now)
+	records, err := watch.Informer(ctx, mgr, &v1beta1.NodeContainerRecreate{})
+	if err != nil {
+		return err
+	}
+	record := func(node string) *v1beta1.NodeContainerRecreate {
+		return watch.Get[v1beta1.NodeContainerRecreate](records, node)
+	}
+	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), record, server, mgr.GetEventRecorder(recorderName), o, time.Now)
 	return builder.ControllerManagedBy(mgr).
 		Named("containerrecreaterequest").
 		WatchesRawSource(&watch.Source{Informer: requests, Handler: requestHandler}).
 		WatchesRawSource(&watch.Source{Informer: pods, Handler: podHandler(requests.GetIndexer())}).
+		WatchesRawSource(&watch.Source{Informer: records, Handler: recordHandler}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
 		Complete(r)
 }
@@ -95,6 +107,26 @@ func podHandler(requests toolscache.Indexer) func(watch.Queue) toolscache.Resour
 			}
 		})
 	}
+}
+
+// recordHandler schedules a look at the requests of which a node agent says something else, or that it is not told of any more.
+func recordHandler(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *v1beta1.NodeContainerRecreate) {
+		none := &v1beta1.NodeContainerRecreate{}
+		old, now = cmp.Or(old, none), cmp.Or(now, none)
+		for i := range now.Spec.Requests {
+			o := &now.Spec.Requests[i]
+			was, is := containerrecreaterequest.ReportOf(&old.Status, o.UID), containerrecreaterequest.ReportOf(&now.Status, o.UID)
+			if !equality.Semantic.DeepEqual(was, is) {
+				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}, 0)
+			}
+		}
+		for i := range old.Spec.Requests {
+			if o := &old.Spec.Requests[i]; containerrecreaterequest.OrderOf(&now.Spec, o.UID) == nil {
+				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}, 0)
+			}
+		}
+	})
 }
 
 // podOf is the index function of byPod.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -46,5 +47,38 @@ func TestPodHandler_wakesTheRequestsOfThePod(t *testing.T) {
 		if len(q) != 2 || q[0] == q[1] || q[0] == "over" || q[1] == "over" || q[0] == "other" || q[1] == "other" {
 			t.Errorf("when the Pod is %s, %v are looked at", what, q)
 		}
+	}
+}
+
+// TestRecordHandler_wakesTheRequestsThatHaveNews: those of which the agent says something else, and those that it is not told of
+// any more.
+func TestRecordHandler_wakesTheRequestsThatHaveNews(t *testing.T) {
+	record := func(told []string, reports map[string]v1beta1.ContainerRecreateRequestPhase) *v1beta1.NodeContainerRecreate {
+		n := &v1beta1.NodeContainerRecreate{}
+		for _, name := range told {
+			n.Spec.Requests = append(n.Spec.Requests, v1beta1.RecreateOrder{UID: "uid-" + name, Namespace: "shop", Name: name})
+			if phase := reports[name]; phase != "" {
+				n.Status.Requests = append(n.Status.Requests, v1beta1.RecreateReport{UID: "uid-" + name, Phase: phase})
+			}
+		}
+		return n
+	}
+	var q queue
+	h := recordHandler(&q)
+	before := record([]string{"same", "changes", "goes", "begins"}, map[string]v1beta1.ContainerRecreateRequestPhase{"same": "Pending", "changes": "Pending", "goes": "Completed"})
+	now := record([]string{"same", "changes", "begins", "new"}, map[string]v1beta1.ContainerRecreateRequestPhase{"same": "Pending", "changes": "Recreating", "begins": "Pending"})
+	h.OnUpdate(before, now)
+	if diff := cmp.Diff(queue{"changes", "begins", "goes"}, q); diff != "" {
+		t.Errorf("looked at after a change (-want +got):\n%s", diff)
+	}
+	q = nil
+	h.OnAdd(now, true)
+	if diff := cmp.Diff(queue{"same", "changes", "begins"}, q); diff != "" {
+		t.Errorf("looked at at the start (-want +got):\n%s", diff)
+	}
+	q = nil
+	h.OnDelete(now)
+	if diff := cmp.Diff(queue{"same", "changes", "begins", "new"}, q); diff != "" {
+		t.Errorf("looked at when it is gone (-want +got):\n%s", diff)
 	}
 }

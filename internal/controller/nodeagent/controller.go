@@ -27,8 +27,8 @@ const lookAgainAfter = 50 * time.Millisecond
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,namespace=kruise-daemon,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=clusterroles;clusterrolebindings,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups=apps.kruise.io,resources=nodeimages;nodepodprobes,verbs=get;list;watch
-// +kubebuilder:rbac:groups=apps.kruise.io,resources=nodeimages/status;nodepodprobes/status,verbs=patch
+// +kubebuilder:rbac:groups=apps.kruise.io,resources=nodeimages;nodepodprobes;nodecontainerrecreates,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps.kruise.io,resources=nodeimages/status;nodepodprobes/status;nodecontainerrecreates/status,verbs=patch
 
 // cache is what a look reads. Nothing of it is to be changed. What is not there is nil.
 type cache interface {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -27,7 +26,7 @@ const endsUnseen = 5 * time.Second
 
 // Node is every fact that the node agent's decision may use.
 type Node struct {
-	// Request as the agent knows it: with the status that it wrote last.
+	// Request as the agent knows it (see Ordered): with the status that it wrote last.
 	Request *v1beta1.ContainerRecreateRequest
 	// Ahead is an older request for the same Pod that is not completed; empty: there is none.
 	Ahead string
@@ -86,7 +85,7 @@ func Next(n Node) Move {
 	m := move{Node: n}
 	m.Status = *n.Request.Status.DeepCopy()
 	m.decide()
-	if !equality.Semantic.DeepEqual(m.Status, n.Request.Status) {
+	if !same(m.Status, n.Request.Status) {
 		m.Stop = nil
 	}
 	return m.Move
@@ -123,6 +122,10 @@ func (m *move) decide() {
 
 // refuses ends a request that this agent must not serve: it believes nothing that it can ask the runtime.
 func (m *move) refuses() bool {
+	if errs := WellFormed(m.Request); len(errs) > 0 {
+		complete(&m.Status, m.Now, Malformed, errs.ToAggregate().Error())
+		return true
+	}
 	for i := range m.Request.Spec.Containers {
 		c := &m.Request.Spec.Containers[i]
 		id := ptr.Deref(c.StatusContext, v1beta1.ContainerRecreateRequestContainerContext{}).ContainerID
@@ -336,14 +339,17 @@ func Stopped(before v1beta1.ContainerRecreateRequestStatus, container string, en
 	return s
 }
 
-// longestMessage is a little less than what the schema takes.
-const longestMessage = 1000
+// longestMessage is a little less than what the schema takes; leastMessage is what is left of that of one container of many.
+const longestMessage, leastMessage = 1000, 200
 
-func short(message string) string {
-	if len(message) <= longestMessage {
+func short(message string) string { return beginning(message, longestMessage) }
+
+// beginning is that of a message, and not longer than most and an ellipsis; of what it returned, it is the same.
+func beginning(message string, most int) string {
+	if len(message) <= most+len("…") {
 		return message
 	}
-	return strings.ToValidUTF8(message[:longestMessage], "") + "…"
+	return strings.ToValidUTF8(message[:most], "") + "…"
 }
 
 // First returns the request that goes first of those for one Pod, of those that are neither completed nor being deleted: the
@@ -351,14 +357,15 @@ func short(message string) string {
 func First(requests []*v1beta1.ContainerRecreateRequest) *v1beta1.ContainerRecreateRequest {
 	var first *v1beta1.ContainerRecreateRequest
 	for _, r := range requests {
-		if r.Status.CompletionTime == nil && r.DeletionTimestamp == nil && (first == nil || before(r, first)) {
+		if Open(r) && (first == nil || Before(r, first)) {
 			first = r
 		}
 	}
 	return first
 }
 
-func before(a, b *v1beta1.ContainerRecreateRequest) bool {
+// Before tells whether a goes before b, which is for the same Pod.
+func Before(a, b *v1beta1.ContainerRecreateRequest) bool {
 	begun := func(r *v1beta1.ContainerRecreateRequest) bool {
 		return r.Status.Phase == v1beta1.ContainerRecreateRequestRecreating
 	}

@@ -16,12 +16,19 @@ import (
 // AgentWithin is how long the node agent has to take up a request.
 const AgentWithin = time.Minute
 
+// takenBackWithin is when a request is looked at again that is to be taken back from an agent, for which the watch comes first.
+const takenBackWithin = time.Second
+
 // Observed is every fact that the manager's decision may use.
 type Observed struct {
 	// Request with its current status.
 	Request *v1beta1.ContainerRecreateRequest
 	// Pod is the one that has the name now; nil: there is none.
 	Pod *corev1.Pod
+	// Report is what the node agent says of the request; nil: nothing.
+	Report *v1beta1.RecreateReport
+	// Told: the node agent is told of the request, and may take it up. It matters of a request that is Silent only.
+	Told bool
 	// Unseen: we wrote to the request and have not seen the result.
 	Unseen bool
 	// Refused is what the API server said to our last write to the request or the Pod, while the next try is not due.
@@ -35,7 +42,8 @@ type Observed struct {
 //	(status: what kubelet reports of the new containers)               for the node agent
 //	completed, or being deleted ─▶ the Pod is let go ─▶ finalizer and label active go ─▶ deleted, after its TTL
 //
-// What is in brackets is Status. Of a request that waits, the hold says for what.
+// What is in brackets is Status, which has what the node agent reports, too. A request that the agent does not take up is taken
+// back from it before it is completed, so that what is told to have come to nothing stops nothing. Of a request that waits, the hold says for what.
 func Plan(o Observed) plan.Plan { return decide(o).Plan }
 
 // Status is what the request's status is to be.
@@ -50,16 +58,19 @@ type decision struct {
 
 func decide(o Observed) *decision {
 	d := &decision{Observed: o, status: *o.Request.Status.DeepCopy()}
+	if !o.Unseen && Open(o.Request) {
+		d.status = Merged(o.Request, o.Report)
+	}
 	switch {
 	case o.Unseen:
 		d.hold(WaitingForCache, "our last write to it is not seen yet")
 	case o.Refused != "":
 		d.hold(RefusedWrite, o.Refused)
 		d.giveUp()
-	case o.Request.DeletionTimestamp != nil, o.Request.Status.CompletionTime != nil:
+	case !Open(o.Request):
 		d.end()
-	case d.giveUp():
-	case o.Request.Status.Phase == v1beta1.ContainerRecreateRequestRecreating:
+	case d.giveUp(), d.status.CompletionTime != nil: // that is written first
+	case d.status.Phase == v1beta1.ContainerRecreateRequestRecreating:
 		d.drain()
 		d.snapshot()
 	default:
@@ -70,8 +81,7 @@ func decide(o Observed) *decision {
 
 // giveUp completes a request that can come to nothing any more.
 func (d *decision) giveUp() bool {
-	r := d.Request
-	if r.Status.CompletionTime != nil || r.DeletionTimestamp != nil {
+	if d.status.CompletionTime != nil || d.Request.DeletionTimestamp != nil {
 		return false
 	}
 	for _, check := range []func() (wait time.Duration, reason, message string){d.podGone, d.deadlinePassed, d.noAgent} {
@@ -106,10 +116,12 @@ func (d *decision) deadlinePassed() (wait time.Duration, reason, message string)
 func (d *decision) noAgent() (wait time.Duration, reason, message string) {
 	at := d.Request.CreationTimestamp.Add(AgentWithin)
 	switch {
-	case d.Request.Status.Phase != "":
+	case d.status.Phase != "":
 		return 0, "", ""
 	case d.Now.Before(at):
 		return at.Sub(d.Now), "", ""
+	case d.Told:
+		return takenBackWithin, "", ""
 	}
 	node := d.Request.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel]
 	return 0, AgentDidNotRespond, fmt.Sprintf("kruise-daemon, the node agent, has not responded on node %s within %s", node, AgentWithin)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -38,6 +39,10 @@ const (
 	RefusedWrite plan.Reason = "RefusedWrite"
 	// TooLate says that the deadline has passed.
 	TooLate plan.Reason = "TooLate"
+	// WaitingForNode says that there is no such node, or that an object of an earlier one of its name is there still.
+	WaitingForNode plan.Reason = "WaitingForNode"
+	// WaitingForRoom says that the node agent is told of as many requests as there is room for.
+	WaitingForRoom plan.Reason = "WaitingForRoom"
 	// KeptForTTL says that it is completed, and deleted later.
 	KeptForTTL plan.Reason = "KeptForTTL"
 )
@@ -58,6 +63,8 @@ const (
 	NoRuntime = "NoRuntime"
 	// NotOfThePod says that the runtime knows the containers as those of another Pod.
 	NotOfThePod = "NotOfThePod"
+	// Malformed says that what the node agent was told makes no sense. Admission lets no such request pass.
+	Malformed = "Malformed"
 )
 
 // complete ends a request. Its phase is Completed whatever came of it, which is what clients wait for; the condition tells
@@ -121,6 +128,9 @@ func snapshotOf(s *v1beta1.ContainerRecreateRequestStatus, container string) *v1
 func final(phase v1beta1.ContainerRecreateRequestPhase) bool {
 	return phase == v1beta1.ContainerRecreateRequestSucceeded || phase == v1beta1.ContainerRecreateRequestFailed
 }
+
+// same compares what is stored.
+func same(a, b v1beta1.ContainerRecreateRequestStatus) bool { return equality.Semantic.DeepEqual(a, b) }
 
 // sooner is the shorter of two waits; 0 is none.
 func sooner(a, b time.Duration) time.Duration {

@@ -66,6 +66,7 @@ type story struct {
 	now      time.Time
 	pod      *corev1.Pod
 	request  *v1beta1.ContainerRecreateRequest
+	report   *v1beta1.RecreateReport
 	runtime  map[string]containerrecreaterequest.Container
 	attempts map[string]int
 	agent    bool
@@ -194,14 +195,29 @@ func (s *story) container(words []string) {
 		s.end(name, cur, code())
 	case "stopped":
 		s.end(name, cur, code())
-		s.request.Status = containerrecreaterequest.Stopped(s.request.Status, s.stopping.Container, containerrecreaterequest.End{})
-		s.stopping = nil
+		s.stopped(containerrecreaterequest.End{})
 	case "stop-fails":
-		s.request.Status = containerrecreaterequest.Stopped(s.request.Status, s.stopping.Container, containerrecreaterequest.End{Failed: "it does not end"})
-		s.stopping = nil
+		s.stopped(containerrecreaterequest.End{Failed: "it does not end"})
 	default:
 		s.t.Fatalf("nothing is known of %q", words)
 	}
+}
+
+// stopped has the agent report what came of the stop that is under way.
+func (s *story) stopped(end containerrecreaterequest.End) {
+	s.tellReport(containerrecreaterequest.Stopped(s.ordered().Status, s.stopping.Container, end))
+	s.stopping = nil
+}
+
+// ordered is the request as the agent knows it.
+func (s *story) ordered() *v1beta1.ContainerRecreateRequest {
+	order := containerrecreaterequest.Order(s.request)
+	order.Begun = nil // it was told before
+	return containerrecreaterequest.Ordered(&order, s.report)
+}
+
+func (s *story) tellReport(status v1beta1.ContainerRecreateRequestStatus) {
+	s.report = ptr.To(containerrecreaterequest.Report(string(s.request.UID), status))
 }
 
 func (s *story) status(name string) *corev1.ContainerStatus {
@@ -251,7 +267,7 @@ func (s *story) manage(b *strings.Builder) bool {
 	if s.request == nil {
 		return false
 	}
-	o := containerrecreaterequest.Observed{Request: s.request, Pod: s.pod, Now: s.now}
+	o := containerrecreaterequest.Observed{Request: s.request, Pod: s.pod, Report: s.report, Now: s.now}
 	p := containerrecreaterequest.Plan(o)
 	status := containerrecreaterequest.Status(o)
 	for _, step := range p.Steps {
@@ -296,11 +312,14 @@ func (s *story) carryOut(step *plan.Step) {
 
 // serve is one look of the agent.
 func (s *story) serve(b *strings.Builder) bool {
-	if !s.agent || s.stopping != nil || s.request == nil {
+	if !s.agent || s.stopping != nil || s.request == nil || !containerrecreaterequest.Open(s.request) {
 		return false
 	}
-	m := containerrecreaterequest.Next(containerrecreaterequest.Node{Request: s.request, Ahead: s.ahead, Runtime: "sim", Containers: s.runtime, Now: s.now})
-	if s.write(b, "agent", m.Status) {
+	r := s.ordered()
+	m := containerrecreaterequest.Next(containerrecreaterequest.Node{Request: r, Ahead: s.ahead, Runtime: "sim", Containers: s.runtime, Now: s.now})
+	if !equality.Semantic.DeepEqual(m.Status, r.Status) {
+		fmt.Fprintf(b, "agent: report %s\n", s.short(m.Status))
+		s.tellReport(m.Status)
 		return true
 	}
 	if m.Stop != nil {

@@ -16,6 +16,8 @@ import (
 const (
 	shortestDeadline = 3
 	longest          = 1<<31 - 1
+	// mostOfOrder is how many bytes an order may have: all requests of a node have to fit into one object.
+	mostOfOrder = 64 << 10
 )
 
 // Validate lists everything that is wrong with a request, given the one it replaces, and at its creation (old is nil) the
@@ -145,6 +147,10 @@ func targetIsThere(r *v1beta1.ContainerRecreateRequest, t Target) field.ErrorLis
 		if err := containerIsThere(&r.Spec.Containers[i], at(i), t.Pod); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	if n := sizeOf(Order(r)); n > mostOfOrder && len(errs) == 0 {
+		errs = append(errs, field.Invalid(field.NewPath("spec", "containers"), n, fmt.Sprintf(
+			"so many bytes are to be told to the node agent, most of them preStop hooks; at most %d can be: recreate fewer containers at a time", mostOfOrder)))
 	}
 	return errs
 }

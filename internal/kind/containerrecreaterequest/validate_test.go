@@ -102,6 +102,9 @@ func TestValidate_targetMustRun(t *testing.T) {
 		"not started":       {target: func(t *Target) { t.Pod.Status.ContainerStatuses[0].ContainerID = "" }, want: `spec.containers[0].name: Invalid value: "app": it has no containerID: it was not started yet`},
 		"hook elsewhere":    {target: func(t *Target) { t.Pod.Spec.Containers[0].Lifecycle.PreStop.HTTPGet.Host = "169.254.169.254" }, want: `spec.containers[0].name: Invalid value: "app": its preStop hook calls host "169.254.169.254": a node agent calls nothing but the Pod's own address`},
 		"hook of the host":  {target: func(t *Target) { t.Pod.Spec.HostNetwork = true }, want: `spec.containers[0].name: Invalid value: "app": its preStop hook calls a port of the host's network: a node agent calls nothing but the Pod's own address`},
+		"large hook": {target: func(t *Target) {
+			t.Pod.Spec.Containers[0].Lifecycle.PreStop.HTTPGet.Path = strings.Repeat("x", 70_000)
+		}, want: `spec.containers: Invalid value: 70376: so many bytes are to be told to the node agent, most of them preStop hooks; at most 65536 can be: recreate fewer containers at a time`},
 		"sidecars may end": {target: func(t *Target) {
 			t.Pod.Status.Phase = "Succeeded"
 			t.Pod.Status.Conditions = []corev1.PodCondition{{Type: "SidecarTerminated", Status: "True"}}

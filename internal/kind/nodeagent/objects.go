@@ -31,11 +31,11 @@ func rules(node string) []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
 		{
 			APIGroups: []string{v1beta1.GroupVersion().Group}, ResourceNames: own, Verbs: []string{"get", "list", "watch"},
-			Resources: []string{"nodeimages", "nodepodprobes"},
+			Resources: []string{"nodeimages", "nodepodprobes", "nodecontainerrecreates"},
 		},
 		{
 			APIGroups: []string{v1beta1.GroupVersion().Group}, ResourceNames: own, Verbs: []string{"patch"},
-			Resources: []string{"nodeimages/status", "nodepodprobes/status"},
+			Resources: []string{"nodeimages/status", "nodepodprobes/status", "nodecontainerrecreates/status"},
 		},
 	}
 }

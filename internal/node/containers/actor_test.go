@@ -7,137 +7,38 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/node/cri"
 	"github.com/outrigger-project/outrigger/internal/testkit/criserver"
 )
 
-// bench is an actor, an API server that holds one request, and a container runtime.
-type bench struct {
-	*testing.T
-	*Actor
-	client client.Client
-	server *criserver.Server
-	log    []string
-}
-
-func newBench(t *testing.T, change func(*v1beta1.ContainerRecreateRequest)) *bench {
-	t.Helper()
-	b := &bench{T: t}
-	var err error
-	if b.server, err = criserver.Listen(filepath.Join(t.TempDir(), "cri.sock")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.server.Stop)
-	b.server.OnExec = func(_ context.Context, c criserver.Container, command []string) (criserver.Result, error) {
-		b.log = append(b.log, "exec "+c.ID+" "+strings.Join(command, " "))
-		return criserver.Result{}, nil
-	}
-	b.server.OnStop = func(_ context.Context, c criserver.Container, grace time.Duration) error {
-		b.log = append(b.log, fmt.Sprintf("stop %s %s", c.ID, grace))
-		return nil
-	}
-	r := &v1beta1.ContainerRecreateRequest{ObjectMeta: metav1.ObjectMeta{Name: "r", Namespace: "shop", UID: "r1", CreationTimestamp: metav1.Now(), Labels: map[string]string{
-		v1beta1.ContainerRecreateRequestPodUIDLabel: "u1", v1beta1.ContainerRecreateRequestNodeNameLabel: "node-1", v1beta1.ContainerRecreateRequestActiveLabel: "true",
-	}}}
-	r.Spec = v1beta1.ContainerRecreateRequestSpec{
-		PodName: "web", Strategy: &v1beta1.ContainerRecreateRequestStrategy{TerminationGracePeriodSeconds: ptr.To[int64](20)},
-		Containers: []v1beta1.ContainerRecreateRequestContainer{{
-			Name: "app", RestartPolicy: "Always", StatusContext: &v1beta1.ContainerRecreateRequestContainerContext{ContainerID: "sim://app-0"},
-		}},
-	}
-	if change != nil {
-		change(r)
-	}
-	b.set("app-0", 0, "shop", "web")
-	scheme := runtime.NewScheme()
-	if err := v1beta1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
-	b.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(r).WithStatusSubresource(r).Build()
-	rt, err := cri.Connect(t.Context(), b.server.Endpoint())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = rt.Close(context.Background()) })
-	b.Actor = newActor(b.client, rt, time.Now)
-	return b
-}
-
-func (b *bench) set(id string, attempt uint32, namespace, pod string) {
-	b.server.Set(criserver.Container{
-		ID: id, SandboxID: "s1", PodUID: "u1", PodNamespace: namespace, PodName: pod, Name: "app", Attempt: attempt,
-		Running: true, Created: time.Now(), Started: time.Now(), IP: "127.0.0.1",
-	})
-}
-
-func (b *bench) look() error {
-	_, err := b.Reconcile(b.Context(), reconcile.Request{NamespacedName: client.ObjectKey{Namespace: "shop", Name: "r"}})
-	return err
-}
-
-func (b *bench) request() *v1beta1.ContainerRecreateRequest {
-	b.Helper()
-	r := &v1beta1.ContainerRecreateRequest{}
-	if err := b.client.Get(b.Context(), client.ObjectKey{Namespace: "shop", Name: "r"}, r); err != nil {
-		b.Fatal(err)
-	}
-	return r
-}
-
-// publish does what the manager does when the new container is ready.
-func (b *bench) publish(id string) {
-	b.Helper()
-	r := b.request()
-	r.Status.ContainerStatusSnapshot = []v1beta1.ContainerRecreateRequestSyncContainerStatus{{Name: "app", Ready: true, RestartCount: 1, ContainerID: "sim://" + id}}
-	if err := b.client.Status().Update(b.Context(), r); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (b *bench) expect(log ...string) {
-	b.Helper()
-	if strings.Join(b.log, "\n") != strings.Join(log, "\n") {
-		b.Errorf("the runtime was told\n%s\nwant\n%s", strings.Join(b.log, "\n"), strings.Join(log, "\n"))
-	}
-}
-
 func TestActor_runsTheHookAndStops(t *testing.T) {
-	b := newBench(t, func(r *v1beta1.ContainerRecreateRequest) {
-		r.Spec.Containers[0].PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/drain"}}}
+	b := newBench(t, func(o *v1beta1.RecreateOrder) {
+		o.Containers[0].PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/drain"}}}
 	})
-	if err := b.look(); err != nil {
-		t.Fatal(err)
-	}
+	b.settle()
 	b.expect("exec app-0 /drain", "stop app-0 20s")
-	if st := b.request().Status.ContainerRecreateStates[0]; !st.IsKilled || st.ContainerID != "sim://app-0" || st.Phase != "Recreating" {
+	if st := b.report("r1").ContainerRecreateStates[0]; !st.IsKilled || st.ContainerID != "sim://app-0" || st.Phase != "Recreating" {
 		t.Errorf("the state is %+v", st)
 	}
 	b.set("app-1", 1, "shop", "web")
-	if err := b.look(); err != nil || b.request().Status.CompletionTime != nil {
-		t.Errorf("before kubelet says that it is ready: %+v, %v", b.request().Status, err)
+	b.settle()
+	if report := b.report("r1"); report.CompletionTime != nil {
+		t.Errorf("before kubelet says that it is ready: %+v", report)
 	}
 	b.publish("app-1")
-	if err := b.look(); err != nil {
-		t.Fatal(err)
-	}
-	if status := b.request().Status; status.Phase != "Completed" || status.ContainerRecreateStates[0].Phase != "Succeeded" {
-		t.Errorf("in the end the status is %+v", status)
+	b.settle()
+	if report := b.report("r1"); report.Phase != "Completed" || report.Reason != "Recreated" || report.ContainerRecreateStates[0].Phase != "Succeeded" {
+		t.Errorf("in the end the report is %+v", report)
 	}
 	b.expect("exec app-0 /drain", "stop app-0 20s")
 }
@@ -200,16 +101,14 @@ func TestActor_hooks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked = nil
-			b := newBench(t, func(r *v1beta1.ContainerRecreateRequest) {
-				r.Spec.Containers[0].PreStop, r.Spec.Containers[0].Ports = test.hook, []corev1.ContainerPort{{Name: "web", ContainerPort: int32(port)}} //nolint:gosec // a port
+			b := newBench(t, func(o *v1beta1.RecreateOrder) {
+				o.Containers[0].PreStop, o.Containers[0].Ports = test.hook, []corev1.ContainerPort{{Name: "web", ContainerPort: int32(port)}} //nolint:gosec // a port
 			})
 			if test.exec != nil {
 				b.server.OnExec = func(context.Context, criserver.Container, []string) (criserver.Result, error) { return test.exec() }
 			}
-			if err := b.look(); err != nil {
-				t.Fatal(err)
-			}
-			st := b.request().Status.ContainerRecreateStates[0]
+			b.settle()
+			st := b.report("r1").ContainerRecreateStates[0]
 			if !st.IsKilled || len(b.log) == 0 {
 				t.Errorf("it was not stopped: %+v", st)
 			}
@@ -225,51 +124,42 @@ func TestActor_hooks(t *testing.T) {
 
 // TestActor_hookTakesFromTheGrace: a command that used up the time leaves the container two seconds.
 func TestActor_hookTakesFromTheGrace(t *testing.T) {
-	b := newBench(t, func(r *v1beta1.ContainerRecreateRequest) {
-		r.Spec.Containers[0].PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/drain"}}}
+	b := newBench(t, func(o *v1beta1.RecreateOrder) {
+		o.Containers[0].PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/drain"}}}
 	})
-	start, spent := time.Now(), time.Duration(0)
-	b.now = func() time.Time { return start.Add(spent) }
+	start, spent := time.Now(), atomic.Int64{}
+	b.now = func() time.Time { return start.Add(time.Duration(spent.Load())) }
 	b.server.OnExec = func(context.Context, criserver.Container, []string) (criserver.Result, error) {
-		spent = 15 * time.Second
+		spent.Store(int64(15 * time.Second))
 		return criserver.Result{}, nil
 	}
-	if err := b.look(); err != nil {
-		t.Fatal(err)
-	}
+	b.settle()
 	b.expect("stop app-0 5s")
 }
 
-// TestActor_forged: the agent believes no request that names another Pod's containers.
+// TestActor_forged: the agent believes no order that names another Pod's containers, or makes no sense.
 func TestActor_forged(t *testing.T) {
-	for name, change := range map[string]func(*v1beta1.ContainerRecreateRequest){
-		"another Pod's UID": func(r *v1beta1.ContainerRecreateRequest) { r.Spec.PodName = "mine" },
-		"another namespace": func(r *v1beta1.ContainerRecreateRequest) { r.Namespace = "mine" },
-		"another runtime": func(r *v1beta1.ContainerRecreateRequest) {
-			r.Spec.Containers[0].StatusContext.ContainerID = "cri-o://app-0"
-		},
-		"no runtime":       func(r *v1beta1.ContainerRecreateRequest) { r.Spec.Containers[0].StatusContext.ContainerID = "app-0" },
-		"no status at all": func(r *v1beta1.ContainerRecreateRequest) { r.Spec.Containers[0].StatusContext = nil },
-		"mixed runtimes": func(r *v1beta1.ContainerRecreateRequest) {
-			r.Spec.Containers = append(r.Spec.Containers, v1beta1.ContainerRecreateRequestContainer{
+	for name, change := range map[string]func(*v1beta1.RecreateOrder){
+		"another Pod's UID": func(o *v1beta1.RecreateOrder) { o.PodName = "mine" },
+		"another namespace": func(o *v1beta1.RecreateOrder) { o.Namespace = "mine" },
+		"another runtime":   func(o *v1beta1.RecreateOrder) { o.Containers[0].StatusContext.ContainerID = "cri-o://app-0" },
+		"no runtime":        func(o *v1beta1.RecreateOrder) { o.Containers[0].StatusContext.ContainerID = "app-0" },
+		"no status at all":  func(o *v1beta1.RecreateOrder) { o.Containers[0].StatusContext = nil },
+		"mixed runtimes": func(o *v1beta1.RecreateOrder) {
+			o.Containers = append(o.Containers, v1beta1.ContainerRecreateRequestContainer{
 				Name: "log", StatusContext: &v1beta1.ContainerRecreateRequestContainerContext{ContainerID: "docker://1"},
 			})
 		},
+		"no Pod":         func(o *v1beta1.RecreateOrder) { o.PodName = "" },
+		"no containers":  func(o *v1beta1.RecreateOrder) { o.Containers = nil },
+		"twice the same": func(o *v1beta1.RecreateOrder) { o.Containers = append(o.Containers, o.Containers[0]) },
+		"no time":        func(o *v1beta1.RecreateOrder) { o.Strategy.TerminationGracePeriodSeconds = ptr.To[int64](-1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, change)
-			var list v1beta1.ContainerRecreateRequestList
-			if err := b.client.List(t.Context(), &list); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := b.Reconcile(t.Context(), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[0])}); err != nil {
-				t.Fatal(err)
-			}
-			if err := b.client.List(t.Context(), &list); err != nil {
-				t.Fatal(err)
-			}
-			if status := list.Items[0].Status; status.Phase != "Completed" || status.Message == "" {
-				t.Errorf("the status is %+v", status)
+			b.settle()
+			if report := b.report("r1"); report.Phase != "Completed" || report.Message == "" {
+				t.Errorf("the report is %+v", report)
 			}
 			b.expect()
 		})
@@ -284,37 +174,160 @@ func TestActor_runtimeFails(t *testing.T) {
 		tries++
 		return errors.New("it is stuck")
 	}
-	for range mostRefusals - 1 {
-		if err := b.look(); err == nil {
-			t.Fatal("what is refused once is not tried again")
-		}
+	for range mostRefusals {
+		b.clock = b.clock.Add(b.settle())
 	}
-	if err := b.look(); err != nil || tries != mostRefusals {
-		t.Errorf("after %d tries: %v", tries, err)
-	}
-	if status := b.request().Status; status.Phase != "Completed" || !strings.Contains(status.Message, "it could not be stopped") || !strings.Contains(status.Message, "it is stuck") {
-		t.Errorf("the status is %+v", status)
+	if report := b.report("r1"); tries != mostRefusals || report.Phase != "Completed" || !strings.Contains(report.Message, "it could not be stopped") || !strings.Contains(report.Message, "it is stuck") {
+		t.Errorf("after %d tries the report is %+v", tries, report)
 	}
 
 	b = newBench(t, nil)
 	b.server.Stop()
 	for range 2 * mostRefusals {
-		if err := b.look(); err == nil {
-			t.Fatal("a runtime that does not answer is taken for one that does")
-		}
+		b.clock = b.clock.Add(b.settle())
 	}
-	if status := b.request().Status; status.CompletionTime != nil {
-		t.Errorf("the status is %+v", status)
+	if report := b.report("r1"); report.CompletionTime != nil {
+		t.Errorf("of a runtime that does not answer the report is %+v", report)
 	}
 }
 
-// TestActor_writesWhatItSaw: a request that somebody else has changed is looked at again, and nothing is stopped meanwhile.
+// TestActor_writesWhatItSaw: when something was taken back meanwhile, nothing is written or stopped.
 func TestActor_writesWhatItSaw(t *testing.T) {
 	b := newBench(t, nil)
-	stale := b.request()
-	b.publish("app-0") // it has another resourceVersion now
-	if written, err := b.write(t.Context(), stale, v1beta1.ContainerRecreateRequestStatus{Phase: "Recreating"}); written || err != nil && !strings.Contains(err.Error(), "test") {
-		t.Errorf("it was written: %v, %v", written, err)
+	b.see(b.object())
+	b.orders(func(s *v1beta1.NodeContainerRecreateSpec) { s.Requests = nil })
+	if wait := b.step(t.Context()); wait != lookAgainAfter || len(b.object().Status.Requests) > 0 {
+		t.Errorf("it was written: %+v", b.object().Status)
 	}
+	b.settle()
 	b.expect()
+}
+
+// TestActor_lostReply: a write that was made and not confirmed begins nothing, and none for the same Pod is begun beside it.
+func TestActor_lostReply(t *testing.T) {
+	b := newBench(t, nil)
+	writes := b.api
+	lost := 0
+	b.api = patcher(func(ctx context.Context, name string, patch []byte) (*v1beta1.NodeContainerRecreate, error) {
+		object, err := writes.PatchStatus(ctx, name, patch)
+		if lost++; lost == 1 && err == nil {
+			return nil, errors.New("the reply is lost")
+		}
+		return object, err
+	})
+	b.look()
+	stale := b.seen
+	b.orders(func(s *v1beta1.NodeContainerRecreateSpec) { s.Requests = append(s.Requests, second(s.Requests[0])) })
+	b.seen = stale
+	b.step(t.Context()) // the watch is behind
+	b.expect()
+	b.settle()
+	b.expect("stop app-0 20s")
+}
+
+type patcher func(ctx context.Context, name string, patch []byte) (*v1beta1.NodeContainerRecreate, error)
+
+func (p patcher) PatchStatus(ctx context.Context, name string, patch []byte) (*v1beta1.NodeContainerRecreate, error) {
+	return p(ctx, name, patch)
+}
+
+// second is another request for the same Pod.
+func second(o v1beta1.RecreateOrder) v1beta1.RecreateOrder {
+	o.UID, o.Name, o.Strategy.ForceRecreate = "r2", "s", true
+	return o
+}
+
+// TestActor_takenBack: when a request leaves the object its hook is ended and its container not stopped; a container that was told
+// to stop is waited for, and nothing is begun in the same Pod meanwhile.
+func TestActor_takenBack(t *testing.T) {
+	b := newBench(t, func(o *v1beta1.RecreateOrder) {
+		o.Containers[0].PreStop = &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/drain"}}}
+	})
+	hooked, stopped, release := make(chan string), make(chan string), make(chan struct{})
+	b.server.OnExec = func(ctx context.Context, c criserver.Container, _ []string) (criserver.Result, error) {
+		hooked <- c.ID
+		<-ctx.Done()
+		return criserver.Result{}, ctx.Err()
+	}
+	b.server.OnStop = func(ctx context.Context, c criserver.Container, _ time.Duration) error {
+		stopped <- c.ID
+		select {
+		case <-release:
+			b.note("stopped " + c.ID)
+		case <-ctx.Done():
+			b.note("nobody waits for " + c.ID)
+		}
+		return nil
+	}
+	b.look()
+	b.look()
+	<-hooked
+	b.orders(func(s *v1beta1.NodeContainerRecreateSpec) { s.Requests = nil })
+	b.settle()
+	b.expect()
+
+	b.orders(func(s *v1beta1.NodeContainerRecreateSpec) {
+		s.Requests = b.first()
+		s.Requests[0].UID = "r2"
+	})
+	b.look()
+	b.look()
+	if got := <-stopped; got != "app-0" {
+		t.Errorf("stopped %s", got)
+	}
+	b.orders(func(s *v1beta1.NodeContainerRecreateSpec) {
+		s.Requests = b.first()
+		s.Requests[0].UID, s.Requests[0].Name, s.Requests[0].Strategy.ForceRecreate = "r3", "t", true
+	})
+	b.look()
+	b.look()
+	if report := b.report("r3"); report.Phase != "Pending" || b.stopping() != 1 {
+		t.Errorf("while a container is being stopped the third one has %+v; %d stops", report, b.stopping())
+	}
+	close(release)
+	b.settle()
+	b.expect("stopped app-0")
+	if report := b.report("r3"); len(report.ContainerRecreateStates) != 1 || report.ContainerRecreateStates[0].Message != "it had ended already: it is not stopped" {
+		t.Errorf("the third one has %+v", report)
+	}
+}
+
+// TestActor_manyPods: a stop that takes long keeps nobody else waiting.
+func TestActor_manyPods(t *testing.T) {
+	const pods = 40
+	b := newBench(t, nil)
+	release := make(chan struct{})
+	b.server.OnStop = func(_ context.Context, c criserver.Container, _ time.Duration) error {
+		b.note(c.ID)
+		<-release
+		return nil
+	}
+	b.orders(func(s *v1beta1.NodeContainerRecreateSpec) {
+		for i := range pods - 1 {
+			o := s.Requests[0]
+			o.UID, o.Name, o.PodName, o.PodUID = fmt.Sprint("more", i), fmt.Sprint("more", i), fmt.Sprint("pod", i), fmt.Sprint("pod", i)
+			id := fmt.Sprint("app-of-", i)
+			o.Containers = []v1beta1.ContainerRecreateRequestContainer{{Name: "app", StatusContext: &v1beta1.ContainerRecreateRequestContainerContext{ContainerID: "sim://" + id}}}
+			s.Requests = append(s.Requests, o)
+			b.server.Set(criserver.Container{ID: id, SandboxID: "s", PodUID: o.PodUID, PodNamespace: "shop", PodName: o.PodName, Name: "app", Running: true, Created: time.Now(), Started: time.Now()})
+		}
+	})
+	writes := 0
+	api := b.api
+	b.api = patcher(func(ctx context.Context, name string, patch []byte) (*v1beta1.NodeContainerRecreate, error) {
+		writes++
+		return api.PatchStatus(ctx, name, patch)
+	})
+	b.look()
+	b.look()
+	if n := b.stopping(); n != pods || writes != 1 {
+		t.Errorf("%d containers are being stopped at a time after %d writes, want %d and 1", n, writes, pods)
+	}
+	close(release)
+	b.settle()
+	for _, r := range b.object().Status.Requests {
+		if !r.ContainerRecreateStates[0].IsKilled {
+			t.Errorf("%s: %+v", r.UID, r)
+		}
+	}
 }

@@ -1,7 +1,8 @@
-// Package containers is the node agent's half of ContainerRecreateRequests: it observes a request and the containers of its
-// Pod, has internal/kind/containerrecreaterequest decide what comes next, and does that: write the request's status, or run
-// a preStop hook and stop a container.
+// Package containers is the node agent's half of ContainerRecreateRequests. It is told of them by the NodeContainerRecreate of
+// its node, whose status it writes; internal/kind/containerrecreaterequest decides what comes next for each of them.
 //
-// It keeps nothing that matters: what was begun is in the status before it is begun, so an agent that is started again, or
-// two of them, do nothing twice. Start at Reconcile.
+// One loop (actor.go) looks at the object and at the containers, begins stops and writes the status. Each stop, a preStop hook
+// and then the end of the container, is a goroutine of its own (stops.go), one for a Pod at most; it ends early when its
+// request leaves the object. Nothing else is kept: what was begun is in the status before it is begun, so an agent that is
+// started again, or two of them, do nothing twice. Start at Actor.step.
 package containers

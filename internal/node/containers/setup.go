@@ -5,57 +5,49 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/labels"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
-	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
-// atOnce is how many requests are worked on at a time: each may wait for a container to stop. There is one for each Pod at
-// most, and a node has fewer Pods than that.
-const atOnce = 512
-
-// Objects is what the actor sees of the cluster: the requests of its node that are not over.
+// Objects is what the actor sees of the cluster: the NodeContainerRecreate of its node.
 func Objects(node string) map[client.Object]cache.ByObject {
-	return map[client.Object]cache.ByObject{&v1beta1.ContainerRecreateRequest{}: {Label: labels.SelectorFromSet(labels.Set{
-		v1beta1.ContainerRecreateRequestNodeNameLabel: node, v1beta1.ContainerRecreateRequestActiveLabel: "true",
-	})}}
+	return map[client.Object]cache.ByObject{
+		&v1beta1.NodeContainerRecreate{}: {Field: fields.OneTermEqualSelector("metadata.name", node), Transform: cache.TransformStripManagedFields()},
+	}
 }
 
 // SetupWithManager adds the actor to a manager whose cache is limited to Objects.
 func SetupWithManager(mgr manager.Manager, runtime Runtime) error {
-	a := newActor(mgr.GetClient(), runtime, time.Now)
-	err := builder.ControllerManagedBy(mgr).Named("containers").
-		Watches(&v1beta1.ContainerRecreateRequest{}, handler.EnqueueRequestsFromMapFunc(a.concerned)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce, RateLimiter: watch.RateLimiter()}).
-		Complete(a)
-	if err != nil {
-		return fmt.Errorf("set up the recreation of containers: %w", err)
+	a := newActor(runtime, api{mgr.GetClient().Status()}, mgr.GetLogger().WithName("containers"), time.Now)
+	informer, err := mgr.GetCache().GetInformer(context.Background(), &v1beta1.NodeContainerRecreate{})
+	if err == nil {
+		see := func(object any) {
+			if n, ok := object.(*v1beta1.NodeContainerRecreate); ok {
+				a.See(n)
+			}
+		}
+		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+			AddFunc: see, UpdateFunc: func(_, now any) { see(now) }, DeleteFunc: func(any) { a.See(nil) },
+		})
 	}
-	return nil
+	if err != nil {
+		return fmt.Errorf("watch which containers are to be recreated: %w", err)
+	}
+	return mgr.Add(a)
 }
 
-// concerned are the requests to look at when one changes: itself, and those that wait for it.
-func (a *Actor) concerned(ctx context.Context, changed client.Object) []reconcile.Request {
-	requests := []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(changed)}}
-	var list v1beta1.ContainerRecreateRequestList
-	err := a.objects.List(ctx, &list, client.InNamespace(changed.GetNamespace()), client.MatchingLabels{
-		v1beta1.ContainerRecreateRequestPodUIDLabel: changed.GetLabels()[v1beta1.ContainerRecreateRequestPodUIDLabel],
-	})
-	if err != nil {
-		return requests // the cache has ended, and so have we
-	}
-	for i := range list.Items {
-		if list.Items[i].Name != changed.GetName() {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-		}
-	}
-	return requests
+type api struct{ statuses client.SubResourceWriter }
+
+// PatchStatus implements API.
+func (a api) PatchStatus(ctx context.Context, name string, patch []byte) (*v1beta1.NodeContainerRecreate, error) {
+	object := &v1beta1.NodeContainerRecreate{}
+	object.Name = name
+	err := a.statuses.Patch(ctx, object, client.RawPatch(types.JSONPatchType, patch))
+	return object, err
 }

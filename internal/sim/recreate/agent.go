@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/containerrecreaterequest"
@@ -16,47 +16,47 @@ import (
 type agent struct {
 	process
 
-	cache   *cache
-	written map[string]*request
-	doubt   map[string]string
-	busy    map[string]bool
+	cache   *cache[record]
+	written *record
+	// stops by the UID of their Pod.
+	stops map[string]*stop
+}
+
+// stop is a container that an agent stops, or has stopped and not told yet.
+type stop struct {
+	request, name, container string
+	running, ended           bool
 }
 
 // startAgent starts an agent in the place of one that ended, or beside others.
 func (w *World) startAgent(in int) {
-	a := &agent{process: process{w: w, what: "agent", born: func() { w.startAgent(in) }}, written: map[string]*request{}, busy: map[string]bool{}, doubt: map[string]string{}}
-	a.cache = newCache(w, true, func(string) { a.wakeAll(0) })
+	a := &agent{process: process{w: w, what: "agent", born: func() { w.startAgent(in) }}, stops: map[string]*stop{}}
+	a.cache = newCache(w.records(), func(string) { a.wake(0) })
 	if in == len(w.agents) {
 		w.agents = append(w.agents, a)
 	} else {
 		w.agents[in].cache.lost = true
 		w.agents[in] = a
 	}
-	a.wakeAll(w.Between(0, time.Second))
+	a.wake(w.Between(0, time.Second))
 }
 
-func (a *agent) wakeAll(after time.Duration) {
-	for _, name := range a.w.names() {
-		a.wake(name, after)
-	}
-}
-
-func (a *agent) wake(name string, after time.Duration) {
+func (a *agent) wake(after time.Duration) {
 	a.w.After(after, func() {
-		if !a.dead && !a.busy[name] {
-			a.look(name)
+		if !a.dead {
+			a.look()
 		}
 	})
 }
 
-// current is a request as the agent knows it; nil if it does not.
-func (a *agent) current(name string) *request {
-	cached, written := a.cache.seen[name], a.written[name]
-	if cached == nil || written == nil || written.UID != cached.UID || number(cached.ResourceVersion) >= number(written.ResourceVersion) {
-		delete(a.written, name)
+// current is the record as the agent knows it; nil if it does not.
+func (a *agent) current() *record {
+	cached := a.cache.seen[node]
+	if cached == nil || a.written == nil || a.written.UID != cached.UID || number(cached.ResourceVersion) >= number(a.written.ResourceVersion) {
+		a.written = nil
 		return cached
 	}
-	return written
+	return a.written
 }
 
 func number(version string) int {
@@ -67,93 +67,133 @@ func number(version string) int {
 	return n
 }
 
-func (a *agent) look(name string) {
-	r := a.current(name)
-	if r == nil || r.Status.CompletionTime != nil || r.DeletionTimestamp != nil {
+// look makes the next move for each request of the record.
+func (a *agent) look() {
+	now := a.current()
+	if now == nil {
 		return
 	}
-	n := a.observe(r)
-	move := a.w.subject.Next(n)
-	switch {
-	case !equality.Semantic.DeepEqual(move.Status, r.Status):
-		a.write(r, move.Status)
-	case move.Stop != nil:
-		a.stop(r, move)
-	case move.WakeAfter > 0:
-		a.wake(name, move.WakeAfter)
+	requests := map[string][]*request{}
+	for i := range now.Spec.Requests {
+		o := &now.Spec.Requests[i]
+		requests[o.PodUID] = append(requests[o.PodUID], containerrecreaterequest.Ordered(o, containerrecreaterequest.ReportOf(&now.Status, o.UID)))
+	}
+	var status v1beta1.NodeContainerRecreateStatus
+	changed := false
+	for i := range now.Spec.Requests {
+		told := containerrecreaterequest.ReportOf(&now.Status, now.Spec.Requests[i].UID)
+		report := a.next(&now.Spec.Requests[i], told, requests)
+		if report.Phase == "" {
+			continue
+		}
+		changed = changed || told == nil || !equality.Semantic.DeepEqual(*told, report)
+		status.Requests = append(status.Requests, report)
+	}
+	if changed {
+		a.write(now, status)
 	}
 }
 
-func (a *agent) observe(r *request) containerrecreaterequest.Node {
-	n := containerrecreaterequest.Node{Request: r.DeepCopy(), Runtime: "sim", Containers: map[string]containerrecreaterequest.Container{}, Now: a.w.Clock()}
-	var all []*request
-	for _, name := range a.w.names() {
-		if other := a.current(name); other != nil && other.Labels[v1beta1.ContainerRecreateRequestPodUIDLabel] == r.Labels[v1beta1.ContainerRecreateRequestPodUIDLabel] {
-			if other = other.DeepCopy(); a.doubt[name] == other.ResourceVersion {
-				other.Status.Phase = v1beta1.ContainerRecreateRequestRecreating
-			}
-			all = append(all, other)
-		}
-	}
-	if first := a.w.subject.First(all); first != nil && first.Name != r.Name {
+// next is what is to be reported of one request. What is reported already is begun.
+func (a *agent) next(o *v1beta1.RecreateOrder, told *v1beta1.RecreateReport, requests map[string][]*request) v1beta1.RecreateReport {
+	r := containerrecreaterequest.Ordered(o, told)
+	n := containerrecreaterequest.Node{Request: r, Runtime: "sim", Containers: a.observe(o), Now: a.w.Clock()}
+	if first := a.w.subject.First(requests[o.PodUID]); first != nil && string(first.UID) != o.UID {
 		n.Ahead = first.Name
 	}
-	for _, c := range r.Spec.Containers {
-		if cur := a.w.newest(r.Labels[v1beta1.ContainerRecreateRequestPodUIDLabel], c.Name); cur != nil {
-			n.Containers[c.Name] = containerrecreaterequest.Container{
+	if s := a.stops[o.PodUID]; s != nil && !a.w.subject.forgetful {
+		if s.running && s.request == o.UID {
+			return ptr.Deref(told, v1beta1.RecreateReport{})
+		}
+		a.tell(s, o, &n)
+	}
+	move := a.w.subject.Next(n)
+	report := containerrecreaterequest.Report(o.UID, move.Status)
+	if move.WakeAfter > 0 {
+		a.wake(move.WakeAfter)
+	}
+	if move.Stop != nil && told != nil && equality.Semantic.DeepEqual(*told, report) {
+		a.stop(o, move.Stop)
+	}
+	return report
+}
+
+// tell adds to what is known of a request what is known of a stop in its Pod.
+func (a *agent) tell(s *stop, o *v1beta1.RecreateOrder, n *containerrecreaterequest.Node) {
+	switch {
+	case s.request != o.UID && s.running:
+		n.Ahead = s.name
+	case s.request == o.UID && s.ended:
+		n.Request.Status = a.w.subject.Stopped(n.Request.Status, s.container, containerrecreaterequest.End{})
+	}
+}
+
+func (a *agent) observe(o *v1beta1.RecreateOrder) map[string]containerrecreaterequest.Container {
+	found := map[string]containerrecreaterequest.Container{}
+	for _, c := range o.Containers {
+		if cur := a.w.newest(o.PodUID, c.Name); cur != nil {
+			found[c.Name] = containerrecreaterequest.Container{
 				ID: cur.id, Namespace: "shop", Pod: "web", Running: cur.running, Ended: !cur.running, Started: cur.started, ExitCode: cur.exit,
 			}
 		}
 	}
-	return n
+	return found
 }
 
-// write patches the request's status, and looks again.
-func (a *agent) write(r *request, status v1beta1.ContainerRecreateRequestStatus) {
+// write patches the record's status, and looks again.
+func (a *agent) write(now *record, status v1beta1.NodeContainerRecreateStatus) {
 	body, err := json.Marshal([]map[string]any{
-		{"op": "test", "path": "/metadata/uid", "value": r.UID},
-		{"op": "test", "path": "/metadata/resourceVersion", "value": r.ResourceVersion},
+		{"op": "test", "path": "/metadata/uid", "value": now.UID},
+		{"op": "test", "path": "/metadata/resourceVersion", "value": now.ResourceVersion},
 		{"op": "add", "path": "/status", "value": status},
 	})
 	if err != nil {
 		panic(err)
 	}
-	_, err = a.call(func() (string, error) { return a.w.patchRequest("status", r.Name, body) })
-	if now := a.w.requests[r.Name]; err == nil && now != nil {
-		a.written[r.Name] = now
-		a.wake(r.Name, a.w.Between(time.Millisecond, 50*time.Millisecond))
+	if _, err := a.call(func() (string, error) { return a.w.patchRecord("status", body) }); err != nil {
+		a.wake(a.w.Between(50*time.Millisecond, time.Second))
 		return
 	}
-	if err != nil && !apierrors.IsInvalid(err) && status.Phase == v1beta1.ContainerRecreateRequestRecreating {
-		a.doubt[r.Name] = r.ResourceVersion
+	a.written = a.w.record
+	for pod, s := range a.stops {
+		if s.ended {
+			delete(a.stops, pod)
+		}
 	}
-	if !apierrors.IsNotFound(err) {
-		a.wake(r.Name, a.w.Between(50*time.Millisecond, time.Second))
-	}
+	a.wake(a.w.Between(time.Millisecond, 50*time.Millisecond))
 }
 
-// stop stops a container, which takes a while. The agent may end meanwhile: then the container may end, or run on.
-func (a *agent) stop(r *request, move containerrecreaterequest.Move) {
-	c := a.w.container(move.Stop.ID)
-	a.w.checkStop(r, move.Stop, c)
-	a.w.Tell("agent stops %s for %s", c.id, r.Name)
-	a.busy[r.Name] = true
-	took := a.w.Between(0, min(move.Stop.Grace, 10*time.Second))
-	if a.w.Fault(10) {
-		a.w.After(a.w.Between(0, took), a.end)
+// stop runs the hook of a container and stops it, which takes a while. The agent may end meanwhile: then the container may end,
+// or run on. A hook ends when its request leaves the record.
+func (a *agent) stop(o *v1beta1.RecreateOrder, what *containerrecreaterequest.Stop) {
+	if s := a.stops[o.PodUID]; s != nil && s.running && !a.w.subject.forgetful {
+		return
 	}
-	a.w.After(took, func() {
-		if !a.dead || a.w.Percent(60) {
-			a.w.end(c, int32(a.w.Rng.IntN(2)*143)) //nolint:gosec // 0 or 143
-		}
-		if a.dead {
+	c := a.w.container(what.ID)
+	a.w.checkStop(a, o, what, c)
+	a.w.Tell("agent stops %s for %s", c.id, o.Name)
+	s := &stop{request: o.UID, name: o.Name, container: what.Container, running: true}
+	a.stops[o.PodUID] = s
+	hook, took := a.w.Between(0, min(what.Grace, 10*time.Second)), a.w.Between(0, min(what.Grace, 10*time.Second))
+	if a.w.Fault(10) {
+		a.w.After(a.w.Between(0, hook+took), a.end)
+	}
+	done := func() {
+		s.running = false
+		a.wake(0)
+	}
+	a.w.After(hook, func() {
+		if known := a.current(); !a.dead && (known == nil || containerrecreaterequest.OrderOf(&known.Spec, o.UID) == nil) {
+			a.w.Tell("agent does not go on with %s", c.id)
+			done()
 			return
 		}
-		a.busy[r.Name] = false
-		if a.w.Fault(10) { // the runtime gave no answer
-			a.wake(r.Name, a.w.Between(50*time.Millisecond, time.Second))
-			return
-		}
-		a.write(r, a.w.subject.Stopped(move.Status, move.Stop.Container, containerrecreaterequest.End{}))
+		a.w.After(took, func() {
+			if !a.dead || a.w.Percent(60) {
+				a.w.end(c, int32(a.w.Rng.IntN(2)*143)) //nolint:gosec // 0 or 143
+			}
+			s.ended = !a.w.Fault(10) // or the runtime gave no answer
+			done()
+		})
 	})
 }

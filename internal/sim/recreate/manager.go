@@ -3,6 +3,7 @@ package recreate
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -64,7 +65,8 @@ func (p *process) end() {
 type manager struct {
 	process
 
-	cache    *cache
+	cache    *cache[request]
+	records  *cache[record]
 	hands    *engine.Hands
 	reporter *engine.Reporter[v1beta1.ContainerRecreateRequestStatus]
 }
@@ -72,13 +74,21 @@ type manager struct {
 func (w *World) startManager() {
 	m := &manager{process: process{w: w, what: "manager", born: w.startManager}}
 	if w.manager != nil {
-		w.manager.cache.lost = true
+		w.manager.cache.lost, w.manager.records.lost = true, true
 	}
-	m.cache = newCache(w, false, func(name string) { m.wake(name, 0) })
+	m.cache = newCache(w.requests, func(name string) { m.wake(name, 0); m.wakeNode(0) })
+	m.records = newCache(w.records(), func(string) { m.wakeAll(); m.wakeNode(0) })
 	m.hands, m.reporter = engine.NewHands(m, 1, w.Clock), engine.NewReporter[v1beta1.ContainerRecreateRequestStatus](m, w.Clock)
 	w.manager = m
 	for _, name := range w.names() {
 		m.wake(name, w.Between(0, time.Second))
+	}
+	m.wakeNode(w.Between(0, time.Second))
+}
+
+func (m *manager) wakeAll() {
+	for _, name := range m.w.names() {
+		m.wake(name, 0)
 	}
 }
 
@@ -110,10 +120,14 @@ func (m *manager) look(name string) {
 	if m.w.pod != nil {
 		o.Pod = m.w.pod.DeepCopy()
 	}
+	if err := m.agent(&o); err != nil {
+		m.wake(name, time.Second)
+		return
+	}
 	m.mark(owner, &o)
-	p := m.w.subject.Plan(o)
+	p, status := m.w.subject.Plan(o), m.w.subject.Status(o)
 	did, err := m.hands.Do(context.Background(), owner, p)
-	wait, failed := m.reporter.Report(context.Background(), owner, r.Status, m.w.subject.Status(o), true)
+	wait, failed := m.reporter.Report(context.Background(), owner, r.Status, status, containerrecreaterequest.Urgent(r.Status, status))
 	if err != nil || failed != nil || did.LookAgain {
 		m.wake(name, m.w.Between(50*time.Millisecond, time.Second))
 	}
@@ -143,16 +157,52 @@ func (m *manager) mark(owner engine.Owner, o *containerrecreaterequest.Observed)
 	}
 }
 
+// agent adds what the node agent says.
+func (m *manager) agent(o *containerrecreaterequest.Observed) error {
+	uid := string(o.Request.UID)
+	if cached := m.records.seen[node]; cached != nil {
+		o.Report = containerrecreaterequest.ReportOf(&cached.Status, uid)
+	}
+	if !containerrecreaterequest.Silent(o.Request, o.Report, o.Now) {
+		return nil
+	}
+	_, err := m.call(func() (string, error) {
+		if is := m.w.record; is != nil {
+			o.Report, o.Told = containerrecreaterequest.ReportOf(&is.Status, uid), containerrecreaterequest.OrderOf(&is.Spec, uid) != nil
+		}
+		return "", nil
+	})
+	return err
+}
+
 // Create implements engine.API.
-func (m *manager) Create(context.Context, schema.GroupVersionResource, string, []byte) (metav1.ObjectMeta, error) {
-	panic("nothing is created")
+func (m *manager) Create(_ context.Context, _ schema.GroupVersionResource, _ string, object []byte) (made metav1.ObjectMeta, err error) {
+	_, err = m.call(func() (string, error) {
+		r := &record{}
+		if err := json.Unmarshal(object, r); err != nil {
+			panic(err)
+		}
+		if m.w.record != nil {
+			return "", apierrors.NewAlreadyExists(schema.GroupResource{}, r.Name)
+		}
+		r.UID = "n1"
+		m.w.Tell("create record: %s", object)
+		m.w.count()
+		m.w.commitRecord(r)
+		made = r.ObjectMeta
+		return "", nil
+	})
+	return made, err
 }
 
 // Patch implements engine.API.
 func (m *manager) Patch(_ context.Context, resource schema.GroupVersionResource, subresource, _, name string, patch []byte) (string, error) {
 	return m.call(func() (string, error) {
-		if resource.Resource == "pods" {
+		switch resource.Resource {
+		case "pods":
 			return m.w.patchPod(patch)
+		case "nodecontainerrecreates":
+			return m.w.patchRecord(subresource, patch)
 		}
 		return m.w.patchRequest(subresource, name, patch)
 	})
@@ -180,7 +230,9 @@ func (m *manager) Look(_ context.Context, resource schema.GroupVersionResource, 
 		switch {
 		case resource.Resource == "pods" && pod != nil:
 			found = pod.ObjectMeta
-		case resource.Resource != "pods" && r != nil:
+		case resource.Resource == "nodecontainerrecreates" && m.w.record != nil:
+			found = m.w.record.ObjectMeta
+		case resource.Resource == "containerrecreaterequests" && r != nil:
 			found = r.ObjectMeta
 		default:
 			return "", apierrors.NewNotFound(resource.GroupResource(), name)

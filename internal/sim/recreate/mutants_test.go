@@ -104,10 +104,20 @@ func mutants() map[string]struct {
 		}
 		return m
 	}
+	forgetful, neverTakesBack := Product(), Product()
+	forgetful.forgetful = true
+	neverTakesBack.Record = func(o containerrecreaterequest.NodeObserved) plan.Plan {
+		p := containerrecreaterequest.PlanOrders(o)
+		p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool { return s.Change.Version != "" })
+		return p
+	}
 	return map[string]struct {
 		subject Subject
 		caught  string
 	}{
+		"knows nothing of stops that are under way": {forgetful, "twice"},
+		"gives up what the agent may begin":         {managerSees(func(o *managerView) { o.Told = false }), "silent"},
+		"never takes back what is not begun":        {neverTakesBack, "reached"},
 		"stops whatever runs by now": {agentSees(func(n *nodeView) {
 			for i := range n.Request.Status.ContainerRecreateStates {
 				if st := &n.Request.Status.ContainerRecreateStates[i]; begun(st) {

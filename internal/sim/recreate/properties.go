@@ -23,11 +23,27 @@ import (
 //	drained  if that is asked for, the Pod has been kept not ready for as long
 //	late     the deadline has not passed
 //	alone    for one Pod, no container is being stopped for another request, unless there are two agents
-func (w *World) checkStop(seen *request, s *containerrecreaterequest.Stop, c *container) {
-	r := w.requests[seen.Name]
-	if r == nil || r.UID != seen.UID || r.Status.CompletionTime != nil || r.DeletionTimestamp != nil {
+//	twice    nor is the agent itself still busy with the Pod, for whatever request
+//	silent   it was not given up because no agent took it up
+func (w *World) checkStop(a *agent, o *v1beta1.RecreateOrder, s *containerrecreaterequest.Stop, c *container) {
+	if busy := a.stops[o.PodUID]; busy != nil && busy.running {
+		w.Violate("twice", "%s: container %s is being stopped still", o.Name, busy.container)
+	}
+	w.stopped[o.UID] = true
+	r := w.requests[o.Name]
+	if r == nil || string(r.UID) != o.UID {
 		return // the agent has not heard of that yet
 	}
+	w.checkSilent(r)
+	if !containerrecreaterequest.Open(r) {
+		return // nor of that
+	}
+	r = w.effective(r, w.record)
+	w.checkTold(r, s, c)
+}
+
+// checkTold is checkStop of a request as the agents have reported.
+func (w *World) checkTold(r *request, s *containerrecreaterequest.Stop, c *container) {
 	key := string(r.UID) + "/" + s.Container
 	if !slices.Contains(w.stops[key], c.id) {
 		w.stops[key] = append(w.stops[key], c.id)
@@ -49,6 +65,33 @@ func (w *World) checkStop(seen *request, s *containerrecreaterequest.Stop, c *co
 	w.checkAlone(r, key, c)
 }
 
+// effective is a request as it stands with what the agents have reported.
+func (w *World) effective(r *request, told *record) *request {
+	is := r.DeepCopy()
+	if told != nil {
+		is.Status = containerrecreaterequest.Merged(r, containerrecreaterequest.ReportOf(&told.Status, string(r.UID)))
+	}
+	return is
+}
+
+func (w *World) checkSilent(r *request) {
+	c := meta.FindStatusCondition(r.Status.Conditions, v1beta1.ContainerRecreateRequestSucceededCondition)
+	if c != nil && c.Reason == containerrecreaterequest.AgentDidNotRespond && w.stopped[string(r.UID)] {
+		w.Violate("silent", "request %s was given up, and a container was stopped for it", r.Name)
+	}
+}
+
+// checkRecord holds of what agents report what checkRequest says of requests.
+func (w *World) checkRecord(before, now *record) {
+	for _, name := range w.names() {
+		r := w.requests[name]
+		was, is := w.effective(r, before), w.effective(r, now)
+		if text(was.Status) != text(is.Status) {
+			w.checkStates(was, is)
+		}
+	}
+}
+
 func (w *World) checkOthers(r *request, i int, key string) {
 	for j, st := range r.Status.ContainerRecreateStates {
 		open := st.Phase != v1beta1.ContainerRecreateRequestSucceeded && st.Phase != v1beta1.ContainerRecreateRequestFailed
@@ -66,7 +109,7 @@ func (w *World) checkAlone(r *request, key string, c *container) {
 		return // they do not know of each other what was begun a moment ago
 	}
 	for _, name := range w.names() {
-		other := w.requests[name]
+		other := w.effective(w.requests[name], w.record)
 		if other.UID == r.UID || other.Status.CompletionTime != nil || other.DeletionTimestamp != nil {
 			continue
 		}
@@ -138,6 +181,7 @@ func (w *World) checkRequest(before, r *request) {
 		w.Violate("ended", "request %s was completed: %s", r.Name, text(r.Status))
 	}
 	w.checkStates(before, r)
+	w.checkSilent(r)
 	if _, marked := w.marked[r.Name]; marked && w.pod != nil && w.pod.DeletionTimestamp == nil && !slices.Contains(r.Finalizers, v1beta1.ContainerRecreateRequestUnreadyAcquired) {
 		w.Violate("held", "request %s keeps its Pod not ready", r.Name)
 	}
@@ -186,8 +230,8 @@ func (w *World) expired(name string) {
 	}
 }
 
-// checkReached holds in the end: every request is completed, lets its Pod go and is not active; those that have a TTL are
-// gone; the Pod serves.
+// checkReached holds in the end: every request is completed, lets its Pod go and is not active, and the agent is told of none;
+// those that have a TTL are gone; the Pod serves.
 func (w *World) checkReached() {
 	for _, name := range w.names() {
 		r := w.requests[name]
@@ -201,6 +245,9 @@ func (w *World) checkReached() {
 		case r.Spec.TTLSecondsAfterFinished != nil:
 			w.Violate("reached", "request %s outlives its TTL", name)
 		}
+	}
+	if w.record != nil && len(w.record.Spec.Requests) > 0 {
+		w.Violate("reached", "the agent is told of what is over: %s", text(w.record.Spec))
 	}
 	if w.pod != nil {
 		w.checkServes()

@@ -7,6 +7,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/kind/containerrecreaterequest"
 	"github.com/outrigger-project/outrigger/internal/sim/world"
 )
 
@@ -34,7 +35,7 @@ func Run(seed uint64, subject Subject, trace bool) Result { return run(seed, sub
 func run(seed uint64, subject Subject, trace, calm bool) Result {
 	w := &World{
 		World: world.New(seed, trace), subject: subject, requests: map[string]*request{},
-		stops: map[string][]string{}, marked: map[string]time.Duration{},
+		stops: map[string][]string{}, stopped: map[string]bool{}, marked: map[string]time.Duration{},
 	}
 	w.Faults = !calm
 	w.startManager()
@@ -42,7 +43,7 @@ func run(seed uint64, subject Subject, trace, calm bool) Result {
 	w.startPod()
 	w.RunUntil(10 * time.Second)
 	w.happens(calm)
-	w.RunUntil(w.Now + troubled)
+	w.RunUntil(w.Now + troubled + w.late)
 	w.Faults = false
 	w.RunUntil(w.Now + settling)
 	w.checkReached()
@@ -60,9 +61,7 @@ func (w *World) happens(calm bool) {
 		w.create(w.request(0))
 		return
 	}
-	for i := range 1 + w.Rng.IntN(4) {
-		w.After(w.Between(0, troubled/2), func() { w.create(w.request(i)) })
-	}
+	w.comes()
 	for range w.Rng.IntN(4) { // containers end by themselves
 		w.After(w.Between(0, troubled), func() {
 			if c := w.containers[w.Rng.IntN(len(w.containers))]; c.running {
@@ -84,10 +83,27 @@ func (w *World) happens(calm bool) {
 		w.After(w.Between(0, troubled/2), func() { w.startAgent(len(w.agents)) })
 	}
 	for range w.Rng.IntN(4) {
-		w.After(w.Between(0, troubled), func() { w.agents[w.Rng.IntN(len(w.agents))].end() })
+		w.After(w.Between(0, troubled), func() { w.agents[w.Rng.IntN(len(w.agents))].end() }) // one that is away stays away
 	}
 	if w.Percent(50) {
 		w.After(w.Between(0, troubled), func() { w.manager.end() })
+	}
+}
+
+// comes plans which requests the user makes, and whether there is an agent then.
+func (w *World) comes() {
+	at := w.Between(0, troubled/2)
+	if w.Percent(15) { // the agent is away, and comes back when its time is over, or never
+		w.agents[0].dead, w.late = true, containerrecreaterequest.AgentWithin
+		if w.Percent(80) {
+			w.After(at+w.late+w.Between(-time.Second, time.Second), w.agents[0].born)
+		}
+	}
+	for i := range 1 + w.Rng.IntN(4) {
+		w.After(at, func() { w.create(w.request(i)) })
+		if at += w.Between(0, time.Second); w.Percent(60) {
+			at = w.Between(0, troubled/2)
+		}
 	}
 }
 

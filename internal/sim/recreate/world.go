@@ -20,7 +20,13 @@ import (
 	"github.com/outrigger-project/outrigger/internal/sim/world"
 )
 
-type request = v1beta1.ContainerRecreateRequest
+type (
+	request = v1beta1.ContainerRecreateRequest
+	record  = v1beta1.NodeContainerRecreate
+)
+
+// node is the name of the only one, and of its record.
+const node = "node"
 
 // Subject is what is tested: the product's decisions, or wrong ones.
 type Subject struct {
@@ -29,6 +35,11 @@ type Subject struct {
 	Next    func(containerrecreaterequest.Node) containerrecreaterequest.Move
 	Stopped func(v1beta1.ContainerRecreateRequestStatus, string, containerrecreaterequest.End) v1beta1.ContainerRecreateRequestStatus
 	First   func([]*request) *request
+	// Record is what the agent is told.
+	Record func(containerrecreaterequest.NodeObserved) plan.Plan
+
+	// forgetful: the agent does not know which stops are under way.
+	forgetful bool
 }
 
 // Product are the product's.
@@ -36,6 +47,7 @@ func Product() Subject {
 	return Subject{
 		Plan: containerrecreaterequest.Plan, Status: containerrecreaterequest.Status, Next: containerrecreaterequest.Next,
 		Stopped: containerrecreaterequest.Stopped, First: containerrecreaterequest.First,
+		Record: containerrecreaterequest.PlanOrders,
 	}
 }
 
@@ -46,8 +58,9 @@ type World struct {
 	subject Subject
 	version int
 	uids    int
-	// requests and pod are what the API server has; pod is nil when it is gone.
+	// requests, record and pod are what the API server has; record and pod are nil when there is none.
 	requests map[string]*request
+	record   *record
 	pod      *corev1.Pod
 	// containers are all that the runtime ever had, in the order in which they were made.
 	containers []*container
@@ -56,9 +69,13 @@ type World struct {
 	agents     []*agent
 	// stops are the containers that were stopped, by request UID and container name.
 	stops map[string][]string
+	// stopped are the requests, by UID, for which any container was stopped.
+	stopped map[string]bool
 	// marked is since when a request keeps the Pod not ready.
 	marked map[string]time.Duration
 	writes int
+	// late is how much longer there are faults, for an agent that is away.
+	late time.Duration
 	// last is the request that was created last.
 	last *request
 }
@@ -119,22 +136,64 @@ func (w *World) commit(r *request) {
 	w.announce(r.Name, r)
 }
 
-func (w *World) announce(name string, r *request) {
-	w.manager.cache.tell(w, name, r)
+func (w *World) announce(name string, r *request) { w.manager.cache.tell(w, name, r) }
+
+// commitRecord stores the record and tells the watches.
+func (w *World) commitRecord(r *record) {
+	r.ResourceVersion = w.next()
+	before := w.record
+	w.record = r
+	w.checkRecord(before, r)
+	w.manager.records.tell(w, node, r)
 	for _, a := range w.agents {
-		seen := r
-		if r != nil && r.Labels[v1beta1.ContainerRecreateRequestActiveLabel] != "true" {
-			seen = nil
-		}
-		a.cache.tell(w, name, seen)
+		a.cache.tell(w, node, r)
 	}
+}
+
+// records are all that there are.
+func (w *World) records() map[string]*record {
+	if w.record == nil {
+		return nil
+	}
+	return map[string]*record{node: w.record}
+}
+
+// patchRecord applies a JSON patch to the record or its status.
+func (w *World) patchRecord(subresource string, body []byte) (string, error) {
+	if w.record == nil {
+		return "", notFound("nodecontainerrecreates", node)
+	}
+	patched, keep := &record{}, w.record.DeepCopy()
+	if err := apply(w.record, patched, body); err != nil {
+		return "", err
+	}
+	if subresource == "status" {
+		keep.Status = patched.Status
+	} else {
+		keep.Spec = patched.Spec
+	}
+	w.Tell("patch record %s: %s", subresource, body)
+	w.count()
+	w.commitRecord(keep)
+	return keep.ResourceVersion, nil
+}
+
+// count counts a write.
+func (w *World) count() {
+	if w.writes++; w.writes > mostWrites {
+		w.Violate("busy", "%d writes", w.writes)
+	}
+}
+
+func notFound(resource, name string) error {
+	return apierrors.NewNotFound(v1beta1.GroupVersion().WithResource(resource).GroupResource(), name)
 }
 
 // patchRequest applies a JSON patch to a request or its status.
 func (w *World) patchRequest(subresource, name string, body []byte) (string, error) {
 	r := w.requests[name]
 	if r == nil {
-		return "", apierrors.NewNotFound(v1beta1.GroupVersion().WithResource("containerrecreaterequests").GroupResource(), name)
+		return "", notFound("containerrecreaterequests", name)
 	}
 	patched := &request{}
 	if err := apply(r, patched, body); err != nil {
@@ -147,9 +206,7 @@ func (w *World) patchRequest(subresource, name string, body []byte) (string, err
 		keep.Labels, keep.Finalizers = patched.Labels, patched.Finalizers
 	}
 	w.Tell("patch request %s %s: %s", name, subresource, body)
-	if w.writes++; w.writes > mostWrites {
-		w.Violate("busy", "%d writes", w.writes)
-	}
+	w.count()
 	w.commit(keep)
 	return keep.ResourceVersion, nil
 }
@@ -202,35 +259,31 @@ func apply(from, to any, body []byte) error {
 	return nil
 }
 
-// cache is what a process has seen of the requests; changes come in their order, late.
-type cache struct {
-	seen    map[string]*request
+// cache is what a process has seen of objects of a kind, by name; changes come in their order, late.
+type cache[T any] struct {
+	seen    map[string]*T
 	due     time.Duration
 	changed func(name string)
 	// lost: the process has ended, and a new cache was filled.
 	lost bool
 }
 
-func newCache(w *World, active bool, changed func(name string)) *cache {
-	c := &cache{seen: map[string]*request{}, changed: changed}
-	for name, r := range w.requests {
-		if !active || r.Labels[v1beta1.ContainerRecreateRequestActiveLabel] == "true" {
-			c.seen[name] = r
-		}
-	}
+func newCache[T any](there map[string]*T, changed func(name string)) *cache[T] {
+	c := &cache[T]{seen: map[string]*T{}, changed: changed}
+	maps.Copy(c.seen, there)
 	return c
 }
 
-func (c *cache) tell(w *World, name string, r *request) {
+func (c *cache[T]) tell(w *World, name string, object *T) {
 	c.due = max(c.due, w.Now+w.Lag())
 	w.After(c.due-w.Now, func() {
 		if c.lost {
 			return
 		}
-		if r == nil {
+		if object == nil {
 			delete(c.seen, name)
 		} else {
-			c.seen[name] = r
+			c.seen[name] = object
 		}
 		c.changed(name)
 	})
