@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -31,9 +32,11 @@ const (
 // probing is one way of probing.
 type probing struct {
 	name string
-	// calls to the container runtime that a probe costs each time, and the CPU it may, in thousandths of a core.
-	calls, cpu float64
-	of         func(port int) v1beta1.ContainerProbeSpec
+	// calls to the container runtime that a probe costs each time.
+	calls float64
+	of    func(port int) v1beta1.ContainerProbeSpec
+	// serve is what listens; nil: nothing has to.
+	serve func(net.Listener)
 }
 
 func probings() []probing {
@@ -45,9 +48,12 @@ func probings() []probing {
 		return s
 	}
 	return []probing{
-		{"exec", 1, 30, func(int) v1beta1.ContainerProbeSpec { return spec(`{"exec":{"command":["idle"]},"periodSeconds":1}`) }},
-		{"tcp", 0, 10, func(port int) v1beta1.ContainerProbeSpec {
+		{name: "exec", calls: 1, of: func(int) v1beta1.ContainerProbeSpec { return spec(`{"exec":{"command":["idle"]},"periodSeconds":1}`) }},
+		{name: "tcp", serve: accept, of: func(port int) v1beta1.ContainerProbeSpec {
 			return spec(fmt.Sprintf(`{"tcpSocket":{"port":%d},"periodSeconds":1}`, port))
+		}},
+		{name: "http", serve: answer, of: func(port int) v1beta1.ContainerProbeSpec {
+			return spec(fmt.Sprintf(`{"httpGet":{"path":"/","port":%d},"periodSeconds":1}`, port))
 		}},
 	}
 }
@@ -111,7 +117,9 @@ func measureProbing(ctx context.Context, into figures, cluster *env.Env, socket 
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer listener.Close()
-	go accept(listener)
+	if p.serve != nil {
+		go p.serve(listener)
+	}
 	objects, err := dynamic.NewForConfig(cluster.Config)
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
@@ -255,4 +263,10 @@ func accept(l net.Listener) {
 		}
 		_ = c.Close()
 	}
+}
+
+// answer says 200 to every request, until l is closed.
+func answer(l net.Listener) {
+	server := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), ReadHeaderTimeout: time.Minute}
+	_ = server.Serve(l)
 }

@@ -47,6 +47,7 @@ type Actor struct {
 
 	objects chan *v1beta1.NodePodProbe // nil: there is none
 	seen    chan sight
+	todo    chan job
 	done    chan outcome
 	written chan writing
 	looks   chan string
@@ -60,7 +61,12 @@ type Actor struct {
 	notBefore time.Time
 }
 
-// outcome is how a task ended, sight what is known of a Pod's containers, writing what became of a write.
+// job is a task to be run until ctx ends, outcome how it ended, sight what is known of a Pod's containers, writing what became of a write.
+type job struct {
+	ctx  context.Context //nolint:containedctx // it crosses a channel
+	task *probe.Task
+}
+
 type outcome struct {
 	task *probe.Task
 	probe.Outcome
@@ -80,8 +86,9 @@ type writing struct {
 func newActor(runtime Runtime, view View, statuses client.SubResourceWriter, log logr.Logger, now func() time.Time) *Actor {
 	return &Actor{
 		runtime: runtime, view: view, statuses: statuses, log: log, now: now,
-		objects: make(chan *v1beta1.NodePodProbe, 1), seen: make(chan sight), done: make(chan outcome), written: make(chan writing),
-		looks: make(chan string, 1024), follows: map[string]func(){}, running: map[*probe.Task]context.CancelFunc{},
+		objects: make(chan *v1beta1.NodePodProbe, 1), seen: make(chan sight), written: make(chan writing), looks: make(chan string, 1024),
+		todo: make(chan job, inFlight), done: make(chan outcome, inFlight), // neither ever blocks
+		follows: map[string]func(){}, running: map[*probe.Task]context.CancelFunc{},
 	}
 }
 
@@ -92,6 +99,10 @@ func (a *Actor) Start(ctx context.Context) error {
 	sighted, stop := context.WithCancel(ctx)
 	defer stop()
 	go a.watch(sighted)
+	defer close(a.todo)
+	for range inFlight {
+		go a.work()
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -104,9 +115,10 @@ func (a *Actor) Start(ctx context.Context) error {
 		case s := <-a.seen:
 			a.agenda.See(s.pod, s.containers, s.refused, a.now())
 		case o := <-a.done:
-			a.running[o.task]()
-			delete(a.running, o.task)
-			a.agenda.Done(o.task, o.Outcome, a.now())
+			a.ended(o)
+			for len(a.done) > 0 { // most end together with those that began with them
+				a.ended(<-a.done)
+			}
 		case w := <-a.written:
 			a.wrote(w)
 		case <-timer.C:
@@ -116,19 +128,27 @@ func (a *Actor) Start(ctx context.Context) error {
 	}
 }
 
+// work runs one task after the other. The workers stay, since the stack that a connection needs takes longer to grow than a goroutine to
+// begin.
+func (a *Actor) work() {
+	for j := range a.todo {
+		a.done <- outcome{j.task, a.run(j.ctx, j.task)}
+	}
+}
+
+func (a *Actor) ended(o outcome) {
+	a.running[o.task]()
+	delete(a.running, o.task)
+	a.agenda.Done(o.task, o.Outcome, a.now())
+}
+
 // act starts what is due.
 func (a *Actor) act(ctx context.Context) {
 	now := a.now()
 	for _, task := range a.agenda.Due(now, inFlight-len(a.running)) {
 		mine, cancel := context.WithCancel(ctx)
 		a.running[&task] = cancel
-		go func() {
-			o := outcome{&task, a.run(mine, &task)}
-			select {
-			case a.done <- o:
-			case <-ctx.Done():
-			}
-		}()
+		a.todo <- job{mine, &task}
 	}
 	if at, any := a.agenda.Tell(now); any && !a.writes && a.object != nil && !at.After(now) && !a.notBefore.After(now) {
 		a.writes = true

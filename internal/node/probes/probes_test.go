@@ -50,7 +50,7 @@ func TestRefuse(t *testing.T) {
 }
 
 // taskTo is a probe of what listens at address.
-func taskTo(t *testing.T, address string, p corev1.ProbeHandler) *probe.Task {
+func taskTo(t testing.TB, address string, p corev1.ProbeHandler) *probe.Task {
 	t.Helper()
 	host, port, err := net.SplitHostPort(strings.TrimPrefix(strings.TrimPrefix(address, "http://"), "https://"))
 	if err != nil {

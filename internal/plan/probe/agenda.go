@@ -13,11 +13,19 @@ type Agenda struct {
 	tracks map[Key]*track
 	order  []Key
 	wheel  wheel
-	// busy are the probes that run, by Pod, and waiting those that are due while enough of their Pod's do.
+	// busy counts the probes that run, by Pod. waiting are those that are due while enough of their Pod's do.
 	busy    map[string]int
-	waiting map[string][]*track
+	waiting []*track
 	// dropped is when something that was written was first not wanted any more; zero if all of it is.
 	dropped time.Time
+	// news is what Tell said; nil when something changed since.
+	news *news
+}
+
+// news says when there is something to tell, if any.
+type news struct {
+	at  time.Time
+	any bool
 }
 
 // Task is a probe to be run now.
@@ -34,7 +42,7 @@ type Task struct {
 // Follow takes what the manager wants, and what was last written: a new agent goes on with that.
 func (a *Agenda) Follow(spec []v1beta1.PodProbe, written []v1beta1.PodProbeStatus, now time.Time) {
 	before, known := a.tracks, statesOf(written)
-	a.tracks, a.order = make(map[Key]*track, len(before)), a.order[:0]
+	a.tracks, a.order, a.news = make(map[Key]*track, len(before)), a.order[:0], nil
 	for _, pod := range spec {
 		probes := pod.Probes
 		pod.Probes = nil
@@ -81,6 +89,7 @@ func (a *Agenda) Pods() map[string]bool {
 
 // See takes the newest containers of a Pod, by name; refused says why nothing may be sent to an address, empty if it may.
 func (a *Agenda) See(pod string, containers map[string]Seen, refused func(ip string) string, now time.Time) {
+	a.news = nil
 	for _, key := range a.order {
 		t := a.tracks[key]
 		if key.Pod != pod {
@@ -99,21 +108,25 @@ func (a *Agenda) See(pod string, containers map[string]Seen, refused func(ip str
 	a.rewind()
 }
 
-// perPod is how many probes of one Pod run at a time: slow ones of one do not keep those of all others from running.
-const perPod = 8
+// share is how many probes of one Pod may run while so many places are free: a quarter of those, and one in any case. A Pod whose probes
+// all hang until they time out takes 6 of 32 places so, the next one 5 of the others: there is a place for every other Pod until about
+// fourteen of them hang.
+func share(free int) int { return max(1, free/4) }
 
-// Due returns what is to be run now, at most so many, those that wait longest first. Each is to be answered with Done.
-func (a *Agenda) Due(now time.Time, most int) (tasks []Task) {
+// Due returns what is to be run now, given how many places are free, those that wait longest first. Each is to be answered
+// with Done.
+func (a *Agenda) Due(now time.Time, free int) (tasks []Task) {
 	if a.busy == nil {
-		a.busy, a.waiting = map[string]int{}, map[string][]*track{}
+		a.busy = map[string]int{}
 	}
-	for len(tasks) < most && len(a.wheel) > 0 && !a.wheel[0].due.After(now) {
+	for free > 0 && len(a.wheel) > 0 && !a.wheel[0].due.After(now) {
 		t := heap.Pop(&a.wheel).(*track)
-		if a.busy[t.key.Pod] >= perPod {
-			a.waiting[t.key.Pod] = append(a.waiting[t.key.Pod], t)
+		if a.busy[t.key.Pod] >= share(free) {
+			a.waiting = append(a.waiting, t)
 			continue
 		}
 		a.busy[t.key.Pod]++
+		free--
 		t.running = true
 		tasks = append(tasks, Task{
 			Key: t.key, Pod: t.pod, Probe: t.entry, ContainerID: t.seen.ID, Timeout: t.timing.Timeout, version: t.version,
@@ -137,21 +150,24 @@ func (a *Agenda) Done(task *Task, o Outcome, now time.Time) {
 	if t == nil || !t.running {
 		return
 	}
-	t.done(task.version, o, now)
+	before := t.found
+	if t.done(task.version, o, now); t.found != before {
+		a.news = nil
+	}
 	if !t.idle() {
 		heap.Push(&a.wheel, t)
 	}
 }
 
-// ended lets those of a Pod run that waited for one of its probes to end.
+// ended lets those run that waited for a probe to end.
 func (a *Agenda) ended(pod string) {
 	if a.busy[pod]--; a.busy[pod] <= 0 {
 		delete(a.busy, pod)
 	}
-	for _, t := range a.waiting[pod] {
+	for _, t := range a.waiting {
 		heap.Push(&a.wheel, t)
 	}
-	delete(a.waiting, pod)
+	a.waiting = a.waiting[:0]
 }
 
 // Stale tells whether a task is about something that is not to be probed any more, or not so.
@@ -163,7 +179,7 @@ func (a *Agenda) Stale(task *Task) bool {
 // rewind makes the wheel anew.
 func (a *Agenda) rewind() {
 	a.wheel = a.wheel[:0]
-	clear(a.waiting)
+	a.waiting = a.waiting[:0]
 	for _, key := range a.order {
 		if t := a.tracks[key]; !t.running && !t.idle() {
 			a.wheel = append(a.wheel, t)
@@ -174,15 +190,23 @@ func (a *Agenda) rewind() {
 
 // Tell is when the status is to be written; false if it is as it should be.
 func (a *Agenda) Tell(now time.Time) (at time.Time, any bool) {
+	if a.news == nil {
+		a.news = a.tell(now)
+	}
+	return a.news.at, a.news.any
+}
+
+func (a *Agenda) tell(now time.Time) *news {
+	n := &news{}
 	if !a.dropped.IsZero() {
-		at, any = a.dropped.Add(wordsWait), true
+		n.at, n.any = a.dropped.Add(wordsWait), true
 	}
 	for _, key := range a.order {
-		if when, wants := a.tracks[key].tell(now); wants && (!any || when.Before(at)) {
-			at, any = when, true
+		if when, wants := a.tracks[key].tell(now); wants && (!n.any || when.Before(n.at)) {
+			n.at, n.any = when, true
 		}
 	}
-	return at, any
+	return n
 }
 
 // Status is everything that was found, by Pod.
@@ -205,7 +229,7 @@ func (a *Agenda) Status() (status v1beta1.NodePodProbeStatus) {
 
 // Told notes that a status was written.
 func (a *Agenda) Told(status v1beta1.NodePodProbeStatus, now time.Time) {
-	a.dropped = time.Time{}
+	a.dropped, a.news = time.Time{}, nil
 	known := statesOf(status.PodProbeStatuses)
 	for key, t := range a.tracks {
 		if state, ok := known[key]; ok && state != t.written {

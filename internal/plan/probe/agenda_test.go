@@ -2,7 +2,6 @@ package probe
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -247,40 +246,6 @@ func TestAgenda_addresses(t *testing.T) {
 	}
 	if s := p.Status().PodProbeStatuses[0].ProbeStates[1]; s.State != v1beta1.ProbeUnknown || s.Message != "10.0.0.7 is not the Pod's" {
 		t.Errorf("found %+v", s)
-	}
-}
-
-// TestAgenda_boundedAndFair: of each Pod a few run at a time, those that wait longest first; others have room beside them.
-func TestAgenda_boundedAndFair(t *testing.T) {
-	var probes []v1beta1.ContainerProbe
-	for i := range 100 {
-		p := execOf(fmt.Sprint(i))
-		p.Probe.PeriodSeconds = 1
-		probes = append(probes, p)
-	}
-	p := &play{t: t}
-	other := spec(execOf("other"))[0]
-	other.UID = "v"
-	p.Follow(append(spec(probes...), other), nil, at(0))
-	p.see(0, "c", true, -100)
-	p.runs(5, says(true, ""))
-	p.See("v", map[string]Seen{"game": {ID: "d", Running: true, Started: at(-100)}}, func(string) string { return "" }, at(6))
-	ran := map[string]bool{}
-	for len(ran) < 100 {
-		tasks := slices.DeleteFunc(p.Due(at(7), 90), func(task Task) bool { return task.Pod.UID == "v" })
-		if len(tasks) == 0 || len(tasks) > perPod {
-			t.Fatalf("%d at a time after %d, want 1 to %d", len(tasks), len(ran), perPod)
-		}
-		if more := p.Due(at(7), 90); len(more) > 0 {
-			t.Fatalf("%d more run beside %d of the Pod", len(more), len(tasks))
-		}
-		for i := range tasks {
-			if ran[tasks[i].Name] {
-				t.Errorf("%s runs again before all others did", tasks[i].Name)
-			}
-			ran[tasks[i].Name] = true
-			p.Done(&tasks[i], Outcome{Succeeded: true}, at(7.5))
-		}
 	}
 }
 

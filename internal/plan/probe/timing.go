@@ -25,6 +25,19 @@ func TimingOf(p *v1beta1.ContainerProbeSpec) Timing {
 	}
 }
 
+// tick is how far apart two moments are at which probes begin. What is due between two of them begins at the later one, so that an agent
+// wakes up ten times a second and not once for every run: to wake up costs more than most probes do. A run is never too
+// early, at most a tick late, and no period grows, since all are whole seconds, that is whole ticks.
+const tick = 100 * time.Millisecond
+
+// onTick is the first moment from t on at which probes begin.
+func onTick(t time.Time) time.Time {
+	if since := t.Sub(t.Truncate(tick)); since > 0 {
+		return t.Add(tick - since)
+	}
+	return t
+}
+
 // longestMessage of a probe, in bytes.
 const longestMessage = 1024
 

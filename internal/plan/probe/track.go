@@ -51,7 +51,8 @@ type track struct {
 	row       int
 	succeeded bool
 	running   bool
-	due       time.Time
+	// due is on a tick.
+	due time.Time
 	// found is what is to be told, written what was, at the time.
 	found, written v1beta1.ContainerProbeState
 	writtenAt      time.Time
@@ -85,13 +86,14 @@ func (t *track) another(c *Seen, now time.Time) {
 	if known := t.found.State != ""; known && (!first || c.Started.After(t.found.LastProbeTime.Time)) {
 		t.become(v1beta1.ProbeUnknown, "", now)
 	}
-	t.due = now
-	if begin := c.Started.Add(t.timing.Delay); begin.After(now) {
-		t.due = begin
+	begin := now
+	if ready := c.Started.Add(t.timing.Delay); ready.After(now) {
+		begin = ready
 	}
 	if first {
-		t.due = t.due.Add(spread(t.key, t.timing.Period))
+		begin = begin.Add(spread(t.key, t.timing.Period))
 	}
+	t.due = onTick(begin)
 }
 
 // idle tells whether there is nothing to run: no container, or none that may be probed.
@@ -115,10 +117,10 @@ func (t *track) redefine(pod v1beta1.PodProbe, entry v1beta1.ContainerProbe, now
 			t.become(v1beta1.ProbeUnknown, "", now)
 		}
 	case handler || moved:
-		t.row, t.version, t.due = 0, t.version+1, now
+		t.row, t.version, t.due = 0, t.version+1, onTick(now)
 		t.unchecked = PortOf(&entry.Probe) != nil // until the next look
 	case t.due.After(now.Add(t.timing.Period)):
-		t.due = now.Add(t.timing.Period)
+		t.due = onTick(now.Add(t.timing.Period))
 	}
 }
 
@@ -129,7 +131,7 @@ func (t *track) done(version int, o Outcome, now time.Time) {
 		return
 	}
 	if t.due = t.due.Add(t.timing.Period); t.due.Before(now) {
-		t.due = now
+		t.due = onTick(now)
 	}
 	if o.Nothing || t.idle() {
 		return
