@@ -74,7 +74,8 @@ type PodContainerProbe struct {
 	// +required
 	Probe ContainerProbeSpec `json:"probe"`
 
-	// Labels and annotations that a Pod has while a state holds. Those of the other state are removed.
+	// Labels and annotations that a Pod has while a state holds. Those of the other state are removed. Of several probes that set one key,
+	// the first in the list goes first; of several PodProbeMarkers the oldest, and the others' condition Conflicting says so.
 	// +optional
 	// +listType=map
 	// +listMapKey=state
@@ -130,7 +131,7 @@ type PodProbeMarkerStatus struct {
 	// Pods that the selector matches, that have a node, whose init containers have ended, and that are not ending.
 	// +optional
 	MatchedPods int64 `json:"matchedPods,omitempty"`
-	// Conditions: Probed.
+	// Conditions: Probed and, once an older PodProbeMarker gave a Pod the same in another way, Conflicting.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -139,6 +140,10 @@ type PodProbeMarkerStatus struct {
 
 // PodProbeMarkerProbed is the condition of a PodProbeMarker that tells whether every matched Pod is probed by every probe.
 const PodProbeMarkerProbed = "Probed"
+
+// PodProbeMarkerConflicting is the condition of a PodProbeMarker that is True while an older one selects the same Pods and has the
+// same condition type, or gives a label or an annotation other values; the older one's are what the Pods have.
+const PodProbeMarkerConflicting = "Conflicting"
 
 // PodProbeMarkerFinalizer keeps a PodProbeMarker until no node probes for it any more.
 const PodProbeMarkerFinalizer = "kruise.io/node-pod-probe-cleanup"

@@ -1,6 +1,7 @@
 package podprobemarker
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -32,7 +33,7 @@ type Pod struct {
 
 	// Started: it has a node, and its init containers have ended.
 	Started bool
-	// Holds are the marker's probes that do not run in it.
+	// Holds are the marker's probes that do not run in it, and (OtherValue) what of their results it does not get.
 	Holds []plan.Hold
 }
 
@@ -49,6 +50,10 @@ func PodOf(name string, pod *probe.Pod, markers []*probe.Marker, virtual bool) (
 		selected = true
 		if w.Hold != nil && w.Hold.Reason != probe.NotStarted {
 			of.Holds = append(of.Holds, *w.Hold)
+		}
+		for _, r := range probe.Rivals(wants, i) {
+			why := fmt.Sprintf("probe %s: PodProbeMarker %s, which is older, gives other values of the %s %s and goes first", w.Probe.Name, r.Older.Name, r.What, r.Key)
+			of.Holds = append(of.Holds, plan.Hold{Unit: pod.Unit, Reason: probe.OtherValue, Why: why})
 		}
 	}
 	return of, selected

@@ -79,3 +79,39 @@ func TestStatus_namesWhatIsNotProbed(t *testing.T) {
 		})
 	}
 }
+
+// TestStatus_saysWhoGoesFirst: what an older marker gives in other values is told, though it is probed; and that it ended.
+func TestStatus_saysWhoGoesFirst(t *testing.T) {
+	held := func(pod string, reason plan.Reason) Pod {
+		u := plan.Unit{Namespace: "ns", Name: pod}
+		return Pod{Unit: u, Started: true, Holds: []plan.Hold{{Unit: u, Reason: reason, Why: "because"}}}
+	}
+	told := func(status v1beta1.PodProbeMarkerStatus) (all []string) {
+		for _, c := range status.Conditions {
+			all = append(all, c.Type+"="+string(c.Status)+" "+c.Reason+" "+c.Message)
+		}
+		return all
+	}
+	var status v1beta1.PodProbeMarkerStatus
+	for _, step := range []struct {
+		pods []Pod
+		want []string
+	}{
+		{[]Pod{held("a", probe.PortNotFound)}, []string{"Probed=False PortNotFound PortNotFound: 1, the first in pod a: because"}},
+		{[]Pod{held("b", probe.OtherValue), held("a", probe.OtherValue)}, []string{"Probed=True AllProbed ", "Conflicting=True OtherValue OtherValue: 2, the first in pod a: because"}},
+		{[]Pod{held("a", probe.OtherValue), held("a", probe.Conflict)}, []string{
+			"Probed=False Conflict Conflict: 1, the first in pod a: because",
+			"Conflicting=True Conflict Conflict: 1, the first in pod a: because; OtherValue: 1, the first in pod a: because",
+		}},
+		{[]Pod{held("a", probe.PortNotFound)}, []string{
+			"Probed=False PortNotFound PortNotFound: 1, the first in pod a: because",
+			"Conflicting=False NoConflict no older PodProbeMarker gives its Pods the same in another way",
+		}},
+	} {
+		o := Observed{Unit: plan.Unit{Namespace: "ns", Name: "m"}, Pods: step.pods}
+		status = Status(o, Plan(o), status, time.Unix(1000, 0))
+		if diff := cmp.Diff(step.want, told(status)); diff != "" {
+			t.Errorf("conditions (-want +got):\n%s", diff)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/plan/probe"
 )
 
 // Reasons of the condition Probed that are not those of a hold.
@@ -20,6 +21,8 @@ const (
 	AllProbed = "AllProbed"
 	// NoPods: no Pod is selected.
 	NoPods = "NoPods"
+	// NoConflict: no older PodProbeMarker stands in the way, any more.
+	NoConflict = "NoConflict"
 	// SwitchedOff: the feature gate PodProbeMarkerGate is off.
 	SwitchedOff = "SwitchedOff"
 )
@@ -40,16 +43,38 @@ func Status(o Observed, p plan.Plan, before v1beta1.PodProbeMarkerStatus, now ti
 		Type: v1beta1.PodProbeMarkerProbed, Status: metav1.ConditionTrue, Reason: AllProbed, ObservedGeneration: o.Generation,
 		LastTransitionTime: metav1.NewTime(now),
 	}
-	switch holds := ofPods(o, p.Holds); {
+	holds := ofPods(o, p.Holds)
+	unprobed := slices.DeleteFunc(slices.Clone(holds), func(h plan.Hold) bool { return h.Reason == probe.OtherValue })
+	switch {
 	case o.Off:
 		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, SwitchedOff, "the feature gate PodProbeMarkerGate is off"
-	case len(holds) > 0:
-		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, string(holds[0].Reason), message(holds)
+	case len(unprobed) > 0:
+		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, string(unprobed[0].Reason), message(unprobed)
 	case after.MatchedPods == 0:
 		probed.Status, probed.Reason, probed.Message = metav1.ConditionFalse, NoPods, "it selects no Pod that has started"
 	}
 	meta.SetStatusCondition(&after.Conditions, probed)
+	if c := conflicting(o, holds, before); c != nil {
+		c.LastTransitionTime = metav1.NewTime(now)
+		meta.SetStatusCondition(&after.Conditions, *c)
+	}
 	return after
+}
+
+// conflicting tells where an older marker goes first; nil if there never was one.
+func conflicting(o Observed, holds []plan.Hold, before v1beta1.PodProbeMarkerStatus) *metav1.Condition {
+	holds = slices.DeleteFunc(slices.Clone(holds), func(h plan.Hold) bool { return h.Reason != probe.Conflict && h.Reason != probe.OtherValue })
+	c := metav1.Condition{
+		Type: v1beta1.PodProbeMarkerConflicting, Status: metav1.ConditionFalse, Reason: NoConflict, ObservedGeneration: o.Generation,
+		Message: "no older PodProbeMarker gives its Pods the same in another way",
+	}
+	switch {
+	case len(holds) > 0:
+		c.Status, c.Reason, c.Message = metav1.ConditionTrue, string(holds[0].Reason), message(holds)
+	case meta.FindStatusCondition(before.Conditions, c.Type) == nil:
+		return nil
+	}
+	return &c
 }
 
 func ofPods(o Observed, holds []plan.Hold) (list []plan.Hold) {

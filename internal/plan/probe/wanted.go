@@ -21,6 +21,8 @@ const (
 	WaitingForIP plan.Reason = "WaitingForIP"
 	// Conflict: an older PodProbeMarker gives the Pod a condition of this type.
 	Conflict plan.Reason = "Conflict"
+	// OtherValue: it is probed, but an older PodProbeMarker gives the Pod another value of a label or annotation and goes first.
+	OtherValue plan.Reason = "OtherValue"
 	// NodeNotServed: the Pod is on a virtual node, where there is no agent.
 	NodeNotServed plan.Reason = "NodeNotServed"
 	// TooMany: a Pod is probed by no more probes, or longer ones.
