@@ -36,7 +36,8 @@ type Queue interface {
 }
 
 // Source is a source of requests: what a handler makes of an informer's events. Nothing is reconciled before it has
-// handled what there was at the start, so that no look takes what it has not heard of for gone.
+// handled what there was at the start, so that no look takes what it has not heard of for gone. Without a handler it is only
+// waited for.
 type Source struct {
 	Informer toolscache.SharedIndexInformer
 	Handler  func(Queue) toolscache.ResourceEventHandler
@@ -48,7 +49,11 @@ var _ source.SyncingSource = (*Source)(nil)
 
 // Start implements source.Source.
 func (s *Source) Start(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	registration, err := s.Informer.AddEventHandler(s.Handler(q))
+	var handler toolscache.ResourceEventHandler = toolscache.ResourceEventHandlerFuncs{}
+	if s.Handler != nil {
+		handler = s.Handler(q)
+	}
+	registration, err := s.Informer.AddEventHandler(handler)
 	if err != nil {
 		return fmt.Errorf("watch for a controller: %w", err)
 	}

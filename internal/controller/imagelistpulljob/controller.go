@@ -12,8 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -62,13 +60,9 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
-	lists, err := watch.Informer(ctx, mgr, &v1beta1.ImageListPullJob{})
-	if err != nil {
-		return err
-	}
-	jobs, err := watch.Informer(ctx, mgr, &v1beta1.ImagePullJob{})
-	if err != nil {
+	from := watch.From(mgr)
+	lists, jobs := from.Of(&v1beta1.ImageListPullJob{}), from.Of(&v1beta1.ImagePullJob{})
+	if err := from.Err(); err != nil {
 		return err
 	}
 	if err := jobs.AddIndexers(toolscache.Indexers{byController: controllerOf}); err != nil {
@@ -78,12 +72,9 @@ func setup(mgr manager.Manager, o Options) error {
 		lists: lists, jobs: jobs, hands: engine.NewHands(server, o.WritesInFlight, time.Now), now: time.Now,
 		reporter: engine.NewReporter[v1beta1.ImageListPullJobStatus](server, time.Now), recorder: mgr.GetEventRecorder(recorderName),
 	}
-	return builder.ControllerManagedBy(mgr).
-		Named("imagelistpulljob").
-		WatchesRawSource(&watch.Source{Informer: lists, Handler: r.listHandler}).
-		WatchesRawSource(&watch.Source{Informer: jobs, Handler: r.jobHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: cmp.Or(max(0, o.Workers), 3), RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "imagelistpulljob", o.Workers, r,
+		watch.Source{Informer: lists, Handler: r.listHandler},
+		watch.Source{Informer: jobs, Handler: r.jobHandler})
 }
 
 func controllerOf(object any) ([]string, error) {

@@ -1,15 +1,12 @@
 package imagepulljob
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -35,9 +32,6 @@ type Options struct {
 // SetupWithManager adds the ImagePullJob controller to a manager, whose cache is to transform Pods with kept.Trim and nodes
 // with kept.TrimNode.
 func SetupWithManager(mgr manager.Manager, o Options) error {
-	if o.Workers <= 0 {
-		o.Workers = 3
-	}
 	if err := setup(mgr, o); err != nil {
 		return fmt.Errorf("set up the ImagePullJob controller: %w", err)
 	}
@@ -49,32 +43,22 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	c := &informers{}
-	ctx := context.Background()
-	if c.jobs, err = watch.Informer(ctx, mgr, &v1beta1.ImagePullJob{}); err != nil {
-		return err
+	from := watch.From(mgr)
+	c := &informers{
+		jobs: from.Of(&v1beta1.ImagePullJob{}), images: from.Of(&v1beta1.NodeImage{}), nodes: from.Of(&corev1.Node{}), pods: from.Of(&corev1.Pod{}),
 	}
-	if c.images, err = watch.Informer(ctx, mgr, &v1beta1.NodeImage{}); err != nil {
-		return err
-	}
-	if c.nodes, err = watch.Informer(ctx, mgr, &corev1.Node{}); err != nil {
-		return err
-	}
-	if c.pods, err = watch.Informer(ctx, mgr, &corev1.Pod{}); err != nil {
+	if err := from.Err(); err != nil {
 		return err
 	}
 	if c.kept, err = kept.PodsOf(c.pods); err != nil {
 		return err
 	}
 	r := newReconciler(c, server, mgr.GetEventRecorder(recorderName), o, time.Now)
-	return builder.ControllerManagedBy(mgr).
-		Named("imagepulljob").
-		WatchesRawSource(&watch.Source{Informer: c.jobs, Handler: r.jobHandler}).
-		WatchesRawSource(&watch.Source{Informer: c.images, Handler: r.imageHandler}).
-		WatchesRawSource(&watch.Source{Informer: c.nodes, Handler: r.nodeHandler}).
-		WatchesRawSource(&watch.Source{Informer: c.pods, Handler: r.podHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "imagepulljob", o.Workers, r,
+		watch.Source{Informer: c.jobs, Handler: r.jobHandler},
+		watch.Source{Informer: c.images, Handler: r.imageHandler},
+		watch.Source{Informer: c.nodes, Handler: r.nodeHandler},
+		watch.Source{Informer: c.pods, Handler: r.podHandler})
 }
 
 // informers are the manager's cache, read without copies.

@@ -1,8 +1,6 @@
 package nodeagent
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,10 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -58,27 +54,20 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	c, ctx := &informers{}, context.Background()
-	follow := func(to *toolscache.SharedIndexInformer, object client.Object) (err error) {
-		*to, err = watch.Informer(ctx, mgr, object)
-		return err
+	from := watch.From(mgr)
+	c := &informers{
+		nodes: from.Of(&corev1.Node{}), accounts: from.Of(&corev1.ServiceAccount{}),
+		roles: from.Of(&rbacv1.ClusterRole{}), bindings: from.Of(&rbacv1.ClusterRoleBinding{}),
 	}
-	err = errors.Join(
-		follow(&c.nodes, &corev1.Node{}), follow(&c.accounts, &corev1.ServiceAccount{}),
-		follow(&c.roles, &rbacv1.ClusterRole{}), follow(&c.bindings, &rbacv1.ClusterRoleBinding{}),
-	)
-	if err != nil {
+	if err := from.Err(); err != nil {
 		return err
 	}
 	r := &Reconciler{cache: c, hands: engine.NewHands(server, o.WritesInFlight, time.Now)}
-	return builder.ControllerManagedBy(mgr).
-		Named("nodeagent").
-		WatchesRawSource(&watch.Source{Informer: c.nodes, Handler: nodes}).
-		WatchesRawSource(&watch.Source{Informer: c.accounts, Handler: parts[corev1.ServiceAccount](nodeagent.AccountOf(""))}).
-		WatchesRawSource(&watch.Source{Informer: c.roles, Handler: parts[rbacv1.ClusterRole](nodeagent.RoleOf(""))}).
-		WatchesRawSource(&watch.Source{Informer: c.bindings, Handler: parts[rbacv1.ClusterRoleBinding](nodeagent.RoleOf(""))}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "nodeagent", workers, r,
+		watch.Source{Informer: c.nodes, Handler: nodes},
+		watch.Source{Informer: c.accounts, Handler: parts[corev1.ServiceAccount](nodeagent.AccountOf(""))},
+		watch.Source{Informer: c.roles, Handler: parts[rbacv1.ClusterRole](nodeagent.RoleOf(""))},
+		watch.Source{Informer: c.bindings, Handler: parts[rbacv1.ClusterRoleBinding](nodeagent.RoleOf(""))})
 }
 
 func look(q watch.Queue, node string) {

@@ -1,14 +1,11 @@
 package nodeimage
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -28,9 +25,6 @@ type Options struct {
 
 // SetupWithManager adds the NodeImage controller to a manager, whose cache is to transform nodes with kept.TrimNode.
 func SetupWithManager(mgr manager.Manager, o Options) error {
-	if o.Workers <= 0 {
-		o.Workers = 3
-	}
 	if err := setup(mgr, o); err != nil {
 		return fmt.Errorf("set up the NodeImage controller: %w", err)
 	}
@@ -42,24 +36,16 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	c, ctx := &informers{}, context.Background()
-	if c.nodes, err = watch.Informer(ctx, mgr, &corev1.Node{}); err != nil {
-		return err
-	}
-	if c.images, err = watch.Informer(ctx, mgr, &v1beta1.NodeImage{}); err != nil {
-		return err
-	}
-	if c.jobs, err = watch.Informer(ctx, mgr, &v1beta1.ImagePullJob{}); err != nil {
+	from := watch.From(mgr)
+	c := &informers{nodes: from.Of(&corev1.Node{}), images: from.Of(&v1beta1.NodeImage{}), jobs: from.Of(&v1beta1.ImagePullJob{})}
+	if err := from.Err(); err != nil {
 		return err
 	}
 	r := newReconciler(c, server, o, time.Now)
-	return builder.ControllerManagedBy(mgr).
-		Named("nodeimage").
-		WatchesRawSource(&watch.Source{Informer: c.nodes, Handler: r.nodeHandler}).
-		WatchesRawSource(&watch.Source{Informer: c.images, Handler: r.imageHandler}).
-		WatchesRawSource(&watch.Source{Informer: c.jobs, Handler: r.jobHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "nodeimage", o.Workers, r,
+		watch.Source{Informer: c.nodes, Handler: r.nodeHandler},
+		watch.Source{Informer: c.images, Handler: r.imageHandler},
+		watch.Source{Informer: c.jobs, Handler: r.jobHandler})
 }
 
 // informers are the manager's cache, read without copies.

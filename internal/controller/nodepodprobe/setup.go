@@ -1,14 +1,11 @@
 package nodepodprobe
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -34,9 +31,6 @@ type Options struct {
 // SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.Trim and nodes with
 // kept.TrimNode.
 func SetupWithManager(mgr manager.Manager, o Options) error {
-	if o.Workers <= 0 {
-		o.Workers = 3
-	}
 	if err := setup(mgr, o); err != nil {
 		return fmt.Errorf("set up the NodePodProbe controller: %w", err)
 	}
@@ -44,37 +38,25 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 }
 
 func setup(mgr manager.Manager, o Options) error {
-	ctx := context.Background()
 	server, err := engine.NewServer(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return err
 	}
-	markers, err := watch.Informer(ctx, mgr, &v1beta1.PodProbeMarker{})
-	if err != nil {
-		return err
-	}
-	i := informers{}
-	if i.pods, err = watch.Informer(ctx, mgr, &corev1.Pod{}); err != nil {
-		return err
-	}
-	if i.nodes, err = watch.Informer(ctx, mgr, &corev1.Node{}); err != nil {
-		return err
-	}
-	if i.objects, err = watch.Informer(ctx, mgr, &v1beta1.NodePodProbe{}); err != nil {
+	from := watch.From(mgr)
+	markers := from.Of(&v1beta1.PodProbeMarker{})
+	i := informers{pods: from.Of(&corev1.Pod{}), nodes: from.Of(&corev1.Node{}), objects: from.Of(&v1beta1.NodePodProbe{})}
+	if err := from.Err(); err != nil {
 		return err
 	}
 	if i.Pods, err = kept.PodsOnNodes(i.pods); err != nil {
 		return err
 	}
 	r := newReconciler(i, mgr.GetAPIReader(), server.As(plan.ProbeManager), mgr.GetEventRecorder(recorderName), o, time.Now)
-	return builder.ControllerManagedBy(mgr).
-		Named("nodepodprobe").
-		WatchesRawSource(&watch.Source{Informer: markers, Handler: r.markerHandler}).
-		WatchesRawSource(&watch.Source{Informer: i.nodes, Handler: r.nodeHandler}).
-		WatchesRawSource(&watch.Source{Informer: i.pods, Handler: r.podHandler}).
-		WatchesRawSource(&watch.Source{Informer: i.objects, Handler: r.objectHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "nodepodprobe", o.Workers, r,
+		watch.Source{Informer: markers, Handler: r.markerHandler},
+		watch.Source{Informer: i.nodes, Handler: r.nodeHandler},
+		watch.Source{Informer: i.pods, Handler: r.podHandler},
+		watch.Source{Informer: i.objects, Handler: r.objectHandler})
 }
 
 // informers are the cache of the Reconciler.
@@ -85,19 +67,11 @@ type informers struct {
 
 // Node implements cache.
 func (i informers) Node(name string) (there, virtual bool) {
-	object, _, err := i.nodes.GetStore().GetByKey(name)
-	node := watch.Last[corev1.Node](object)
-	if err != nil || node == nil {
-		return false, false
-	}
-	return true, v1beta1.IsVirtual(node.Labels)
+	node := watch.Get[corev1.Node](i.nodes, name)
+	return node != nil, node != nil && v1beta1.IsVirtual(node.Labels)
 }
 
 // Object implements cache.
 func (i informers) Object(node string) *v1beta1.NodePodProbe {
-	object, _, err := i.objects.GetStore().GetByKey(node)
-	if err != nil {
-		return nil
-	}
-	return watch.Last[v1beta1.NodePodProbe](object)
+	return watch.Get[v1beta1.NodePodProbe](i.objects, node)
 }

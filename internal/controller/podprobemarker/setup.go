@@ -1,7 +1,6 @@
 package podprobemarker
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -9,8 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -34,9 +31,6 @@ type Options struct {
 // SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.Trim and nodes with
 // kept.TrimNode.
 func SetupWithManager(mgr manager.Manager, o Options) error {
-	if o.Workers <= 0 {
-		o.Workers = 3
-	}
 	if err := setup(mgr, o); err != nil {
 		return fmt.Errorf("set up the PodProbeMarker controller: %w", err)
 	}
@@ -48,19 +42,16 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	i, err := newInformers(context.Background(), mgr)
+	i, err := newInformers(mgr)
 	if err != nil {
 		return err
 	}
 	r := newReconciler(i, server, o, time.Now)
-	return builder.ControllerManagedBy(mgr).
-		Named("podprobemarker").
-		WatchesRawSource(&watch.Source{Informer: i.markers, Handler: r.markerHandler}).
-		WatchesRawSource(&watch.Source{Informer: i.pods, Handler: r.podHandler}).
-		WatchesRawSource(&watch.Source{Informer: i.nodes, Handler: r.nodeHandler}).
-		WatchesRawSource(&watch.Source{Informer: i.objects, Handler: r.objectHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "podprobemarker", o.Workers, r,
+		watch.Source{Informer: i.markers, Handler: r.markerHandler},
+		watch.Source{Informer: i.pods, Handler: r.podHandler},
+		watch.Source{Informer: i.nodes, Handler: r.nodeHandler},
+		watch.Source{Informer: i.objects, Handler: r.objectHandler})
 }
 
 // informers are the cache of the Reconciler.
@@ -69,17 +60,13 @@ type informers struct {
 	pods, nodes, objects, markers toolscache.SharedIndexInformer
 }
 
-func newInformers(ctx context.Context, mgr manager.Manager) (i informers, err error) {
-	if i.pods, err = watch.Informer(ctx, mgr, &corev1.Pod{}); err != nil {
-		return i, err
+func newInformers(mgr manager.Manager) (i informers, err error) {
+	from := watch.From(mgr)
+	i = informers{
+		pods: from.Of(&corev1.Pod{}), nodes: from.Of(&corev1.Node{}),
+		objects: from.Of(&v1beta1.NodePodProbe{}), markers: from.Of(&v1beta1.PodProbeMarker{}),
 	}
-	if i.nodes, err = watch.Informer(ctx, mgr, &corev1.Node{}); err != nil {
-		return i, err
-	}
-	if i.objects, err = watch.Informer(ctx, mgr, &v1beta1.NodePodProbe{}); err != nil {
-		return i, err
-	}
-	if i.markers, err = watch.Informer(ctx, mgr, &v1beta1.PodProbeMarker{}); err != nil {
+	if err := from.Err(); err != nil {
 		return i, err
 	}
 	if i.Pods, err = kept.PodsOnNodes(i.pods); err != nil {
@@ -108,18 +95,13 @@ func markersOf(object any) (keys []string, err error) {
 
 // Virtual implements cache.
 func (i informers) Virtual(name string) bool {
-	object, _, err := i.nodes.GetStore().GetByKey(name)
-	node := watch.Last[corev1.Node](object)
-	return err == nil && node != nil && v1beta1.IsVirtual(node.Labels)
+	node := watch.Get[corev1.Node](i.nodes, name)
+	return node != nil && v1beta1.IsVirtual(node.Labels)
 }
 
 // Marker implements cache.
 func (i informers) Marker(name types.NamespacedName) *v1beta1.PodProbeMarker {
-	object, _, err := i.markers.GetStore().GetByKey(name.String())
-	if err != nil {
-		return nil
-	}
-	return watch.Last[v1beta1.PodProbeMarker](object)
+	return watch.Get[v1beta1.PodProbeMarker](i.markers, name.String())
 }
 
 // Nodes implements cache.

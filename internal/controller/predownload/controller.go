@@ -10,8 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -49,23 +47,18 @@ func setup(mgr manager.Manager) error {
 	if err != nil {
 		return err
 	}
-	r := &Reconciler{hands: engine.NewHands(server, 0, time.Now), recorder: mgr.GetEventRecorder(recorderName), now: time.Now}
-	ctx := context.Background()
-	if r.sets, err = watch.Informer(ctx, mgr, &v1beta1.CloneSet{}); err != nil {
+	from := watch.From(mgr)
+	r := &Reconciler{
+		sets: from.Of(&v1beta1.CloneSet{}), jobs: from.Of(&v1beta1.ImagePullJob{}), revisions: from.Of(&appsv1.ControllerRevision{}),
+		hands: engine.NewHands(server, 0, time.Now), recorder: mgr.GetEventRecorder(recorderName), now: time.Now,
+	}
+	if err := from.Err(); err != nil {
 		return err
 	}
-	if r.jobs, err = watch.Informer(ctx, mgr, &v1beta1.ImagePullJob{}); err != nil {
-		return err
-	}
-	if r.revisions, err = watch.Informer(ctx, mgr, &appsv1.ControllerRevision{}); err != nil {
-		return err
-	}
-	return builder.ControllerManagedBy(mgr).
-		Named("predownload").
-		WatchesRawSource(&watch.Source{Informer: r.sets, Handler: setHandler}).
-		WatchesRawSource(&watch.Source{Informer: r.jobs, Handler: jobHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: 1, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "predownload", 1, r,
+		watch.Source{Informer: r.sets, Handler: setHandler},
+		watch.Source{Informer: r.jobs, Handler: jobHandler},
+		watch.Source{Informer: r.revisions})
 }
 
 // Reconciler keeps the jobs of CloneSets' rollouts.

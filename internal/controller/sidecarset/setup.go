@@ -1,7 +1,6 @@
 package sidecarset
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -9,8 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -42,44 +39,36 @@ type Options struct {
 // SetupWithManager adds the SidecarSet controller to a manager, whose cache is to transform Pods with kept.Trim and to
 // have the ControllerRevisions of one namespace (see RevisionCache).
 func SetupWithManager(mgr manager.Manager, o Options) error {
-	if o.Workers <= 0 {
-		o.Workers = 3
+	if err := setup(mgr, o); err != nil {
+		return fmt.Errorf("set up the SidecarSet controller: %w", err)
 	}
+	return nil
+}
+
+func setup(mgr manager.Manager, o Options) error {
 	server, err := engine.NewServer(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
-		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+		return err
 	}
-	sets, err := watch.Informer(context.Background(), mgr, &v1beta1.SidecarSet{})
+	from := watch.From(mgr)
+	sets := from.Of(&v1beta1.SidecarSet{})
+	informers, err := newInformers(from, o.Namespace)
 	if err != nil {
-		return fmt.Errorf("set up the SidecarSet controller: %w", err)
-	}
-	informers, err := newInformers(mgr, o.Namespace)
-	if err != nil {
-		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+		return err
 	}
 	r := newReconciler(mgr.GetClient(), server, newRecords(informers),
 		mgr.GetEventRecorder(recorderName), o, time.Now)
 	if r.canResize, err = engine.ServesResize(mgr.GetConfig(), mgr.GetHTTPClient()); err != nil {
-		return fmt.Errorf("set up the SidecarSet controller: %w", err)
+		return err
 	}
 	if o.Metrics != nil {
 		r.metrics = o.Metrics
 	}
-	err = builder.ControllerManagedBy(mgr).
-		Named("sidecarset").
-		WatchesRawSource(&watch.Source{Informer: sets, Handler: r.setHandler}).
-		WatchesRawSource(&watch.Source{Informer: informers.pods, Handler: r.podHandler}).
-		WatchesRawSource(&watch.Source{Informer: informers.namespaces, Handler: r.namespaceHandler}).
-		WatchesRawSource(&watch.Source{Informer: informers.revisions.informer, Handler: r.revisionHandler}).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: o.Workers,
-			RateLimiter:             watch.RateLimiter(),
-		}).
-		Complete(r)
-	if err != nil {
-		return fmt.Errorf("set up the SidecarSet controller: %w", err)
-	}
-	return nil
+	return watch.Controller(mgr, "sidecarset", o.Workers, r,
+		watch.Source{Informer: sets, Handler: r.setHandler},
+		watch.Source{Informer: informers.pods, Handler: r.podHandler},
+		watch.Source{Informer: informers.namespaces, Handler: r.namespaceHandler},
+		watch.Source{Informer: informers.informer, Handler: r.revisionHandler})
 }
 
 // informers are the cache of the records.
@@ -88,21 +77,13 @@ type informers struct {
 	*revisions
 }
 
-func newInformers(mgr manager.Manager, namespace string) (*informers, error) {
-	pods, err := watch.Informer(context.Background(), mgr, &corev1.Pod{})
-	if err != nil {
-		return nil, err
-	}
-	namespaces, err := watch.Informer(context.Background(), mgr, &corev1.Namespace{})
-	if err != nil {
+func newInformers(from *watch.Informers, namespace string) (*informers, error) {
+	pods, namespaces, revisions := from.Of(&corev1.Pod{}), from.Of(&corev1.Namespace{}), from.Of(&appsv1.ControllerRevision{})
+	if err := from.Err(); err != nil {
 		return nil, err
 	}
 	if err := pods.AddIndexers(toolscache.Indexers{bySidecarSet: bySets}); err != nil {
 		return nil, fmt.Errorf("index pods by SidecarSet: %w", err)
-	}
-	revisions, err := watch.Informer(context.Background(), mgr, &appsv1.ControllerRevision{})
-	if err != nil {
-		return nil, err
 	}
 	followed, err := newRevisions(revisions, namespace)
 	if err != nil {
