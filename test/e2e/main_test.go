@@ -32,22 +32,16 @@ func TestMain(m *testing.M) {
 	os.Exit(suite.Run(m, env.Options{Root: filepath.Dir(bin), Nodes: 5}, &cluster))
 }
 
-// kubectl runs kubectl and ends the test when it fails.
+// kubectl is suite.Kubectl on the cluster.
 func kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	out, err := cluster.KubectlIn(t.Context(), stdin, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return suite.Kubectl(t, cluster, stdin, args...)
 }
 
-// eventually ends the test when check does not come true in time.
+// eventually is suite.Eventually.
 func eventually(t *testing.T, limit time.Duration, check func(context.Context) error) {
 	t.Helper()
-	if err := env.Eventually(t.Context(), limit, check); err != nil {
-		t.Fatal(err)
-	}
+	suite.Eventually(t, limit, check)
 }
 
 // applySet applies a SidecarSet, removes it after the test, and waits until the manager has observed it.
@@ -68,14 +62,10 @@ func example(t *testing.T, file, set string) {
 	applySet(t, set, strings.Join(documents(t, file), "\n---\n"))
 }
 
-// documents are the parts of one of examples/, as they are.
+// documents is suite.Documents of the cluster.
 func documents(t *testing.T, file string) []string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(cluster.Root, "examples", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Split(string(data), "\n---\n")
+	return suite.Documents(t, cluster, file)
 }
 
 // observed waits until the SidecarSet's status speaks of its newest generation.

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/test/suite"
 )
 
 // TestRow12and24and25_Logtail is examples/01 as it is, on real containers: the collector reads the app's file through the
@@ -150,9 +150,5 @@ func lines(t *testing.T, namespace, file string) int {
 // example reads the documents of an example.
 func example(t *testing.T, file string) []string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(cluster.Root, "examples", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Split(string(data), "\n---\n")
+	return suite.Documents(t, cluster, file)
 }

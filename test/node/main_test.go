@@ -44,22 +44,16 @@ func run(m *testing.M, root string) int {
 	return suite.Run(m, env.Options{Root: root, RealNodes: 2}, &cluster)
 }
 
-// kubectl runs kubectl and ends the test when it fails.
+// kubectl is suite.Kubectl on the cluster.
 func kubectl(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	out, err := cluster.KubectlIn(t.Context(), stdin, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
+	return suite.Kubectl(t, cluster, stdin, args...)
 }
 
-// eventually ends the test when check does not come true in time.
+// eventually is suite.Eventually.
 func eventually(t *testing.T, limit time.Duration, check func(context.Context) error) {
 	t.Helper()
-	if err := env.Eventually(t.Context(), limit, check); err != nil {
-		t.Fatal(err)
-	}
+	suite.Eventually(t, limit, check)
 }
 
 // namespace makes a namespace, and removes it with all that is in it after the test.
