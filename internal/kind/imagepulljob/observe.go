@@ -108,7 +108,7 @@ func (o *Observed) node(c *Candidate, f Facts) Node {
 		m := f.Marks[n.Unit.UID]
 		n.Mark(m.Unseen, m.Refused)
 	}
-	n.InTrouble(c, o.ByPods(), o.Now)
+	n.InTrouble(c, o.ByPods(), o.started(), o.Now)
 	return n
 }
 

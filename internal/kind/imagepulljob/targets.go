@@ -100,15 +100,16 @@ func NodeByImage(c *Candidate, ref image.Ref, job *v1beta1.ImagePullJob) Node {
 	return NodeOf(c.Image, ref, job)
 }
 
-// InTrouble says what keeps a node from pulling now.
-func (n *Node) InTrouble(c *Candidate, byPods bool, now time.Time) {
+// InTrouble says what keeps a node from pulling now, for a job that started then.
+func (n *Node) InTrouble(c *Candidate, byPods bool, started, now time.Time) {
 	since := time.Time{}
 	switch {
 	case c.Node && !c.Ready:
 		n.Trouble, since = NodeNotReady, c.Since
 		n.TroubleWhy = "the node is not ready"
 	case !byPods && c.Image == nil:
-		n.Trouble, since = NoAgent, c.Since
+		// The manager makes one when the node is ready, and it may have begun to when the job did.
+		n.Trouble, since = NoAgent, later(c.Since, started)
 		n.TroubleWhy = "the node has no NodeImage yet"
 	case !byPods && !c.Fake && c.Image.Status.FirstSyncStatus == nil:
 		n.Trouble, since = NoAgent, c.Image.CreationTimestamp.Time
@@ -123,6 +124,13 @@ func (n *Node) InTrouble(c *Candidate, byPods bool, now time.Time) {
 	if n.Lost = n.Wait <= 0; n.Lost {
 		n.Wait = 0
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // ParallelismOf is how many of so many nodes may pull at a time. Percentages are rounded up.

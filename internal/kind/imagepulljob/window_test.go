@@ -24,7 +24,7 @@ func privately(parallelism int, a, b Candidate, onB ...Pod) Observed {
 	o := Observed{Job: j, Parallelism: parallelism, Now: later}
 	for c, pods := range map[*Candidate][]Pod{&a: {failedOn("a")}, &b: onB} {
 		n := NodeByPods(c.Name, j, pods)
-		n.InTrouble(c, true, later)
+		n.InTrouble(c, true, now(), later)
 		o.Nodes = append(o.Nodes, n)
 	}
 	if o.Nodes[0].Name == "b" {
@@ -97,6 +97,24 @@ func TestPlan_theNodeGivesUpAfterTheJob(t *testing.T) {
 		ends := tag.CreatedAt.Add(time.Duration(*tag.PullPolicy.ActiveDeadlineSeconds) * time.Second)
 		if late := ends.Sub(now().Add(10 * time.Second)); late != time.Second {
 			t.Errorf("%s after its start, the node is to give up %s after the job, want 1s", into, late)
+		}
+	}
+}
+
+// TestObserve_aNodeWithoutNodeImageIsWaitedFor: the manager that makes NodeImages may have started with the job.
+func TestObserve_aNodeWithoutNodeImageIsWaitedFor(t *testing.T) {
+	j := job(func(j *v1beta1.ImagePullJob) { j.Spec.PullSecrets, j.Status.StartTime = nil, &metav1.Time{Time: now()} })
+	for after, lost := range map[time.Duration]bool{0: false, 59 * time.Second: false, time.Minute: true} {
+		node := Candidate{Name: "a", Node: true, Ready: true, Since: now().Add(-24 * time.Hour)}
+		o, err := Observe(j, Facts{Candidates: map[string]Candidate{"a": node}, Now: now().Add(after)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := o.Nodes[0]; n.Trouble != NoAgent || n.Lost != lost || !lost && n.Wait != time.Minute-after {
+			t.Errorf("%s after the job's start: %+v", after, n)
+		}
+		if ended := Status(o).CompletionTime != nil; ended != lost {
+			t.Errorf("%s after its start the job has ended: %t", after, ended)
 		}
 	}
 }

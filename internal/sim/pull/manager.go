@@ -14,7 +14,6 @@ import (
 	"github.com/outrigger-project/outrigger/internal/kind/imagepulljob"
 	"github.com/outrigger-project/outrigger/internal/kind/nodeimage"
 	"github.com/outrigger-project/outrigger/internal/plan"
-	"github.com/outrigger-project/outrigger/internal/plan/image"
 )
 
 // manager is the product's, with caches that lag. After a crash there is another one, which knows nothing but what the API
@@ -129,25 +128,18 @@ func (m *manager) job(name string) {
 		m.again(name, look, time.Second)
 		return
 	}
-	obs := imagepulljob.Observed{Job: job, TagTTL: time.Minute, Now: m.w.now}
-	obs.Image, _ = image.Parse(string(job.Spec.Image))
-	marks := map[string]engine.Mark{}
+	facts := imagepulljob.Facts{TagTTL: time.Minute, Now: m.w.now, Marks: map[string]imagepulljob.Mark{}, Candidates: map[string]imagepulljob.Candidate{}}
 	for _, mark := range m.hands.Marks(owner, plan.PatchObject, m.shown) {
-		marks[mark.Unit.UID] = mark
-	}
-	candidates := map[string]imagepulljob.Candidate{}
-	for _, n := range m.w.nodes {
-		candidates[n.name] = imagepulljob.Candidate{Name: n.name, Node: true, Ready: n.ready, Since: n.since, Image: m.images[n.name]}
-	}
-	targets, _, _ := imagepulljob.Targets(job, candidates, nil)
-	obs.Parallelism, _ = imagepulljob.ParallelismOf(job.Spec.Parallelism, len(targets))
-	for i := range targets {
-		n := m.w.subject.NodeOf(&targets[i], obs.Image, job)
-		if mark := marks[n.Unit.UID]; m.w.subject.Marked {
-			n.Mark(mark.Unseen, mark.Refused)
+		if m.w.subject.Marked {
+			facts.Marks[mark.Unit.UID] = imagepulljob.Mark{Unseen: mark.Unseen, Refused: mark.Refused}
 		}
-		n.InTrouble(&targets[i], false, m.w.now)
-		obs.Nodes = append(obs.Nodes, n)
+	}
+	for _, n := range m.w.nodes {
+		facts.Candidates[n.name] = imagepulljob.Candidate{Name: n.name, Node: true, Ready: n.ready, Since: n.since, Image: m.images[n.name]}
+	}
+	obs, err := m.w.subject.Observe(job, facts)
+	if err != nil {
+		panic(err) // the jobs are ours
 	}
 	p := m.w.subject.Plan(obs)
 	did, err := m.hands.Do(ctx, owner, p)

@@ -12,7 +12,6 @@ import (
 	"github.com/outrigger-project/outrigger/internal/kind/imagepulljob"
 	"github.com/outrigger-project/outrigger/internal/kind/nodeimage"
 	"github.com/outrigger-project/outrigger/internal/plan"
-	"github.com/outrigger-project/outrigger/internal/plan/image"
 )
 
 // seeds is a share of what the bigger simulators run.
@@ -67,10 +66,12 @@ func told(tamper func(*imagepulljob.Observed)) Subject {
 
 func nodeOf(tamper func(*imagepulljob.Node)) Subject {
 	s := Product()
-	s.NodeOf = func(c *imagepulljob.Candidate, ref image.Ref, job *v1beta1.ImagePullJob) imagepulljob.Node {
-		n := imagepulljob.NodeByImage(c, ref, job)
-		tamper(&n)
-		return n
+	s.Observe = func(job *v1beta1.ImagePullJob, f imagepulljob.Facts) (imagepulljob.Observed, error) {
+		o, err := imagepulljob.Observe(job, f)
+		for i := range o.Nodes {
+			tamper(&o.Nodes[i])
+		}
+		return o, err
 	}
 	return s
 }

@@ -17,7 +17,7 @@ import (
 type Subject struct {
 	Plan     func(imagepulljob.Observed) plan.Plan
 	Status   func(imagepulljob.Observed) v1beta1.ImagePullJobStatus
-	NodeOf   func(*imagepulljob.Candidate, image.Ref, *v1beta1.ImagePullJob) imagepulljob.Node
+	Observe  func(*v1beta1.ImagePullJob, imagepulljob.Facts) (imagepulljob.Observed, error)
 	NodePlan func(nodeimage.Observed) plan.Plan
 	Pulls    func(*v1beta1.NodeImage) []nodeimage.Pull
 	Merge    func(*v1beta1.NodeImage, map[image.Ref]nodeimage.Result) v1beta1.NodeImageStatus
@@ -28,7 +28,7 @@ type Subject struct {
 // Product is what is shipped.
 func Product() Subject {
 	return Subject{
-		Plan: imagepulljob.Plan, Status: imagepulljob.Status, NodeOf: imagepulljob.NodeByImage, NodePlan: nodeimage.Plan,
+		Plan: imagepulljob.Plan, Status: imagepulljob.Status, Observe: imagepulljob.Observe, NodePlan: nodeimage.Plan,
 		Pulls: nodeimage.Pulls, Merge: nodeimage.Merge, Marked: true,
 	}
 }
