@@ -2,7 +2,6 @@ package containerrecreaterequest
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"time"
 
@@ -10,9 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -39,9 +36,6 @@ type Options struct {
 
 // SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.Trim.
 func SetupWithManager(mgr manager.Manager, o Options) error {
-	if o.Workers <= 0 {
-		o.Workers = 3
-	}
 	if err := setup(mgr, o); err != nil {
 		return fmt.Errorf("set up the ContainerRecreateRequest controller: %w", err)
 	}
@@ -49,37 +43,26 @@ func SetupWithManager(mgr manager.Manager, o Options) error {
 }
 
 func setup(mgr manager.Manager, o Options) error {
-	ctx := context.Background()
 	server, err := engine.NewServer(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return err
 	}
-	requests, err := watch.Informer(ctx, mgr, &v1beta1.ContainerRecreateRequest{})
-	if err != nil {
+	from := watch.From(mgr)
+	requests, pods, records := from.Of(&v1beta1.ContainerRecreateRequest{}), from.Of(&corev1.Pod{}), from.Of(&v1beta1.NodeContainerRecreate{})
+	if err := from.Err(); err != nil {
 		return err
 	}
 	if err := requests.AddIndexers(toolscache.Indexers{byPod: podOf}); err != nil {
 		return fmt.Errorf("index requests by their Pod: %w", err)
 	}
-	pods, err := watch.Informer(ctx, mgr, &corev1.Pod{})
-	if err != nil {
-		return err
-	}
-	records, err := watch.Informer(ctx, mgr, &v1beta1.NodeContainerRecreate{})
-	if err != nil {
-		return err
-	}
 	record := func(node string) *v1beta1.NodeContainerRecreate {
 		return watch.Get[v1beta1.NodeContainerRecreate](records, node)
 	}
 	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), record, server, mgr.GetEventRecorder(recorderName), o, time.Now)
-	return builder.ControllerManagedBy(mgr).
-		Named("containerrecreaterequest").
-		WatchesRawSource(&watch.Source{Informer: requests, Handler: requestHandler}).
-		WatchesRawSource(&watch.Source{Informer: pods, Handler: podHandler(requests.GetIndexer())}).
-		WatchesRawSource(&watch.Source{Informer: records, Handler: recordHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "containerrecreaterequest", o.Workers, r,
+		watch.Source{Informer: requests, Handler: requestHandler},
+		watch.Source{Informer: pods, Handler: podHandler(requests.GetIndexer())},
+		watch.Source{Informer: records, Handler: recordHandler})
 }
 
 func requestHandler(q watch.Queue) toolscache.ResourceEventHandler {

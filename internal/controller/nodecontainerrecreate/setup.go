@@ -2,15 +2,12 @@ package nodecontainerrecreate
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -33,9 +30,6 @@ type Options struct {
 
 // SetupWithManager adds the controller to a manager, whose cache is to transform nodes with kept.TrimNode.
 func SetupWithManager(mgr manager.Manager, o Options) error {
-	if o.Workers <= 0 {
-		o.Workers = 3
-	}
 	if err := setup(mgr, o); err != nil {
 		return fmt.Errorf("set up the NodeContainerRecreate controller: %w", err)
 	}
@@ -47,27 +41,21 @@ func setup(mgr manager.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
-	c, ctx := &informers{}, context.Background()
-	if c.nodes, err = watch.Informer(ctx, mgr, &corev1.Node{}); err != nil {
-		return err
+	from := watch.From(mgr)
+	c := &informers{
+		nodes: from.Of(&corev1.Node{}), objects: from.Of(&v1beta1.NodeContainerRecreate{}), requests: from.Of(&v1beta1.ContainerRecreateRequest{}),
 	}
-	if c.objects, err = watch.Informer(ctx, mgr, &v1beta1.NodeContainerRecreate{}); err != nil {
-		return err
-	}
-	if c.requests, err = watch.Informer(ctx, mgr, &v1beta1.ContainerRecreateRequest{}); err != nil {
+	if err := from.Err(); err != nil {
 		return err
 	}
 	if err := c.requests.AddIndexers(toolscache.Indexers{byNode: nodeOf}); err != nil {
 		return fmt.Errorf("index requests by their node: %w", err)
 	}
 	r := newReconciler(c, mgr.GetAPIReader(), server, o, time.Now)
-	return builder.ControllerManagedBy(mgr).
-		Named("nodecontainerrecreate").
-		WatchesRawSource(&watch.Source{Informer: c.requests, Handler: requestHandler}).
-		WatchesRawSource(&watch.Source{Informer: c.objects, Handler: objectHandler}).
-		WatchesRawSource(&watch.Source{Informer: c.nodes, Handler: nodeHandler}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+	return watch.Controller(mgr, "nodecontainerrecreate", o.Workers, r,
+		watch.Source{Informer: c.requests, Handler: requestHandler},
+		watch.Source{Informer: c.objects, Handler: objectHandler},
+		watch.Source{Informer: c.nodes, Handler: nodeHandler})
 }
 
 // nodeOf is the index function of byNode.
