@@ -18,9 +18,10 @@ type NodeContainerRecreate struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// What is to be recreated.
+	// What is to be recreated. It is always there, so that its parts can be tested and set.
 	// +optional
-	Spec NodeContainerRecreateSpec `json:"spec,omitzero"`
+	// +kubebuilder:default={}
+	Spec NodeContainerRecreateSpec `json:"spec"`
 	// What became of it.
 	// +optional
 	Status NodeContainerRecreateStatus `json:"status,omitzero"`

@@ -76,8 +76,14 @@ func (w *World) startManager() {
 	if w.manager != nil {
 		w.manager.cache.lost, w.manager.records.lost = true, true
 	}
-	m.cache = newCache(w.requests, func(name string) { m.wake(name, 0); m.wakeNode(0) })
-	m.records = newCache(w.records(), func(string) { m.wakeAll(); m.wakeNode(0) })
+	requests, records := w.requests, w.records()
+	if w.Fault(30) { // an API server that is behind fills the cache
+		requests, records = w.ago(w.Between(0, 10*time.Second))
+	}
+	m.cache = newCache(requests, func(name string) { m.wake(name, 0); m.wakeNode(0) })
+	m.records = newCache(records, func(string) { m.wakeAll(); m.wakeNode(0) })
+	m.cache.catchUp(w, w.requests)
+	m.records.catchUp(w, w.records())
 	m.hands, m.reporter = engine.NewHands(m, 1, w.Clock), engine.NewReporter[v1beta1.ContainerRecreateRequestStatus](m, w.Clock)
 	w.manager = m
 	for _, name := range w.names() {

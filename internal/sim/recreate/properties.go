@@ -75,8 +75,7 @@ func (w *World) effective(r *request, told *record) *request {
 }
 
 func (w *World) checkSilent(r *request) {
-	c := meta.FindStatusCondition(r.Status.Conditions, v1beta1.ContainerRecreateRequestSucceededCondition)
-	if c != nil && c.Reason == containerrecreaterequest.AgentDidNotRespond && w.stopped[string(r.UID)] {
+	if w.gaveUp(r) && w.stopped[string(r.UID)] {
 		w.Violate("silent", "request %s was given up, and a container was stopped for it", r.Name)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -52,7 +53,34 @@ func run(seed uint64, subject Subject, trace, calm bool) Result {
 	if w.writes != writes {
 		w.Violate("quiet", "%d writes in an hour in which nothing happened", w.writes-writes)
 	}
-	return Result{Violation: w.Failure, Trace: w.Trace(), Writes: w.writes, last: w.last}
+	if calm {
+		w.again()
+	}
+	return Result{Violation: w.Failure, Trace: w.Trace(), Writes: writes, last: w.last}
+}
+
+// again has another request come when nothing has been under way for long. With nothing in its way, the agent takes it up.
+func (w *World) again() {
+	first := w.last
+	if !w.create(w.request(1)) {
+		return
+	}
+	second := w.last
+	w.RunUntil(w.Now + containerrecreaterequest.AgentWithin/2)
+	for _, r := range []*request{first, second} {
+		if is := w.requests[r.Name]; is != nil && is.Status.Phase == "" || w.gaveUp(is) {
+			w.Violate("reached", "the agent did not take up request %s", r.Name)
+		}
+	}
+	w.last = first
+}
+
+func (w *World) gaveUp(r *request) bool {
+	if r == nil {
+		return false
+	}
+	c := meta.FindStatusCondition(r.Status.Conditions, v1beta1.ContainerRecreateRequestSucceededCondition)
+	return c != nil && c.Reason == containerrecreaterequest.AgentDidNotRespond
 }
 
 // happens plans what the user, kubelet and the machines do.
@@ -93,10 +121,10 @@ func (w *World) happens(calm bool) {
 // comes plans which requests the user makes, and whether there is an agent then.
 func (w *World) comes() {
 	at := w.Between(0, troubled/2)
-	if w.Percent(15) { // the agent is away, and comes back when its time is over, or never
+	if w.Percent(20) { // the agent is away, and comes back when its time is over, or never
 		w.agents[0].dead, w.late = true, containerrecreaterequest.AgentWithin
 		if w.Percent(80) {
-			w.After(at+w.late+w.Between(-time.Second, time.Second), w.agents[0].born)
+			w.After(at+w.late+w.Between(-time.Second, 0), w.agents[0].born)
 		}
 	}
 	for i := range 1 + w.Rng.IntN(4) {

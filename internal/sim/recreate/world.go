@@ -74,6 +74,8 @@ type World struct {
 	// marked is since when a request keeps the Pod not ready.
 	marked map[string]time.Duration
 	writes int
+	// past is what the API server had.
+	past []moment
 	// late is how much longer there are faults, for an agent that is away.
 	late time.Duration
 	// last is the request that was created last.
@@ -136,13 +138,39 @@ func (w *World) commit(r *request) {
 	w.announce(r.Name, r)
 }
 
-func (w *World) announce(name string, r *request) { w.manager.cache.tell(w, name, r) }
+func (w *World) announce(name string, r *request) {
+	w.remember()
+	w.manager.cache.tell(w, name, r)
+}
+
+// moment is what the API server had from a time on.
+type moment struct {
+	from     time.Duration
+	requests map[string]*request
+	records  map[string]*record
+}
+
+// remember keeps what the API server has now.
+func (w *World) remember() {
+	w.past = append(w.past, moment{w.Now, maps.Clone(w.requests), w.records()})
+}
+
+// ago is what the API server had some time ago.
+func (w *World) ago(d time.Duration) (map[string]*request, map[string]*record) {
+	for _, m := range slices.Backward(w.past) {
+		if m.from <= w.Now-d {
+			return m.requests, m.records
+		}
+	}
+	return nil, nil
+}
 
 // commitRecord stores the record and tells the watches.
 func (w *World) commitRecord(r *record) {
 	r.ResourceVersion = w.next()
 	before := w.record
 	w.record = r
+	w.remember()
 	w.checkRecord(before, r)
 	w.manager.records.tell(w, node, r)
 	for _, a := range w.agents {
@@ -287,4 +315,20 @@ func (c *cache[T]) tell(w *World, name string, object *T) {
 		}
 		c.changed(name)
 	})
+}
+
+// catchUp has a cache that was filled with something older learn of what there is.
+func (c *cache[T]) catchUp(w *World, there map[string]*T) {
+	names := map[string]bool{}
+	for name := range c.seen {
+		names[name] = true
+	}
+	for name := range there {
+		names[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if c.seen[name] != there[name] {
+			c.tell(w, name, there[name])
+		}
+	}
 }
