@@ -22,6 +22,7 @@ import (
 
 // controllers is THE list of controllers, each with the kinds that it takes. They run on the leader only.
 func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
+	renewals := &cloneset.Renewals{Off: !c.Features.Enabled(features.InPlaceUpdateEnvFromMetadata)}
 	noProbes := !c.Features.Enabled(features.PodProbeMarkerGate)
 	all := []watch.Part{
 		{Name: "SidecarSets", Needs: []string{"sidecarsets"}, Setup: func() error {
@@ -35,6 +36,7 @@ func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 				ExcludePreparingDelete: c.CloneSetExcludePreparingDelete, Metrics: m.cloneSets,
 				RollBack:  c.Features.Enabled(features.CloneSetPartitionRollback),
 				ShortHash: c.Features.Enabled(features.CloneSetShortHash),
+				Renewals:  renewals,
 			})
 		}},
 		{Name: "ContainerRecreateRequests", Needs: []string{"containerrecreaterequests", "nodecontainerrecreates"}, Setup: func() error {
@@ -42,6 +44,9 @@ func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 		}},
 		{Name: "NodeContainerRecreates", Needs: []string{"nodecontainerrecreates", "containerrecreaterequests"}, Setup: func() error {
 			return nodecontainerrecreate.SetupWithManager(mgr, nodecontainerrecreate.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight})
+		}},
+		{Name: "new environments for containers of CloneSets", Needs: []string{"clonesets", "containerrecreaterequests"}, Setup: func() error {
+			return renewals.SetupWithManager(mgr)
 		}},
 		{Name: "NodeImages", Needs: []string{"nodeimages", "imagepulljobs"}, Setup: func() error {
 			return nodeimage.SetupWithManager(mgr, nodeimage.Options{

@@ -66,7 +66,7 @@ func addWebhooks(ctx context.Context, mgr manager.Manager, c Config, metrics *we
 		return nil, sidecars, err
 	}
 	server.Register(webhook.DefaultCloneSetPath, defaultCloneSets(c, templates))
-	server.Register(webhook.ValidateCloneSetPath, webhook.ValidateCloneSets(templates, webhook.NamedPodsFrom(mgr.GetAPIReader())))
+	server.Register(webhook.ValidateCloneSetPath, webhook.ValidateCloneSets(templates, webhook.NamedPodsFrom(mgr.GetAPIReader()), c.Features.Enabled(features.InPlaceUpdateEnvFromMetadata)))
 	addImageWebhooks(server, c)
 	targets := webhook.TargetsFrom(mgr.GetAPIReader())
 	server.Register(webhook.FillContainerRecreateRequestPath, webhook.FillContainerRecreateRequests(targets))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/cli/why"
+	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
 )
 
 // clones reads a CloneSet and what belongs to it.
@@ -42,13 +43,28 @@ func (r *reader) clones(ctx context.Context, name string, f *why.CloneFacts) err
 	}
 	f.Revisions = revisions.Items
 	r.nodes(ctx, f)
+	r.requests(ctx, f)
 	f.CanResize = r.resize(&f.Notes)
 	return nil
 }
 
-// nodes reads the labels of nodes, where the CloneSet spreads its Pods over them.
+// requests reads the ContainerRecreateRequests that the CloneSet has made.
+func (r *reader) requests(ctx context.Context, f *why.CloneFacts) {
+	list := &v1beta1.ContainerRecreateRequestList{}
+	if err := r.ours.Get().Namespace(r.namespace).Resource("containerrecreaterequests").Do(ctx).Into(list); err != nil {
+		f.Notes = append(f.Notes, fmt.Sprintf("whether containers are being started anew is not known: %v", err))
+		return
+	}
+	for i := range list.Items {
+		if metav1.IsControlledBy(&list.Items[i], f.Set) {
+			f.Requests = append(f.Requests, list.Items[i])
+		}
+	}
+}
+
+// nodes reads the labels of nodes, where anything depends on them.
 func (r *reader) nodes(ctx context.Context, f *why.CloneFacts) {
-	if len(f.Set.Spec.Template.Spec.TopologySpreadConstraints) == 0 {
+	if !cloneset.NeedsNodes(f.Set) {
 		return
 	}
 	nodes, err := r.core.Nodes().List(ctx, metav1.ListOptions{})

@@ -165,6 +165,9 @@ func (l *BirthLedger) Marks(shown func(plan.Unit) bool, now time.Time) BirthMark
 	}
 	slices.SortFunc(marks.Births, func(a, b Birth) int { return compareUnits(a.Unit, b.Unit) })
 	for target, b := range l.refused {
+		if now.Sub(b.until) > maxBackoff { // nobody wants it any more
+			delete(l.refused, target)
+		}
 		if now.Before(b.until) {
 			if marks.Refused == nil {
 				marks.Refused = map[string]string{}

@@ -151,20 +151,20 @@ func (h *Hands) delete(ctx context.Context, owner Owner, d *deed) {
 
 // create creates the claims of a Pod and then the Pod.
 func (h *Hands) create(ctx context.Context, owner Owner, d *deed) Outcome {
-	u, target := d.step.Unit, d.step.Target
+	u, target, verb := d.step.Unit, d.step.Target, d.step.Verb
 	var made metav1.ObjectMeta
 	var there bool
 	var o Outcome
 	for i := range d.requests {
 		r := &d.requests[i]
 		if r.Resource != claims() {
-			h.withBirths(owner, func(l *BirthLedger) { l.Sent(u, target, h.now()) })
+			h.withBirths(owner, verb, func(l *BirthLedger) { l.Sent(u, target, h.now()) })
 		}
 		if made, there, o = h.make(ctx, owner, r); o.Fate != Done {
 			break
 		}
 	}
-	h.withBirths(owner, func(l *BirthLedger) {
+	h.withBirths(owner, verb, func(l *BirthLedger) {
 		l.Settled(u, string(made.UID), target, o, h.now())
 		if there { // it may be of an earlier plan
 			l.Found(u, string(made.UID), made.Labels[appsv1.ControllerRevisionHashLabelKey], true, h.now())

@@ -49,12 +49,12 @@ func TestDo_createsClaimsThenThePod(t *testing.T) {
 		t.Fatalf("did %+v (-want +got):\n%s", did, diff)
 	}
 	want := []Birth{born("a", string(api.Pods()[0].UID))}
-	if diff := cmp.Diff(want, h.Births(setOwner(), unseen).Births); diff != "" || h.Next(setOwner()) != birthPatience {
+	if diff := cmp.Diff(want, h.Births(setOwner(), plan.CreatePod, unseen).Births); diff != "" || h.Next(setOwner()) != birthPatience {
 		t.Errorf("births (-want +got):\n%s", diff)
 	}
 	later := setOwner()
 	later.UID = "of a later owner of this name"
-	if got := h.Births(later, unseen); got.Births != nil {
+	if got := h.Births(later, plan.CreatePod, unseen); got.Births != nil {
 		t.Errorf("a later owner is told of %+v", got)
 	}
 }
@@ -99,7 +99,7 @@ func TestDo_whatIsThereAlready(t *testing.T) {
 				t.Errorf("did %+v", did)
 			}
 			ignoreUID := cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Births.Unit.UID" && tc.refused == "" && name[2] == 'c' }, cmp.Ignore())
-			if diff := cmp.Diff(tc.want, h.Births(setOwner(), unseen), ignoreUID); diff != "" {
+			if diff := cmp.Diff(tc.want, h.Births(setOwner(), plan.CreatePod, unseen), ignoreUID); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -167,7 +167,7 @@ func TestDo_startsCreationsSlowlyAndStopsAfterABatchThatFails(t *testing.T) {
 				if len(did.Of(plan.CreatePod)) != tc.done || len(did.Refused) != tc.refused || len(did.Of(plan.DeletePod)) != 1 {
 					t.Errorf("did %+v", did)
 				}
-				if got := h.Births(setOwner(), unseen); len(got.Births) != tc.done || (got.Refused["r1"] != "") != (tc.refused > 0) {
+				if got := h.Births(setOwner(), plan.CreatePod, unseen); len(got.Births) != tc.done || (got.Refused["r1"] != "") != (tc.refused > 0) {
 					t.Errorf("births %+v", got)
 				}
 			})

@@ -46,7 +46,7 @@ type Owner struct {
 	// InstanceLabel is the label that a Pod and the claims made for it share; empty if the owner has no claims.
 	InstanceLabel string
 	// Objects is the resource that PatchObject, PatchObjectStatus and DeleteObject write to, Creates the one that
-	// CreateObject makes. An owner creates either these or Pods.
+	// CreateObject makes.
 	Objects, Creates schema.GroupVersionResource
 	// OwnsNames: whatever has a name that it creates is its own. Otherwise, what it controls is.
 	OwnsNames bool
@@ -62,10 +62,16 @@ type Hands struct {
 	// ledgers of each owner, one per verb (see ledgerOf): what becomes of one write to a unit says nothing of the other.
 	ledgers   map[ownerKey]map[plan.Verb]*Ledger
 	revisions map[ownerKey]*RevisionLedger
-	births    map[ownerKey]*BirthLedger
+	births    map[birthsKey]*BirthLedger
 }
 
 type ownerKey struct{ resource, namespace, name string }
+
+// birthsKey tells an owner's Pods from other objects that it makes.
+type birthsKey struct {
+	ownerKey
+	verb plan.Verb
+}
 
 func (o Owner) key() ownerKey { return ownerKey{o.Resource.Resource, o.Namespace, o.Name} }
 
@@ -78,7 +84,7 @@ func NewHands(server API, inFlight int, now func() time.Time) *Hands {
 	return &Hands{
 		server: server, now: now, slots: make(chan struct{}, inFlight),
 		ledgers: map[ownerKey]map[plan.Verb]*Ledger{}, revisions: map[ownerKey]*RevisionLedger{},
-		births: map[ownerKey]*BirthLedger{},
+		births: map[birthsKey]*BirthLedger{},
 	}
 }
 
@@ -210,5 +216,7 @@ func (h *Hands) Forget(owner Owner) {
 	defer h.mu.Unlock()
 	delete(h.ledgers, owner.key())
 	delete(h.revisions, owner.key())
-	delete(h.births, owner.key())
+	for _, verb := range creating() {
+		delete(h.births, birthsKey{owner.key(), verb})
+	}
 }

@@ -223,7 +223,7 @@ func (w *yard) plan(pods int, image string) (p plan.Plan, err error) {
 	for _, m := range w.hands.PodMarks(setOwner(), shown) {
 		held[m.Unit.Name] = true
 	}
-	births := w.hands.Births(setOwner(), func(u plan.Unit) bool { return w.cache.Pod(u.String()) != nil })
+	births := w.hands.Births(setOwner(), plan.CreatePod, func(u plan.Unit) bool { return w.cache.Pod(u.String()) != nil })
 	for _, b := range births.Births {
 		held[b.Unit.Name] = true
 	}

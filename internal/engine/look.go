@@ -28,13 +28,22 @@ func (h *Hands) Look(ctx context.Context, owner Owner) error {
 			return err
 		}
 	}
-	var doubts []plan.Unit
-	h.withBirths(owner, func(l *BirthLedger) { doubts = l.Doubts(h.now()) })
-	return h.ask(ctx, doubts, owner.creates(), func(u plan.Unit, found metav1.ObjectMeta) {
-		target := found.Labels[appsv1.ControllerRevisionHashLabelKey]
-		h.withBirths(owner, func(l *BirthLedger) { l.Found(u, string(found.UID), target, owner.controls(found), h.now()) })
-	})
+	for _, verb := range creating() {
+		var doubts []plan.Unit
+		h.withBirths(owner, verb, func(l *BirthLedger) { doubts = l.Doubts(h.now()) })
+		err := h.ask(ctx, doubts, owner.created(verb), func(u plan.Unit, found metav1.ObjectMeta) {
+			target := found.Labels[appsv1.ControllerRevisionHashLabelKey]
+			h.withBirths(owner, verb, func(l *BirthLedger) { l.Found(u, string(found.UID), target, owner.controls(found), h.now()) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// creating are the verbs of which births are known.
+func creating() [2]plan.Verb { return [...]plan.Verb{plan.CreatePod, plan.CreateObject} }
 
 // ask asks the API server about units; of one that is not there, the metadata is empty.
 func (h *Hands) ask(ctx context.Context, units []plan.Unit, resource schema.GroupVersionResource, found func(plan.Unit, metav1.ObjectMeta)) error {
@@ -89,9 +98,10 @@ func (h *Hands) PodMarks(owner Owner, shown func(plan.Unit) (string, bool)) (mar
 	return marks
 }
 
-// Births tells what an observation of an owner's Pods must know of our own creations (see BirthLedger.Marks).
-func (h *Hands) Births(owner Owner, shown func(plan.Unit) bool) (marks BirthMarks) {
-	h.withBirths(owner, func(l *BirthLedger) { marks = l.Marks(shown, h.now()) })
+// Births tells what an observation of an owner's Pods (CreatePod), or other objects (CreateObject), must know of our own
+// creations (see BirthLedger.Marks).
+func (h *Hands) Births(owner Owner, verb plan.Verb, shown func(plan.Unit) bool) (marks BirthMarks) {
+	h.withBirths(owner, verb, func(l *BirthLedger) { marks = l.Marks(shown, h.now()) })
 	return marks
 }
 
@@ -147,9 +157,9 @@ func resourceOf(owner Owner, verb plan.Verb) schema.GroupVersionResource {
 	return pods()
 }
 
-// creates is the resource of what an owner creates.
-func (o Owner) creates() schema.GroupVersionResource {
-	if o.Creates.Empty() {
+// created is the resource of what an owner creates.
+func (o Owner) created(verb plan.Verb) schema.GroupVersionResource {
+	if verb == plan.CreatePod {
 		return pods()
 	}
 	return o.Creates
@@ -179,7 +189,9 @@ func (h *Hands) Next(owner Owner) (next time.Duration) {
 		h.read(owner, verb, func(l *Ledger) { sooner(l.Next(h.now())) })
 	}
 	h.withRevisions(owner, func(l *RevisionLedger) { sooner(l.Next(h.now())) })
-	h.withBirths(owner, func(l *BirthLedger) { sooner(l.Next(h.now())) })
+	for _, verb := range creating() {
+		h.withBirths(owner, verb, func(l *BirthLedger) { sooner(l.Next(h.now())) })
+	}
 	return next
 }
 
@@ -208,14 +220,15 @@ func (h *Hands) read(owner Owner, verb plan.Verb, f func(*Ledger)) {
 	}
 }
 
-// withBirths calls f with what is known of an owner's creations, under the lock.
-func (h *Hands) withBirths(owner Owner, f func(*BirthLedger)) {
+// withBirths calls f with what is known of an owner's creations by a verb, under the lock.
+func (h *Hands) withBirths(owner Owner, verb plan.Verb, f func(*BirthLedger)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := h.births[owner.key()]
+	key := birthsKey{owner.key(), verb}
+	l := h.births[key]
 	if l == nil || l.owner != owner.UID {
 		l = &BirthLedger{owner: owner.UID}
-		h.births[owner.key()] = l
+		h.births[key] = l
 	}
 	f(l)
 }

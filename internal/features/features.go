@@ -31,6 +31,10 @@ const (
 	// TemplateNoDefaults leaves Pod templates of workloads as they were written, without the defaults of Kubernetes.
 	// Default false.
 	TemplateNoDefaults Gate = "TemplateNoDefaults"
+	// InPlaceUpdateEnvFromMetadata updates Pods of CloneSets in place whose containers refer in their environment to labels
+	// or annotations that change: node agents start these containers anew. Without it, such Pods are made anew unless the
+	// containers get another image, too. Default true.
+	InPlaceUpdateEnvFromMetadata Gate = "InPlaceUpdateEnvFromMetadata"
 	// CloneSetPartitionRollback has a partition of a CloneSet that is raised bring Pods back to the revision before,
 	// within the budget; without it those that are updated stay so. Default false.
 	CloneSetPartitionRollback Gate = "CloneSetPartitionRollback"
@@ -56,7 +60,7 @@ func Default() Set {
 		PodWebhook: true, KruiseDaemon: true, EnableExternalCerts: false, EnableSortSidecarContainerByName: false,
 		SidecarSetPatchPodMetadataDefaultsAllowed: false, TemplateNoDefaults: false,
 		CloneSetPartitionRollback: false, CloneSetShortHash: false, PreDownloadImageForInPlaceUpdate: false,
-		ImagePullJobGate: true, PodProbeMarkerGate: true,
+		ImagePullJobGate: true, PodProbeMarkerGate: true, InPlaceUpdateEnvFromMetadata: true,
 	}
 }
 
@@ -66,7 +70,7 @@ func notBuilt() []string {
 		"DaemonWatchingPod", "KruisePodReadinessGate",
 		"PreDownloadImageForDaemonSetUpdate", "ResourcesDeletionProtection",
 		"DeletionProtectionForCRDCascadingGate", "WorkloadSpread", "PodUnavailableBudgetDeleteGate", "PodUnavailableBudgetUpdateGate",
-		"InPlaceUpdateEnvFromMetadata", "InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
+		"InPlaceWorkloadVerticalScaling", "InPlacePodVerticalScaling",
 		"StatefulSetAutoDeletePVC", "StatefulSetStartOrdinal", "StatefulSetAutoResizePVCGate", "PodIndexLabel",
 		"SidecarTerminator", "EnablePodProbeMarkerOnServerless",
 		"CloneSetEventHandlerOptimization", "PreparingUpdateAsUpdate", "RecreatePodWhenChangeVCTInCloneSetGate",
@@ -101,7 +105,7 @@ func Parse(text string) (Set, error) {
 // KruiseDaemon, and images that are pre-downloaded are pulled by ImagePullJobs.
 func (s Set) settle() {
 	if !s[KruiseDaemon] {
-		s[PreDownloadImageForInPlaceUpdate], s[ImagePullJobGate], s[PodProbeMarkerGate] = false, false, false
+		s[PreDownloadImageForInPlaceUpdate], s[ImagePullJobGate], s[PodProbeMarkerGate], s[InPlaceUpdateEnvFromMetadata] = false, false, false, false
 	}
 	if s[PreDownloadImageForInPlaceUpdate] {
 		s[ImagePullJobGate] = true

@@ -130,6 +130,9 @@ type Change struct {
 	Conditions  []ConditionChange
 	// NoAnnotations and NoLabels tell that there is none at all now: then they cannot be added one by one.
 	NoAnnotations, NoLabels bool
+	// Renews are containers that start anew for it although their image stays. Nothing is written for them: a request of
+	// its own has them do so, later.
+	Renews []string
 	// Finalizers and Owners are nil when they stay as they are.
 	Finalizers *FinalizerChange
 	Owners     *OwnerChange
@@ -141,7 +144,7 @@ type Change struct {
 
 // Restarts tells whether containers of the Pod restart for it.
 func (c *Change) Restarts() bool {
-	return len(c.Images) > 0 || slices.ContainsFunc(c.Resources, func(r ResourceChange) bool { return r.Restarts })
+	return len(c.Images)+len(c.Renews) > 0 || slices.ContainsFunc(c.Resources, func(r ResourceChange) bool { return r.Restarts })
 }
 
 // LabelChange sets or removes one label. From and Absent are as in AnnotationChange.

@@ -53,8 +53,8 @@ func defaultTemplate(ctx context.Context, templates Templates, r Review[*v1beta1
 }
 
 // ValidateCloneSets refuses CloneSets that are wrong. The API server itself says whether Pods can be made from the
-// template.
-func ValidateCloneSets(templates Templates, pods NamedPods) http.Handler {
+// template. renew tells that node agents start containers anew for their environment.
+func ValidateCloneSets(templates Templates, pods NamedPods, renew bool) http.Handler {
 	return For(Rules[*v1beta1.CloneSet]{
 		Kind:   cloneSetKind(),
 		Decode: decodeCloneSet,
@@ -66,7 +66,7 @@ func ValidateCloneSets(templates Templates, pods NamedPods) http.Handler {
 					return nil, err
 				}
 			}
-			if errs := cloneset.Validate(r.Obj, r.Old, named); len(errs) > 0 {
+			if errs := cloneset.Validate(r.Obj, r.Old, named, renew); len(errs) > 0 {
 				return errs, nil
 			}
 			checked, err := checkTemplate(ctx, templates, r)

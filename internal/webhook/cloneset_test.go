@@ -132,7 +132,7 @@ func TestValidateCloneSets_answers(t *testing.T) {
 			if test.old != "" {
 				request.Operation, request.OldObject = "UPDATE", object(test.old)
 			}
-			got := ask(t, ValidateCloneSets(&test.answer, test.pods), request)
+			got := ask(t, ValidateCloneSets(&test.answer, test.pods, true), request)
 			if got.Result.Code != test.wantCode || got.Allowed != (test.wantCode == 200) || !strings.Contains(got.Result.Message, test.wantMessage) {
 				t.Errorf("allowed %t with code %d: %s", got.Allowed, got.Result.Code, got.Result.Message)
 			}

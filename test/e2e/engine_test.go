@@ -160,12 +160,12 @@ func TestEngine_creates(t *testing.T) {
 	none := func(plan.Unit) bool { return false }
 	pod := y.pod("a")
 	want := []engine.Birth{{Unit: unitOf(pod), Target: "web-1"}}
-	if diff := cmp.Diff(want, h.Births(y.owner, none).Births); diff != "" {
+	if diff := cmp.Diff(want, h.Births(y.owner, plan.CreatePod, none).Births); diff != "" {
 		t.Errorf("births (-want +got):\n%s", diff)
 	}
 	again := y.hands("creator-again", "create pods,persistentvolumeclaims", "get pods,persistentvolumeclaims")
 	y.done(again, y.creation("a"))
-	if diff := cmp.Diff(want, again.Births(y.owner, none).Births); diff != "" {
+	if diff := cmp.Diff(want, again.Births(y.owner, plan.CreatePod, none).Births); diff != "" {
 		t.Errorf("births when it is there (-want +got):\n%s", diff)
 	}
 	other := env.WebPod(y.namespace, "b", nil)
@@ -175,7 +175,7 @@ func TestEngine_creates(t *testing.T) {
 	if did := y.do(h, y.creation("b")); len(did.Refused) != 1 {
 		t.Errorf("did %+v, want a refusal", did)
 	}
-	if got := h.Births(y.owner, none); !slices.Equal(got.Taken, []string{"b"}) {
+	if got := h.Births(y.owner, plan.CreatePod, none); !slices.Equal(got.Taken, []string{"b"}) {
 		t.Errorf("births %+v, want b taken", got)
 	}
 	invalid := y.creation("c")

@@ -78,7 +78,7 @@ func validateCloneSet(t *testing.T, c invalid.Case) []string {
 	if c.Old != nil {
 		old = hubCloneSet(t, c.Version, c.Old)
 	}
-	return texts(cloneset.Validate(hubCloneSet(t, c.Version, c.Manifest), old, nil))
+	return texts(cloneset.Validate(hubCloneSet(t, c.Version, c.Manifest), old, nil, true))
 }
 
 // TestCloneSets_validateKnowsTheRulesOfTheSchema: where there is no schema, Validate alone says what is wrong. What it

@@ -13,6 +13,9 @@ const (
 	ContainerRecreateRequestUnreadyAcquired = "crr.apps.kruise.io/unready-acquired"
 	// ContainerRecreateRequestSyncContainerStatusesAnnotation is v1alpha1's form of status.containerStatusSnapshot, JSON.
 	ContainerRecreateRequestSyncContainerStatusesAnnotation = "crr.apps.kruise.io/sync-container-statuses"
+	// ContainerRecreateRequestRenewalAnnotation says of a request that a workload made for which renewal of which Pod it is:
+	// it is refused if the Pod does not ask for that any more. Our addition.
+	ContainerRecreateRequestRenewalAnnotation = "crr.apps.kruise.io/renewal"
 	// ContainerRecreateRequestAgent is the userAgent of the request's message in the Pod's condition KruisePodReady; the
 	// key of that is the request's namespace/name.
 	ContainerRecreateRequestAgent = "ContainerRecreateRequest"

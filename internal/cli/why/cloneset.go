@@ -26,6 +26,8 @@ type CloneFacts struct {
 	Pods []corev1.Pod
 	// Revisions that its selector selects.
 	Revisions []appsv1.ControllerRevision
+	// Requests are its ContainerRecreateRequests.
+	Requests []v1beta1.ContainerRecreateRequest
 	// Nodes are the labels of the nodes, by name; nil where they are not needed or could not be read.
 	Nodes map[string]map[string]string
 	// CanResize tells that the cluster resizes running Pods.
@@ -107,11 +109,14 @@ func observe(f CloneFacts) (cloneset.Observed, error) {
 	if err != nil {
 		return cloneset.Observed{}, fmt.Errorf("spec.selector: %w", err)
 	}
-	facts := cloneset.Facts{Nodes: f.Nodes, Now: f.Now, CanResize: f.CanResize, Templates: map[string]*v1beta1.PodTemplate{}}
+	facts := cloneset.Facts{Nodes: f.Nodes, Now: f.Now, CanResize: f.CanResize, CanRenew: true, Templates: map[string]*v1beta1.PodTemplate{}}
 	for i := range f.Pods {
 		if record, ours := cloneset.Project(&f.Pods[i], string(f.Set.UID), selector, inplace.Origins{}); ours {
 			facts.Pods = append(facts.Pods, record)
 		}
+	}
+	for i := range f.Requests {
+		facts.Requests = append(facts.Requests, cloneset.RequestOf(&f.Requests[i]))
 	}
 	for i := range f.Revisions {
 		r := &f.Revisions[i]

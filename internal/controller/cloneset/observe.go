@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -45,6 +44,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 	}
 	owner := ownerNamed(name)
 	owner.UID, owner.RevisionsIn, owner.InstanceLabel = string(set.UID), name.Namespace, v1beta1.CloneSetInstanceIDLabel
+	owner.Creates, owner.Objects = requestsResource(), requestsResource()
 	set.Status = r.reporter.Current(owner, set.ResourceVersion, set.Status)
 	if err := r.hands.Look(ctx, owner); err != nil {
 		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
@@ -54,13 +54,14 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (ob
 		return observation{}, reconcile.TerminalError(fmt.Errorf("observe CloneSet %s: %w", name, err))
 	}
 	marks := r.hands.PodMarks(owner, members.refresh)
-	births := r.hands.Births(owner, members.shown)
+	births := r.hands.Births(owner, plan.CreatePod, members.shown)
 	members.mark(marks, births.Births)
 	facts := cloneset.Facts{
 		Pods: members.Records(), Claims: r.claims(owner), Refused: births.Refused, Taken: births.Taken,
 		Nodes: r.nodes(set, members.Records()), Now: now, Memo: &members.memo,
 		RollBack: r.options.RollBack, ShortHash: r.options.ShortHash, CanResize: r.canResize,
 	}
+	r.requests(owner, &facts)
 	if facts.History, facts.Templates, err = r.history(ctx, owner, members.selector); err != nil {
 		return observation{}, fmt.Errorf("observe CloneSet %s: %w", name, err)
 	}
@@ -147,9 +148,9 @@ func (r *Reconciler) claims(owner engine.Owner) []cloneset.Claim {
 	return claims
 }
 
-// nodes are the labels of the nodes that Pods run on, if the CloneSet spreads its Pods over them.
+// nodes are the labels of the nodes that Pods run on, if anything depends on them.
 func (r *Reconciler) nodes(set *v1beta1.CloneSet, pods []cloneset.Pod) map[string]map[string]string {
-	if len(constraints(set)) == 0 {
+	if !cloneset.NeedsNodes(set) {
 		return nil
 	}
 	nodes := map[string]map[string]string{}
@@ -159,8 +160,4 @@ func (r *Reconciler) nodes(set *v1beta1.CloneSet, pods []cloneset.Pod) map[strin
 		}
 	}
 	return nodes
-}
-
-func constraints(set *v1beta1.CloneSet) []corev1.TopologySpreadConstraint {
-	return set.Spec.Template.Spec.TopologySpreadConstraints
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -30,6 +31,8 @@ type Options struct {
 	RollBack bool
 	// ShortHash has Pods name their revision by the last part of its name only (gate CloneSetShortHash).
 	ShortHash bool
+	// Renewals are those of all CloneSets' Pods. nil: no container starts anew for its environment.
+	Renewals *Renewals
 	// Metrics are told what happens. nil: nobody is.
 	Metrics *Metrics
 }
@@ -67,12 +70,18 @@ func setup(mgr manager.Manager, o Options) error {
 	if o.Metrics != nil {
 		r.metrics = o.Metrics
 	}
-	return builder.ControllerManagedBy(mgr).
+	c, err := builder.ControllerManagedBy(mgr).
 		Named("cloneset").
 		WatchesRawSource(&watch.Source{Informer: sets, Handler: r.setHandler}).
 		WatchesRawSource(&watch.Source{Informer: informers.pods, Handler: r.podHandler}).
 		WatchesRawSource(&watch.Source{Informer: informers.revisions, Handler: r.revisionHandler}).
 		WatchesRawSource(&watch.Source{Informer: informers.claims, Handler: r.claimHandler}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, RateLimiter: watch.RateLimiter()}).
-		Complete(r)
+		Build(r)
+	if o.Renewals != nil {
+		o.Renewals.tells = func(requests toolscache.SharedIndexInformer) error {
+			return c.Watch(&watch.Source{Informer: requests, Handler: r.requestHandler})
+		}
+	}
+	return err
 }

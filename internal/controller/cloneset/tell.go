@@ -14,7 +14,9 @@ import (
 func (r *Reconciler) tell(obs observation, p plan.Plan, did engine.Did) {
 	newest := obs.Set.Update.Name
 	r.done(obs, did.Of(plan.UpdateInPlace), engine.SuccessfulUpdatePodInPlace, newest)
-	r.refused(obs, did.RefusedTo(plan.UpdateInPlace), engine.FailedUpdatePodInPlace, newest)
+	for _, verb := range []plan.Verb{plan.UpdateInPlace, plan.CreateObject} {
+		r.refused(obs, did.RefusedTo(verb), engine.FailedUpdatePodInPlace, newest)
+	}
 	for _, revision := range []string{newest, obs.Set.Current.Name} { // the partition's share is made anew of the current one
 		made := slices.DeleteFunc(did.Of(plan.CreatePod), func(s plan.Step) bool { return s.Target != revision })
 		r.done(obs, made, engine.SuccessfulCreate, revision)

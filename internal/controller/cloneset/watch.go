@@ -126,6 +126,12 @@ func (r *Reconciler) revisionHandler(q watch.Queue) toolscache.ResourceEventHand
 	return watch.Handler(func(old, now *appsv1.ControllerRevision) { r.ownedChanged(q, true, cmp.Or(old, now), cmp.Or(now, old)) })
 }
 
+func (r *Reconciler) requestHandler(q watch.Queue) toolscache.ResourceEventHandler {
+	return watch.Handler(func(old, now *v1beta1.ContainerRecreateRequest) {
+		r.ownedChanged(q, true, cmp.Or(old, now), cmp.Or(now, old))
+	})
+}
+
 func (r *Reconciler) claimHandler(q watch.Queue) toolscache.ResourceEventHandler {
 	return watch.Handler(func(old, now *metav1.PartialObjectMetadata) {
 		r.ownedChanged(q, false, cmp.Or(old, now), cmp.Or(now, old))

@@ -159,7 +159,7 @@ func (r *Reconciler) observe(ctx context.Context, name types.NamespacedName) (im
 		return imagelistpulljob.Observed{}, owner, fmt.Errorf("observe ImageListPullJob %s: %w", name, err)
 	}
 	itself := r.hands.Marks(owner, plan.DeleteOwner, func(plan.Unit) (string, bool) { return job.ResourceVersion, true })
-	births := r.hands.Births(owner, func(u plan.Unit) bool { return watch.Get[v1beta1.ImagePullJob](r.jobs, u.String()) != nil })
+	births := r.hands.Births(owner, plan.CreateObject, func(u plan.Unit) bool { return watch.Get[v1beta1.ImagePullJob](r.jobs, u.String()) != nil })
 	obs := imagelistpulljob.Observed{Job: job, Now: r.now(), Unseen: len(itself) > 0, Refused: births.Refused[""]}
 	var err error
 	if obs.Children, err = r.children(owner); err != nil {

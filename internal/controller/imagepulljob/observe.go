@@ -135,7 +135,7 @@ func (r *Reconciler) pods(job *v1beta1.ImagePullJob, now time.Time, owner engine
 	}) {
 		marks[m.Unit.UID] = m
 	}
-	births := r.hands.Births(owner, func(u plan.Unit) bool { return r.cache.Pod(u.String()) != nil })
+	births := r.hands.Births(owner, plan.CreatePod, func(u plan.Unit) bool { return r.cache.Pod(u.String()) != nil })
 	byNode = map[string][]imagepulljob.Pod{}
 	for _, k := range r.cache.Owned(job.UID) {
 		if pod := k.Pull(); pod != nil {

@@ -89,7 +89,7 @@ func (r *Reconciler) observe(ctx context.Context, part nodeagent.Part, name stri
 		return obs, owner, fmt.Errorf("observe the rights of the agent of node %s: %w", name, err)
 	}
 	there := metaOf(part, obs)
-	births := r.hands.Births(owner, func(plan.Unit) bool { return there != nil })
+	births := r.hands.Births(owner, plan.CreateObject, func(plan.Unit) bool { return there != nil })
 	obs.Unseen, obs.Refused = len(births.Births) > 0, births.Refused[""]
 	for _, m := range r.hands.Marks(owner, plan.DeleteObject, func(u plan.Unit) (string, bool) {
 		if there == nil || string(there.UID) != u.UID || there.DeletionTimestamp != nil {

@@ -95,7 +95,7 @@ func (r *Reconciler) observe(ctx context.Context, node string) (containerrecreat
 	if err := r.hands.Look(ctx, owner); err != nil {
 		return obs, owner, fmt.Errorf("observe node %s: %w", node, err)
 	}
-	births := r.hands.Births(owner, func(plan.Unit) bool { return object != nil })
+	births := r.hands.Births(owner, plan.CreateObject, func(plan.Unit) bool { return object != nil })
 	obs.Unseen, obs.Refused = len(births.Births) > 0, births.Refused[""]
 	for _, m := range r.hands.Marks(owner, plan.UpdateOwner, func(u plan.Unit) (string, bool) {
 		if object == nil || string(object.UID) != u.UID {

@@ -83,7 +83,7 @@ func (r *Reconciler) observe(ctx context.Context, name string) (nodeimage.Observ
 	if ni != nil {
 		obs.Owners = r.owners(ni)
 	}
-	births := r.hands.Births(owner, func(plan.Unit) bool { return ni != nil })
+	births := r.hands.Births(owner, plan.CreateObject, func(plan.Unit) bool { return ni != nil })
 	obs.Unseen, obs.Refused = len(births.Births) > 0, births.Refused[""]
 	for _, verb := range []plan.Verb{plan.PatchObject, plan.PatchObjectStatus, plan.DeleteObject} {
 		for _, m := range r.hands.Marks(owner, verb, func(u plan.Unit) (string, bool) {

@@ -66,7 +66,7 @@ func (r *Reconciler) concerns(pod *kept.Pod) bool {
 
 // object is the NodePodProbe, with what is known of our own writes.
 func (r *Reconciler) object(owner engine.Owner, object *v1beta1.NodePodProbe) *nodepodprobe.Object {
-	unborn := r.hands.Births(owner, func(plan.Unit) bool { return object != nil })
+	unborn := r.hands.Births(owner, plan.CreateObject, func(plan.Unit) bool { return object != nil })
 	if object == nil {
 		if len(unborn.Births) > 0 || len(unborn.Refused) > 0 {
 			return &nodepodprobe.Object{Unseen: true}

@@ -91,7 +91,7 @@ func (r *Reconciler) jobsOf(owner engine.Owner) (jobs []predownload.Job, refused
 	}) {
 		unseen[m.Unit.UID] = true
 	}
-	births := r.hands.Births(owner, func(u plan.Unit) bool { return find(u) != nil })
+	births := r.hands.Births(owner, plan.CreateObject, func(u plan.Unit) bool { return find(u) != nil })
 	// What is there is read after what we have written: what is seen in between is in one of them.
 	objects, err := r.jobs.GetIndexer().ByIndex(toolscache.NamespaceIndex, owner.Namespace)
 	if err != nil {

@@ -1,7 +1,9 @@
 package cloneset
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -71,21 +73,14 @@ func (d *decision) goOn(i int32) {
 		d.hold(i, Unreadable, p.Progress.Why)
 		return
 	}
+	p, renewed := d.afterRenewal(p)
 	if p.Progress.Stage == inplace.Deferred {
 		d.hold(i, ResizePending, p.Progress.Why)
 	}
-	if d.goal.has(p) && d.continues(i) {
+	if d.goal.has(p) && d.continues(i, p) {
 		return
 	}
-	change, why := plan.Change{}, ""
-	if to, because := d.nextState(p); to != "" {
-		change, why = d.moved(p, to), because
-	}
-	if ready, because := d.makeReady(p); len(ready) > 0 {
-		change.Conditions = append(change.Conditions, ready...)
-		why = because
-	}
-	if len(change.Conditions)+len(change.Labels) > 0 {
+	if change, why := d.nextOf(p, renewed); why != "" {
 		if p.Revision != "" { // written as it is: another manager may have updated the Pod, and this was decided on what it was before
 			change.Labels = append(change.Labels, label(p, appsv1.ControllerRevisionHashLabelKey, p.Revision))
 		}
@@ -93,13 +88,29 @@ func (d *decision) goOn(i int32) {
 	}
 }
 
+// nextOf is what is written to a Pod that goes on by itself, and why; no reason: nothing is. renewed tells that a renewal is
+// done, which the Pod does not say yet.
+func (d *decision) nextOf(p *Pod, renewed bool) (change plan.Change, why string) {
+	if to, because := d.nextState(p); to != "" {
+		change, why = d.moved(p, to), because
+	}
+	if ready, because := d.makeReady(p); len(ready) > 0 {
+		change.Conditions = append(change.Conditions, ready...)
+		why = because
+	}
+	if renewed && (why != "" || d.updated(p)) {
+		change.Annotations = append(change.Annotations, inplace.Renewed(p.Template)...)
+		why = cmp.Or(why, "its containers have their new environment")
+	}
+	return change, why
+}
+
 // continues goes on with an update that has begun: after its grace period, or with the containers that change later.
-func (d *decision) continues(i int32) bool {
-	p := &d.obs.Pods[i]
+func (d *decision) continues(i int32, p *Pod) bool {
 	if !p.Progress.Due(d.obs.Now) {
 		return false // without reading the Pod's annotations again
 	}
-	change, due := inplace.Continue(p.Template, d.obs.Now)
+	change, due := inplace.Continue(p.Template, p.Progress, d.obs.Now)
 	if due {
 		if change.Restarts() {
 			change.Conditions = d.drain(p)
@@ -112,8 +123,8 @@ func (d *decision) continues(i int32) bool {
 // goOnOld goes on with updates to a revision that is not the newest any more, of Pods that do not get the newest now.
 func (d *decision) goOnOld() {
 	for _, i := range d.members {
-		if p := &d.obs.Pods[i]; p.Progress.Due(d.obs.Now) && !d.untouchable(i) {
-			d.continues(i)
+		if p, _ := d.afterRenewal(&d.obs.Pods[i]); p.Progress.Due(d.obs.Now) && !d.untouchable(i) {
+			d.continues(i, p)
 		}
 	}
 }
@@ -149,7 +160,7 @@ const whyFirst = "the pod is new, nothing keeps it from serving"
 // whyServes says why nothing of an update keeps a Pod from serving any more; empty if something does, or nothing did.
 func (d *decision) whyServes(p *Pod) string {
 	switch c := p.InPlaceReady; {
-	case !c.Gate || c.True:
+	case !c.Gate || c.True || d.requests.late(p) != nil:
 	case !c.There:
 		return whyFirst
 	case d.updated(p):
@@ -176,6 +187,10 @@ func (d *decision) whyUpdating(c *plan.Change, free bool) string {
 // whatChanges tells what an update in place does.
 func whatChanges(c *plan.Change) string {
 	switch images := len(c.Images); {
+	case len(c.Renews) > 0 && images+len(c.Resources) > 0:
+		return whatChanges(&plan.Change{Images: c.Images, Resources: c.Resources}) + ", and " + renewals(c)
+	case len(c.Renews) > 0:
+		return renewals(c)
 	case images > 0 && len(c.Resources) > 0:
 		return containers(images) + ", and cpu or memory change"
 	case images > 0:
@@ -186,6 +201,10 @@ func whatChanges(c *plan.Change) string {
 		return "cpu or memory change, no container restarts"
 	}
 	return "only metadata changes, no container restarts"
+}
+
+func renewals(c *plan.Change) string {
+	return "container " + strings.Join(c.Renews, ", ") + " starts anew for a new environment"
 }
 
 func containers(n int) string {

@@ -19,6 +19,8 @@ import (
 type Facts struct {
 	Pods   []Pod
 	Claims []Claim
+	// Requests are its ContainerRecreateRequests, and those that are made and not seen.
+	Requests []Request
 	// Refused and Taken are as in Observed.
 	Refused map[string]string
 	Taken   []string
@@ -35,6 +37,9 @@ type Facts struct {
 	Late []string
 	// CanResize tells that the cluster resizes running Pods.
 	CanResize bool
+	// CanRenew tells that node agents start containers anew for their environment (the gates InPlaceUpdateEnvFromMetadata
+	// and KruiseDaemon).
+	CanRenew bool
 	// Memo is what the last look has found out, and is changed by this one; nil if there is none. It says nothing that
 	// cannot be found out again.
 	Memo *Memo
@@ -44,6 +49,7 @@ type Facts struct {
 type Memo struct {
 	uid        string
 	generation int64
+	able       inplace.Able
 	identity   revision.Wanted
 	from       map[string]inplace.Difference
 	sizes      map[string]inplace.Sizes
@@ -52,13 +58,13 @@ type Memo struct {
 	current string
 }
 
-// of returns the memo for a CloneSet as it is: an empty one when it has changed.
-func (m *Memo) of(set *v1beta1.CloneSet) *Memo {
+// of returns the memo for a CloneSet as it is, and what its cluster is able to: an empty one when that has changed.
+func (m *Memo) of(set *v1beta1.CloneSet, able inplace.Able) *Memo {
 	if m == nil {
 		m = &Memo{}
 	}
-	if m.uid != string(set.UID) || m.generation != set.Generation || m.from == nil {
-		*m = Memo{uid: string(set.UID), generation: set.Generation, from: map[string]inplace.Difference{}, sizes: map[string]inplace.Sizes{}}
+	if m.uid != string(set.UID) || m.generation != set.Generation || m.able != able || m.from == nil {
+		*m = Memo{uid: string(set.UID), generation: set.Generation, able: able, from: map[string]inplace.Difference{}, sizes: map[string]inplace.Sizes{}}
 	}
 	return m
 }
@@ -89,7 +95,7 @@ func (m *Memo) differences(f Facts, to Version) map[string]inplace.Difference {
 	for name, template := range f.Templates {
 		hash := revision.Short(name)
 		if _, known := m.from[hash]; !known && short[hash] {
-			m.from[hash] = inplace.Between(template, to.Template, f.CanResize)
+			m.from[hash] = inplace.Between(template, to.Template, f.able())
 			m.sizes[hash] = inplace.SizesOf(&template.Spec)
 		}
 	}
@@ -110,9 +116,9 @@ func (m *Memo) sizesOf(f Facts, versions ...Version) map[string]inplace.Sizes {
 }
 
 // wayBack says how Pods of the newest revision, and of those with the same content, become of the current one.
-func (m *Memo) wayBack(s *Set, resize bool) map[string]inplace.Difference {
+func (m *Memo) wayBack(s *Set, able inplace.Able) map[string]inplace.Difference {
 	if m.current != s.Current.Name {
-		m.back, m.current = inplace.Between(s.Update.Template, s.Current.Template, resize), s.Current.Name
+		m.back, m.current = inplace.Between(s.Update.Template, s.Current.Template, able), s.Current.Name
 	}
 	back := map[string]inplace.Difference{s.Update.Hash: m.back}
 	for _, hash := range s.Update.Same {
@@ -157,7 +163,7 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 		return Observed{}, err
 	}
 	s.ShortHash = f.ShortHash
-	memo := f.Memo.of(set)
+	memo := f.Memo.of(set, f.able())
 	wanted, err := memo.wanted(set)
 	if err != nil {
 		return Observed{}, err
@@ -172,13 +178,22 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 	}
 	s.Current = f.current(set.Status.CurrentRevision, s.Update)
 	s.From, s.Sizes = memo.differences(f, s.Update), memo.sizesOf(f, s.Update, s.Current)
-	s.Limits.InPlace = s.inPlace(f.Pods)
+	s.Limits.InPlace = s.inPlace(&f)
 	if s.Limits.RollBack = f.RollBack && s.Current.Name != s.Update.Name && s.Current.Template != nil; s.Limits.RollBack {
-		s.Back = memo.wayBack(&s, f.CanResize)
+		s.Back = memo.wayBack(&s, f.able())
 	}
 	return Observed{
-		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
+		Set: s, Revisions: decision, Pods: f.Pods, Claims: f.Claims, Requests: f.Requests, Refused: f.Refused, Taken: f.Taken, Nodes: f.Nodes, Now: f.Now,
 	}, nil
+}
+
+func (f *Facts) able() inplace.Able { return inplace.Able{Resize: f.CanResize, Renew: f.CanRenew} }
+
+// NeedsNodes tells whether a decision needs the labels of the nodes that Pods run on: where Pods are spread over a
+// topology, and where node agents may have to start containers anew.
+func NeedsNodes(set *v1beta1.CloneSet) bool {
+	spec := &set.Spec.Template.Spec
+	return len(spec.TopologySpreadConstraints) > 0 || inplace.RefersToMetadata(spec)
 }
 
 // current is the revision that Pods had before the rollout; the newest if that is not kept any more.
@@ -230,24 +245,41 @@ func resolve(set *v1beta1.CloneSet) (Set, error) {
 }
 
 // inPlace tells whether all Pods of other revisions can be updated in place.
-func (s *Set) inPlace(pods []Pod) bool {
-	resizes := false
+func (s *Set) inPlace(f *Facts) bool {
+	asks := false
 	for _, diff := range s.From {
 		if diff.Recreate != "" {
 			return false
 		}
-		resizes = resizes || len(diff.Resources) > 0
+		asks = asks || asksPods(diff)
 	}
-	for i := range pods {
-		p := &pods[i]
-		if !resizes || p.Relation != Owned || p.Leaving || p.Born {
+	for i := range f.Pods {
+		p := &f.Pods[i]
+		if !asks || p.Relation != Owned || p.Leaving || p.Born {
 			continue
 		}
-		if diff := s.From[revision.Short(p.Revision)]; len(diff.Resources) > 0 && p.Template.Refuses(diff) != "" {
-			return false // its QoS class, which a template does not tell
+		if diff := s.From[revision.Short(p.Revision)]; asksPods(diff) && refuses(p, diff, f.Nodes) != "" {
+			return false
 		}
 	}
 	return s.Policy != v1beta1.ReCreateCloneSetPodUpdatePolicy
+}
+
+// asksPods tells whether each Pod has a say in whether it can be updated in place: by its QoS class or its node.
+func asksPods(diff inplace.Difference) bool {
+	_, renews := diff.Renews()
+	return renews || len(diff.Resources) > 0
+}
+
+// refuses tells why a Pod cannot be changed in place; empty if it can be.
+func refuses(p *Pod, diff inplace.Difference, nodes map[string]map[string]string) string {
+	if why := p.Template.Refuses(diff); why != "" {
+		return why
+	}
+	if c, some := diff.Renews(); some && v1beta1.IsVirtual(nodes[p.Node]) {
+		return fmt.Sprintf("the environment of container %s changes, and its node %s is virtual: no agent starts the container anew", c.Name, p.Node)
+	}
+	return ""
 }
 
 // policyOf is the policy with its default.

@@ -24,11 +24,13 @@ type Observed struct {
 	Pods []Pod
 	// Claims that were made for its Pods.
 	Claims []Claim
+	// Requests are its ContainerRecreateRequests, seen or not.
+	Requests []Request
 	// Refused is by revision what the API server said when it refused to make the last Pod of it, while we wait before the
 	// next try. Taken are names that stand for something that is not the CloneSet's.
 	Refused map[string]string
 	Taken   []string
-	// Nodes are the labels of the nodes that Pods run on, by name; only when the template spreads Pods over a topology.
+	// Nodes are the labels of the nodes that Pods run on, by name; only when NeedsNodes.
 	Nodes map[string]map[string]string
 	// Now is when this was observed.
 	Now time.Time

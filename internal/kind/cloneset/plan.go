@@ -12,7 +12,7 @@ import (
 // Plan decides, in this order:
 //
 //	finish  what has begun goes on: Pods are adopted and let go, made ready for the first time or again, and go on in
-//	        their lifecycle (finish.go)
+//	        their lifecycle (finish.go); containers start anew for their environment (renew.go)
 //	scale   Pods are revived, made, and deleted (scale.go)
 //	update  Pods become of the newest revision, in place or by being deleted and made anew (update.go)
 //
@@ -31,6 +31,7 @@ func Plan(obs Observed) plan.Plan {
 		}
 	}
 	d.goOnOld()
+	d.renewals()
 	d.names()
 	d.deadline()
 	return plan.Plan{
@@ -68,7 +69,8 @@ type decision struct {
 	// scaled tells that something is scaled.
 	scaled bool
 	// taken is how many Pods this plan takes out of service, or has on their way.
-	taken int
+	taken    int
+	requests requests
 	// newIDs are those of the Pods that are made.
 	newIDs []string
 	// limited is how many Pods are not made because of scaleStrategy.maxUnavailable.
@@ -90,7 +92,7 @@ type fate struct {
 }
 
 func newDecision(obs Observed) *decision {
-	d := &decision{obs: obs, set: &obs.Set, now: obs.Now.Unix(), fates: make([]fate, len(obs.Pods))}
+	d := &decision{obs: obs, set: &obs.Set, now: obs.Now.Unix(), requests: requestsOf(obs.Requests), fates: make([]fate, len(obs.Pods))}
 	for i := range obs.Pods {
 		p := &obs.Pods[i]
 		if p.Relation != Owned || p.Leaving {

@@ -16,6 +16,10 @@ const (
 	Unreadable plan.Reason = "Unreadable"
 	// ResizePending: kubelet does not give the Pod the cpu and memory that its spec names, and says why.
 	ResizePending plan.Reason = "ResizePending"
+	// Renewing: containers of the Pod start anew for their new environment.
+	Renewing plan.Reason = "Renewing"
+	// NotRenewed: they did not, and run with the old one; it is tried again later.
+	NotRenewed plan.Reason = "NotRenewed"
 	// HeldByHook: a lifecycle hook has not let go of the Pod.
 	HeldByHook plan.Reason = "HeldByHook"
 	// WaitsForBudget: maxUnavailable is used up.

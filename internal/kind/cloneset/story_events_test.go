@@ -28,6 +28,8 @@ import (
 //	web-1 fails|recovers                     the application is not ready, or is again
 //	kubelet puts off web-1: WHY              its new cpu and memory, until "kubelet takes up web-1"
 //	API server refuses to change web-1: WHY  our next writes, until "API server changes web-1"
+//	agent works for all|web-1                it has stopped containers, and kubelet has started them anew
+//	agent fails web-1: WHY                   its request is over, and no container was started anew
 //	a pod web-1 ends                         phase Failed
 //	API server refuses pods: WHY             new ones, until "API server accepts pods"
 //	N seconds pass
@@ -57,6 +59,9 @@ func (s *story) happens(t *testing.T, section string) {
 		for _, p := range s.find(t, name) {
 			p.refused = why
 		}
+	case strings.HasPrefix(section, "agent "):
+		name, why, _ := strings.Cut(words[2]+" "+strings.Join(words[3:], " "), ": ")
+		s.agent(t, strings.TrimSpace(strings.TrimPrefix(name, "for ")), why)
 	case strings.HasPrefix(section, "kubelet "):
 		for _, p := range s.find(t, words[2]) {
 			s.runs(p, words[1] == "runs")
@@ -251,7 +256,8 @@ func condition(p *corev1.Pod, c *plan.ConditionChange) {
 // sets changes the spec: replicas, image, policy, partition, maxUnavailable, maxSurge, paused, type, delete (names,
 // or "none"), grace, minReady, preDelete, inPlaceUpdate, preNormal (a label KEY=VALUE or a finalizer, " notReady", or
 // "none"), exclude, claim, reuse, env, annotation, scaleMaxUnavailable, deadline, ordered, scatter, rollBack (the gate), cpu,
-// memory, cpuLimit, memoryLimit, restartsFor, noResize.
+// memory, cpuLimit, memoryLimit, restartsFor, noResize, refers (the environment to a label), beside (another container),
+// noAgents, virtual (all nodes are).
 func (s *story) sets(t *testing.T, what, value string) {
 	t.Helper()
 	spec := &s.set.Spec
@@ -319,6 +325,15 @@ func (s *story) setsMore(t *testing.T, what, value string) {
 		spec.Template.Spec.Containers[0].ResizePolicy = []corev1.ContainerResizePolicy{{ResourceName: corev1.ResourceName(value), RestartPolicy: corev1.RestartContainer}}
 	case "noResize": // of the cluster
 		s.noResize = value == "true"
+	case "refers":
+		env := corev1.EnvVar{Name: strings.ToUpper(value), ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.labels['" + value + "']"}}}
+		spec.Template.Spec.Containers[0].Env = append(spec.Template.Spec.Containers[0].Env, env)
+	case "beside":
+		spec.Template.Spec.Containers = append(spec.Template.Spec.Containers, corev1.Container{Name: "beside", Image: value})
+	case "noAgents":
+		s.noAgents = value == "true"
+	case "virtual":
+		s.virtual = value == "true"
 	case "label": // of the template
 		key, text, _ := strings.Cut(value, "=")
 		spec.Template.Labels[key] = text

@@ -51,6 +51,10 @@ type story struct {
 	aliases   *strings.Replacer
 	refusal   string // what the API server says to new Pods
 	noResize  bool   // it serves no pods/resize
+	noAgents  bool   // the gate InPlaceUpdateEnvFromMetadata is off
+	virtual   bool   // so are all nodes
+	requests  []request
+	renewals  int // so many had requests
 	names     []string
 	rollBack  bool // the gate
 }
@@ -140,6 +144,13 @@ func (s *story) round(t *testing.T, told *string) plan.Plan {
 	}
 	facts := cloneset.Facts{
 		History: s.history, Templates: s.templates, Now: s.clock(), RollBack: s.rollBack, CanResize: !s.noResize,
+		CanRenew: !s.noAgents,
+	}
+	if s.virtual {
+		facts.Nodes = map[string]map[string]string{"node": {v1beta1.VirtualKubeletLabel: v1beta1.VirtualKubeletType}}
+	}
+	for i := range s.requests {
+		facts.Requests = append(facts.Requests, s.requests[i].Request)
 	}
 	if s.refusal != "" {
 		facts.Refused = map[string]string{s.set.Status.UpdateRevision: s.refusal}
@@ -201,6 +212,8 @@ func (s *story) apply(t *testing.T, step *plan.Step) {
 		}
 	case plan.DeleteClaim:
 		s.deleteClaim(step.Unit.Name)
+	case plan.CreateObject, plan.DeleteObject:
+		s.request(t, step)
 	case plan.UpdateOwner:
 		for _, c := range step.Change.Spec {
 			if err := json.Unmarshal(c.To, &s.set.Spec.ScaleStrategy.PodsToDelete); err != nil {

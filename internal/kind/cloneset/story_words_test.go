@@ -96,6 +96,9 @@ func effects(step *plan.Step) string {
 	if step.Change.Finalizers != nil {
 		told = append(told, fmt.Sprintf("finalizers %v", step.Change.Finalizers.To))
 	}
+	if step.Verb == plan.CreateObject {
+		told = append(told, requested(step.Create.Object))
+	}
 	if step.Create != nil {
 		for _, c := range step.Create.Claims {
 			told = append(told, "claim "+c.Name)

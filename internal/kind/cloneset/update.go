@@ -203,7 +203,7 @@ func (d *decision) recreates(p *Pod) string {
 	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy {
 		return "podUpdatePolicy is ReCreate"
 	}
-	return p.Template.Refuses(d.difference(p))
+	return refuses(p, d.difference(p), d.obs.Nodes)
 }
 
 // interrupts tells whether a Pod may stop serving while it is updated. It is asked of every Pod that waits, at every look,
@@ -277,7 +277,7 @@ func (d *decision) updateInPlace(i int32, serves bool) {
 // change begins to change a Pod to a revision.
 func (d *decision) change(i int32, v inplace.TemplateVersion, diff inplace.Difference, serves bool) {
 	p := &d.obs.Pods[i]
-	restarts := p.Template.Restarts(diff)
+	restarts := p.Template.Restarts(diff, v.Now)
 	change := v.Change(p.Template, diff)
 	if p.State != "" && (restarts || p.State == v1beta1.LifecycleStatePreparingUpdate) {
 		state := d.moved(p, v1beta1.LifecycleStateUpdating)
@@ -288,7 +288,7 @@ func (d *decision) change(i int32, v inplace.TemplateVersion, diff inplace.Diffe
 	s := plan.Step{Verb: plan.UpdateInPlace, Target: v.Revision, Change: change, Why: d.whyUpdating(&change, !serves)}
 	if restarts {
 		s.Change.Conditions = append(s.Change.Conditions, d.drain(p)...)
-		if len(change.Images)+len(change.Resources) == 0 { // its grace period begins: one write is enough
+		if v.Grace > 0 { // it begins: one write is enough
 			s.Verb, s.Why = plan.SetState, fmt.Sprintf("gets no traffic for %d s before its containers change", d.set.Grace)
 		}
 	}

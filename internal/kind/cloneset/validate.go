@@ -19,12 +19,12 @@ import (
 const longestName = 63 - 11
 
 // Validate lists everything that is wrong with a CloneSet, given the one it replaces (nil at creation) and the Pods
-// that NewlyNamed asks for, by name. Every error names path, value and rule.
+// that NewlyNamed asks for, by name. renew tells that node agents start containers anew (inplace.Able). Every error names path, value and rule.
 //
 // Most of it the schema says too. It is said again here because the schema is not at hand where a manifest is read from
 // a file. What a Pod template may hold beyond that, the API server knows best, and admission asks it.
-func Validate(set, old *v1beta1.CloneSet, named map[string]NamedPod) field.ErrorList {
-	s := subject{set: set, old: old, named: named, spec: field.NewPath("spec")}
+func Validate(set, old *v1beta1.CloneSet, named map[string]NamedPod, renew bool) field.ErrorList {
+	s := subject{set: set, old: old, named: named, renew: renew, spec: field.NewPath("spec")}
 	var errs field.ErrorList
 	for _, check := range checks() {
 		errs = append(errs, check(s)...)
@@ -66,6 +66,7 @@ func checks() []func(subject) field.ErrorList {
 type subject struct {
 	set, old *v1beta1.CloneSet
 	named    map[string]NamedPod
+	renew    bool
 	spec     *field.Path
 }
 

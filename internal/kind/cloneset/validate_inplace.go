@@ -15,8 +15,7 @@ func inPlaceOnlyStaysInPlace(s subject) field.ErrorList {
 	if s.old == nil || !rolls || rolling.PodUpdatePolicy != v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy || SameTemplate(s.old, s.set) {
 		return nil
 	}
-	const resize = true
-	difference := inplace.Between(&s.old.Spec.Template, &s.set.Spec.Template, resize)
+	difference := inplace.Between(&s.old.Spec.Template, &s.set.Spec.Template, inplace.Able{Resize: true, Renew: s.renew})
 	if difference.Recreate == "" {
 		return nil
 	}

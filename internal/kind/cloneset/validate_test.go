@@ -57,7 +57,7 @@ func TestValidate_accepts(t *testing.T) {
 			if test.old != "" {
 				old = parsed(t, test.old)
 			}
-			if errs := cloneset.Validate(parsed(t, test.set), old, nil); len(errs) > 0 {
+			if errs := cloneset.Validate(parsed(t, test.set), old, nil, true); len(errs) > 0 {
 				t.Errorf("Validate() = %v", errs.ToAggregate())
 			}
 		})
@@ -80,7 +80,7 @@ func TestValidate_podsToDelete(t *testing.T) {
 		`spec.scaleStrategy.podsToDelete[4]: Invalid value: "leaving": is being deleted already`,
 		`spec.scaleStrategy.podsToDelete[5]: Invalid value: "missing": there is no Pod of this name`,
 	}
-	if diff := cmp.Diff(want, said(cloneset.Validate(set, old, named))); diff != "" {
+	if diff := cmp.Diff(want, said(cloneset.Validate(set, old, named, true))); diff != "" {
 		t.Errorf("Validate() (-want +got):\n%s", diff)
 	}
 }
@@ -98,7 +98,7 @@ func TestValidate_inPlaceOnlyNamesWhatDiffers(t *testing.T) {
 		`[{name: c, image: "c:1"}], nodeSelector: {a: b}`:          "template.spec.nodeSelector",
 	} {
 		set := parsed(t, edited(append(only, `[{name: c, image: "c:1"}]`, change)...))
-		got := said(cloneset.Validate(set, parsed(t, plainSet), nil))
+		got := said(cloneset.Validate(set, parsed(t, plainSet), nil, true))
 		if len(got) != 1 || !strings.HasPrefix(got[0], "spec.template: Forbidden: "+want) || !strings.HasSuffix(got[0], "; with InPlaceOnly no pod is replaced by a new one") {
 			t.Errorf("Validate() = %q, want one error about %s", got, want)
 		}
@@ -119,8 +119,8 @@ func FuzzValidate(f *testing.F) {
 		if json.Unmarshal(data, &s) != nil {
 			return
 		}
-		first := said(cloneset.Validate(&s, nil, nil))
-		if diff := cmp.Diff(first, said(cloneset.Validate(&s, nil, nil))); diff != "" {
+		first := said(cloneset.Validate(&s, nil, nil, true))
+		if diff := cmp.Diff(first, said(cloneset.Validate(&s, nil, nil, true))); diff != "" {
 			t.Errorf("the second time (-first +second):\n%s", diff)
 		}
 		if cloneset.SameTemplate(&s, &s) {

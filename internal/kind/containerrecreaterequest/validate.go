@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
+	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
 
 const (
@@ -174,6 +175,9 @@ func notRunning(r *v1beta1.ContainerRecreateRequest, t Target) string {
 		return "the Pod is not bound to a node yet"
 	case t.NoNode:
 		return "its node " + pod.Spec.NodeName + " does not exist"
+	case r.Annotations[v1beta1.ContainerRecreateRequestRenewalAnnotation] != "" &&
+		r.Annotations[v1beta1.ContainerRecreateRequestRenewalAnnotation] != inplace.AskedFor(pod):
+		return "the Pod does not ask for the renewal that annotation " + v1beta1.ContainerRecreateRequestRenewalAnnotation + " says, or not any more"
 	}
 	return ""
 }

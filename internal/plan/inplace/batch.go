@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// A Pod whose containers have a launch priority gets their new images in batches: first the containers without a
+// A Pod whose containers have a launch priority gets their new images and environments in batches: first the containers without a
 // priority and those with the highest, and when they are ready the next. Containers that refer to the same label or
 // annotation, and it changes, are in one batch: it can have one value only.
 //
@@ -147,8 +147,10 @@ func appended(object, key, element string) string {
 func (d Difference) wire() (map[string]string, map[string]wireMetadata) {
 	images, metadata := map[string]string{}, map[string]wireMetadata{}
 	for _, image := range d.Images {
-		images[image.Name] = image.To
-		if len(image.Refs) > 0 {
+		if image.To != "" {
+			images[image.Name] = image.To
+		}
+		if image.Environment {
 			own := d.only(func(r Ref) bool { return slices.Contains(image.Refs, r) })
 			metadata[image.Name] = wireMetadata{own.Labels, own.Annotations, own.DropLabels, own.DropAnnotations}
 		}
@@ -187,16 +189,16 @@ func unwireSizes(sizes map[string]corev1.ResourceRequirements) (list []Container
 	return list
 }
 
-// unwire is the opposite of wire. Metadata of a container whose image does not change is of no container.
+// unwire is the opposite of wire. A container with metadata and no image keeps its image, and gets a new environment.
 func unwire(images map[string]string, metadata map[string]wireMetadata) (d Difference) {
 	for _, name := range slices.Sorted(maps.Keys(metadata)) {
 		own := metadata[name]
 		d.Metadata = d.Metadata.after(Metadata{Labels: own.Labels, Annotations: own.Annotations, DropLabels: own.RemovedLabels, DropAnnotations: own.RemovedAnnotations})
 	}
-	for _, name := range slices.Sorted(maps.Keys(images)) {
+	for _, name := range union(slices.Collect(maps.Keys(images)), slices.Collect(maps.Keys(metadata))) {
 		image := ContainerImage{Name: name, To: images[name]}
 		if own, ok := metadata[name]; ok {
-			image.Refs = own.refs()
+			image.Environment, image.Refs = true, own.refs()
 		}
 		d.Images = append(d.Images, image)
 	}
@@ -221,12 +223,13 @@ type outstanding struct {
 	PreCheck  struct {
 		Ready []string `json:"containersRequiredReady"`
 	} `json:"preCheckBeforeNext"`
+	Renewal wireRenewal `json:"renewal"`
 }
 
 // outstanding reads it.
 func (n note) outstanding() (outstanding, error) {
 	var read outstanding
-	if CheckObject(n.text) == nil && !strings.Contains(n.text, `"next`) && !strings.Contains(n.text, `"preCheck`) {
+	if CheckObject(n.text) == nil && !strings.Contains(n.text, `"next`) && !strings.Contains(n.text, `"preCheck`) && !strings.Contains(n.text, `"renewal`) {
 		return read, nil // most Pods' updates are complete
 	}
 	if err := n.read(&read); err != nil {
@@ -241,7 +244,11 @@ func (o outstanding) empty() bool { return len(o.Images)+len(o.Metadata)+len(o.R
 func (o outstanding) work() Difference {
 	d := unwire(o.Images, o.Metadata)
 	d.Resources = unwireSizes(o.Resources)
-	return d
+	var again Difference
+	for _, name := range o.Renewal.Containers {
+		again.Images = append(again.Images, ContainerImage{Name: name, Environment: true})
+	}
+	return d.after(again)
 }
 
 func toJSON(v any) string {

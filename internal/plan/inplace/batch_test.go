@@ -12,7 +12,7 @@ func TestBatches_oneAfterTheOther(t *testing.T) {
 	for _, name := range []string{"low", "web", "plain", "odd", "mid"} {
 		d.Images = append(d.Images, ContainerImage{Name: name, To: name + ":2"})
 	}
-	d.Images[0].Refs = []Ref{{Key: "tier"}}
+	d.Images[0].Environment, d.Images[0].Refs = true, []Ref{{Key: "tier"}}
 	f.patch(f.version(0).Change(f.TemplatePod, d))
 	f.expect(Changing, "i:1 low:1 web:2 plain:2 odd:2 mid:1")
 	if f.Labels["app"] != "" || f.Labels["tier"] != "" {
@@ -25,7 +25,7 @@ func TestBatches_oneAfterTheOther(t *testing.T) {
 	if p := ProgressOf(f.TemplatePod); p.Stage != Starting || p.Why != "waits until plain, odd is ready before the containers of the next priority change" {
 		t.Errorf("%+v", p)
 	}
-	if _, ok := Continue(f.TemplatePod, f.now); ok {
+	if _, ok := Continue(f.TemplatePod, ProgressOf(f.TemplatePod), f.now); ok {
 		t.Error("the next batch does not wait for the one before")
 	}
 	f.ready("plain")
@@ -58,7 +58,7 @@ func TestBatches_sharedMetadataIsOneBatch(t *testing.T) {
 	f := newFake(t, nil, "a a:1 3", "b b:1 2", "c c:1 1", "d d:1 0")
 	note, tier := Ref{Annotation: true, Key: "note"}, Ref{Key: "tier"}
 	f.patch(f.version(0).Change(f.TemplatePod, Difference{
-		Images:   []ContainerImage{{Name: "a", To: "a:2", Refs: []Ref{tier}}, {Name: "b", To: "b:2"}, {Name: "c", To: "c:2", Refs: []Ref{note}}, {Name: "d", To: "d:2", Refs: []Ref{tier, note}}},
+		Images:   []ContainerImage{{Name: "a", To: "a:2", Environment: true, Refs: []Ref{tier}}, {Name: "b", To: "b:2"}, {Name: "c", To: "c:2", Environment: true, Refs: []Ref{note}}, {Name: "d", To: "d:2", Environment: true, Refs: []Ref{tier, note}}},
 		Metadata: Metadata{Labels: map[string]string{"tier": "red"}, Annotations: map[string]string{"note": "n"}},
 	}))
 	f.expect(Changing, "a:2 b:1 c:2 d:2")

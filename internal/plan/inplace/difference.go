@@ -2,14 +2,11 @@ package inplace
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	kjson "sigs.k8s.io/json"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -18,7 +15,8 @@ import (
 
 // Difference is what is to change in a Pod made from one template for it to be as if made from another.
 type Difference struct {
-	// Images that change, in the order of the template.
+	// Images are the containers that start anew: with another image, or for another environment. In the order of the
+	// template.
 	Images []ContainerImage
 	// Resources that change, in the order of the template.
 	Resources []ContainerResource
@@ -32,10 +30,22 @@ func (d Difference) Interrupts() bool { return len(d.Images)+len(d.Resources) > 
 
 // ContainerImage is a container's new image.
 type ContainerImage struct {
-	Name, To string
-	// Refs are the labels and annotations among the Metadata that the container's environment refers to. They change
-	// together with its image, since a container gets its environment when it starts.
+	Name string
+	// To is the image; empty if it stays as it is, and only the environment changes.
+	To string
+	// Environment tells that what the container has in its environment changes, which it gets when it starts.
+	Environment bool
+	// Refs are the labels and annotations among the Metadata that the environment refers to. They change together with
+	// the container.
 	Refs []Ref
+}
+
+// Able is what a cluster can do to running Pods.
+type Able struct {
+	// Resize: it serves pods/resize.
+	Resize bool
+	// Renew: node agents start containers anew (the gates InPlaceUpdateEnvFromMetadata and KruiseDaemon).
+	Renew bool
 }
 
 // ContainerResource is a container's new request or limit.
@@ -75,12 +85,12 @@ func (r Ref) String() string {
 //	containers[].image                               in place
 //	containers[].resources cpu, memory; new values   in place if the cluster can resize; whether the QoS class of a Pod
 //	                                                 stays, the Pod tells (TemplatePod.Refuses)
-//	labels, annotations, finalizers                  in place; one that the environment of a container refers to only
-//	                                                 if that container's image changes, too
+//	labels, annotations, finalizers                  in place; the containers whose environment refers to one start anew,
+//	                                                 if their image changes, too, or a node agent can have them do so
 //	containers[].imagePullPolicy                     no difference where both are the default of their image: the Pod
 //	                                                 keeps its own
 //	anything else                                    a new Pod
-func Between(from, to *v1beta1.PodTemplate, resize bool) Difference {
+func Between(from, to *v1beta1.PodTemplate, able Able) Difference {
 	was, errFrom := revision.NormalTemplate(from)
 	is, errTo := revision.NormalTemplate(to)
 	if err := errors.Join(errFrom, errTo); err != nil {
@@ -104,11 +114,11 @@ func Between(from, to *v1beta1.PodTemplate, resize bool) Difference {
 	if d.Recreate == "" {
 		d.Recreate = needsNewPod(a, b)
 	}
-	if d.Recreate == "" && len(d.Resources) > 0 && !resize {
+	if d.Recreate == "" && len(d.Resources) > 0 && !able.Resize {
 		d.Recreate = "cpu or memory changed, and the cluster does not resize running pods (it serves no pods/resize)"
 	}
 	if d.Recreate == "" {
-		d.Recreate = d.refer(&to.Spec)
+		d.Recreate = d.refer(&to.Spec, able)
 	}
 	return d
 }
@@ -184,60 +194,6 @@ func needsNewPod(from, to tree) string {
 		return ""
 	}
 	return fmt.Sprintf("%s %s, which no patch can change in a running pod", path, how)
-}
-
-// refer notes which containers refer to the metadata that changes, and tells why a new Pod is needed for it.
-func (d *Difference) refer(spec *corev1.PodSpec) string {
-	for i := range spec.InitContainers {
-		c := &spec.InitContainers[i]
-		if refs := d.refsOf(c); len(refs) > 0 && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			return staleEnvironment(c.Name, refs[0])
-		}
-	}
-	for i := range spec.Containers {
-		c := &spec.Containers[i]
-		refs := d.refsOf(c)
-		if len(refs) == 0 {
-			continue
-		}
-		at := slices.IndexFunc(d.Images, func(image ContainerImage) bool { return image.Name == c.Name })
-		if at < 0 {
-			return staleEnvironment(c.Name, refs[0])
-		}
-		d.Images[at].Refs = refs
-	}
-	return ""
-}
-
-func staleEnvironment(container string, ref Ref) string {
-	return fmt.Sprintf("template.%s differs, which the environment of container %s refers to; a container gets a new environment in place only together with a new image", ref, container)
-}
-
-// refsOf returns which of the metadata that changes a container's environment refers to.
-func (d *Difference) refsOf(c *corev1.Container) (refs []Ref) {
-	for _, env := range c.Env {
-		if env.Name == "SIDECARSET_VERSION" || env.Name == "SIDECARSET_VERSION_ALT" || env.ValueFrom == nil || env.ValueFrom.FieldRef == nil {
-			continue // those change with every hot upgrade, and are read from elsewhere (docs of SidecarSets)
-		}
-		path := env.ValueFrom.FieldRef.FieldPath
-		key, isLabel := quotedIn(path, "metadata.labels['")
-		if !isLabel {
-			key, _ = quotedIn(path, "metadata.annotations['")
-		}
-		if ref := (Ref{Annotation: !isLabel, Key: key}); key != "" && d.changes(ref) {
-			refs = append(refs, ref)
-		}
-	}
-	slices.SortFunc(refs, func(a, b Ref) int { return cmp.Compare(a.String(), b.String()) })
-	return slices.Compact(refs)
-}
-
-func quotedIn(path, prefix string) (string, bool) {
-	rest, ok := strings.CutPrefix(path, prefix)
-	if !ok {
-		return "", false
-	}
-	return strings.CutSuffix(rest, "']")
 }
 
 // metadataBetween compares the metadata of two templates.

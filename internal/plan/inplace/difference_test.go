@@ -37,6 +37,7 @@ func TestBetween(t *testing.T) {
 	for name, tc := range map[string]struct {
 		edit   []string // old, new, …
 		resize bool
+		renew  bool
 		want   Difference
 	}{
 		"nothing": {},
@@ -57,7 +58,7 @@ func TestBetween(t *testing.T) {
 		"a label that the environment refers to, with the image": {
 			edit: []string{"tier: gold", "tier: red", "note: one, ", "", "web:1", "web:2"},
 			want: Difference{
-				Images:   []ContainerImage{{Name: "web", To: "web:2", Refs: []Ref{{Annotation: true, Key: "note"}, {Key: "tier"}}}},
+				Images:   []ContainerImage{{Name: "web", To: "web:2", Environment: true, Refs: []Ref{{Annotation: true, Key: "note"}, {Key: "tier"}}}},
 				Metadata: Metadata{Labels: map[string]string{"tier": "red"}, DropAnnotations: []string{"note"}},
 			},
 		},
@@ -65,14 +66,21 @@ func TestBetween(t *testing.T) {
 			edit: []string{"tier: gold", "tier: red", "log:1", "log:2"},
 			want: Difference{
 				Images: []ContainerImage{{Name: "log", To: "log:2"}}, Metadata: Metadata{Labels: map[string]string{"tier": "red"}},
-				Recreate: "template.metadata.labels['tier'] differs, which the environment of container web refers to; a container gets a new environment in place only together with a new image",
+				Recreate: "template.metadata.labels['tier'] differs, which the environment of container web refers to: it gets a new one in place only together with a new image, as the feature gate InPlaceUpdateEnvFromMetadata or KruiseDaemon is off",
+			},
+		},
+		"a label that the environment refers to, where agents start containers anew": {
+			edit: []string{"tier: gold", "tier: red", "log:1", "log:2"}, renew: true,
+			want: Difference{
+				Images:   []ContainerImage{{Name: "web", Environment: true, Refs: []Ref{{Key: "tier"}}}, {Name: "log", To: "log:2"}},
+				Metadata: Metadata{Labels: map[string]string{"tier": "red"}},
 			},
 		},
 		"an annotation that a native sidecar refers to": {
 			edit: []string{"other: o", "other: p", "web:1", "web:2"},
 			want: Difference{
 				Images: []ContainerImage{web}, Metadata: Metadata{Annotations: map[string]string{"other": "p"}},
-				Recreate: "template.metadata.annotations['other'] differs, which the environment of container native refers to; a container gets a new environment in place only together with a new image",
+				Recreate: "template.metadata.annotations['other'] differs, which the environment of container native refers to: no init container is started anew in place",
 			},
 		},
 		"resources, by value": {
@@ -115,13 +123,33 @@ func TestBetween(t *testing.T) {
 				edited = strings.Replace(edited, tc.edit[i], tc.edit[i+1], 1)
 			}
 			from, to := parseTemplateLoosely(t, base), parseTemplateLoosely(t, edited)
-			if diff := cmp.Diff(tc.want, Between(from, to, tc.resize)); diff != "" {
+			if diff := cmp.Diff(tc.want, Between(from, to, Able{tc.resize, tc.renew})); diff != "" {
 				t.Errorf("Between (-want +got):\n%s", diff)
 			}
-			if back := Between(to, from, tc.resize); (back.Recreate == "") != (tc.want.Recreate == "") {
+			if back := Between(to, from, Able{tc.resize, tc.renew}); (back.Recreate == "") != (tc.want.Recreate == "") {
 				t.Errorf("the way back: %+v", back)
 			}
 		})
+	}
+}
+
+// A container that nobody would start anew is not: it takes a new Pod.
+func TestBetween_whatNoAgentRenews(t *testing.T) {
+	for want, c := range map[string]string{
+		"its restartPolicy is Never, so kubelet does not start it anew":                              `restartPolicy: Never`,
+		"its restartPolicy is OnFailure, so kubelet does not start it anew":                          `restartPolicy: OnFailure`,
+		"its preStop hook calls something else than the Pod's own address, which no node agent does": `lifecycle: {preStop: {httpGet: {host: example.com, port: 80}}}`,
+		"": `lifecycle: {preStop: {httpGet: {port: 80}}}`,
+	} {
+		of := func(tier string) *v1beta1.PodTemplate {
+			return parseTemplateLoosely(t, `{metadata: {labels: {tier: `+tier+`}}, spec: {containers: [{name: a, image: a, env: [{name: T, valueFrom: {fieldRef: {fieldPath: "metadata.labels['tier']"}}}], `+c+`}]}}`)
+		}
+		if want != "" {
+			want = "template.metadata.labels['tier'] differs, which the environment of container a refers to: " + want
+		}
+		if got := Between(of("gold"), of("red"), Able{Renew: true}).Recreate; got != want {
+			t.Errorf("%s: %q, want %q", c, got, want)
+		}
 	}
 }
 
@@ -140,7 +168,7 @@ func TestBetween_aLimitIsARequest(t *testing.T) {
 		return parseTemplateLoosely(t, `{spec: {containers: [{name: a, image: a, resources: {limits: {cpu: `+cpu+`}}}]}}`)
 	}
 	want := Difference{Resources: []ContainerResource{{"a", "limits", "cpu", "2"}, {"a", "requests", "cpu", "2"}}}
-	if diff := cmp.Diff(want, Between(of("1"), of("2"), true)); diff != "" {
+	if diff := cmp.Diff(want, Between(of("1"), of("2"), Able{Resize: true})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(Sizes{"a": {"2", "", "2", ""}}, SizesOf(&of("2").Spec)); diff != "" {

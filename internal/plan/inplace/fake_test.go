@@ -18,12 +18,16 @@ type fake struct {
 	annotations map[string]string
 	now         time.Time
 	started     int
+	// environments are what containers have of all labels and annotations, by their references.
+	environments map[string]map[string]string
+	// renewed is the renewal that was done.
+	renewed string
 }
 
 // newFake has containers "name image priority", which run and are ready.
 func newFake(t testing.TB, annotations map[string]string, containers ...string) *fake {
 	t.Helper()
-	f := &fake{t: t, annotations: maps.Clone(annotations), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	f := &fake{t: t, annotations: maps.Clone(annotations), environments: map[string]map[string]string{}, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	if f.annotations == nil {
 		f.annotations = map[string]string{}
 	}
@@ -48,6 +52,13 @@ func (f *fake) version(grace int32) TemplateVersion {
 func (f *fake) run(name string) {
 	f.started++
 	c := &f.Containers[f.container(name)]
+	f.environments[name] = map[string]string{}
+	for key, value := range f.Labels {
+		f.environments[name][Ref{Key: key}.String()] = value
+	}
+	for key, value := range f.annotations {
+		f.environments[name][Ref{Annotation: true, Key: key}.String()] = value
+	}
 	c.Runs, c.Ready = Report{Image: c.Image, ImageID: "sha256:" + c.Image, ContainerID: fmt.Sprintf("containerd://%d", f.started), Started: f.now.Unix()}, false
 }
 
@@ -123,11 +134,34 @@ func apply(t testing.TB, values map[string]string, what, key, from, to string, a
 	}
 }
 
+// renew is a node agent having containers start anew.
+func (f *fake) renew() {
+	if r := ProgressOf(f.TemplatePod).Renewal; r != nil && r.ID != f.renewed {
+		for _, name := range r.Containers {
+			f.run(name)
+			f.ready(name)
+		}
+		f.renewed = r.ID
+	}
+}
+
+// next is the next patch of an update.
+func (f *fake) next() (plan.Change, bool) {
+	p := ProgressOf(f.TemplatePod)
+	if p.Renewal == nil || p.Renewal.ID != f.renewed {
+		return Continue(f.TemplatePod, p, f.now)
+	}
+	if p = p.Renewed(); p.Done(f.now) {
+		return plan.Change{Annotations: Renewed(f.TemplatePod)}, true
+	}
+	return Continue(f.TemplatePod, p, f.now)
+}
+
 func (f *fake) stage() Stage { return ProgressOf(f.TemplatePod).Stage }
 
 func (f *fake) proceed() plan.Change {
 	f.t.Helper()
-	c, ok := Continue(f.TemplatePod, f.now)
+	c, ok := f.next()
 	if !ok {
 		f.t.Fatalf("nothing to continue at %+v", ProgressOf(f.TemplatePod))
 	}

@@ -117,7 +117,10 @@ func (g *wireGrace) of(p TemplatePod) bool {
 }
 
 // pending returns what an update has begun and not done yet. It fails where an annotation cannot be read.
-func (p TemplatePod) pending() (Difference, error) {
+func (p TemplatePod) pending() (Difference, error) { return p.pendingAt(Progress{}) }
+
+// pendingAt does the same for one that has come so far.
+func (p TemplatePod) pendingAt(progress Progress) (Difference, error) {
 	state, graces := p.state(), p.grace()
 	if !state.there && !state.former && !graces.there && !graces.former {
 		return Difference{}, nil // as for most Pods at their first update: every look asks it of each that waits
@@ -129,6 +132,9 @@ func (p TemplatePod) pending() (Difference, error) {
 	grace, err := graces.waiting()
 	if err != nil {
 		return Difference{}, err
+	}
+	if progress.renewed {
+		rest.Renewal.Containers = nil
 	}
 	d := rest.work()
 	if grace == nil || !grace.of(p) {

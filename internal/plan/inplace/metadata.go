@@ -1,6 +1,7 @@
 package inplace
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -18,6 +19,8 @@ func (d Difference) after(earlier Difference) Difference {
 			images = append(images, image)
 			continue
 		}
+		image.To = cmp.Or(image.To, images[at].To)
+		image.Environment = image.Environment || images[at].Environment
 		image.Refs = slices.Concat(image.Refs, images[at].Refs)
 		images[at] = image
 	}

@@ -12,7 +12,7 @@ import (
 
 // Stage is how far the in-place update of a workload's Pod is.
 //
-//	Draining ──grace period──▶ Changing ──▶ Starting ──▶ NextBatch ──▶ Changing … ──▶ Complete
+//	Draining ──grace period──▶ Changing ──▶ [Renewing ──▶] Starting ──▶ NextBatch ──▶ Changing … ──▶ Complete
 //	    └──── the Pod has another revision by now ───▶ Superseded
 type Stage string
 
@@ -27,6 +27,8 @@ const (
 	Starting Stage = "Starting"
 	// NextBatch is when the next containers may change. Continue does it.
 	NextBatch Stage = "NextBatch"
+	// Renewing is while containers are to start anew although their image stays. All else is done, but for later batches.
+	Renewing Stage = "Renewing"
 	// Deferred is while kubelet does not give containers the cpu and memory that they were resized to, and says why. They
 	// run with the old ones.
 	Deferred Stage = "Deferred"
@@ -47,6 +49,10 @@ type Progress struct {
 	Why string
 	// Serves tells of a Deferred Pod that it can serve meanwhile: no container restarts when kubelet does it after all.
 	Serves bool
+	// Renewal is the one that is under way, whatever the stage; nil if none is.
+	Renewal *Renewal
+	// renewed: the Pod says of a renewal that it is to be done, and it is.
+	renewed bool
 }
 
 // Wait returns how long it is until From; 0 when that is over.
@@ -78,6 +84,15 @@ func ProgressOf(p TemplatePod) Progress {
 	case grace != nil:
 		return Progress{Stage: Draining, From: grace.over(state.text), Why: fmt.Sprintf("gets no traffic for %d s before its containers change", grace.Seconds)}
 	}
+	then := p.progress(state, rest)
+	if renewal := p.renewal(state.text, rest.Renewal); renewal != nil {
+		return renewal.before(then)
+	}
+	return then
+}
+
+// progress is where a Pod stands that is not being drained, but for a renewal.
+func (p TemplatePod) progress(state note, rest outstanding) Progress {
 	from, why := p.changing(state.text, rest.Images)
 	if why != "" {
 		return Progress{Stage: Changing, Why: why}
@@ -142,9 +157,9 @@ func (p TemplatePod) unready(containers []string) (names []string) {
 	return names
 }
 
-// Continue returns the content of the next patch of an update that has begun; false if nothing is to be written now.
-func Continue(p TemplatePod, now time.Time) (plan.Change, bool) {
-	progress := ProgressOf(p)
+// Continue returns the content of the next patch of an update that has come so far; false if nothing is to be written
+// now.
+func Continue(p TemplatePod, progress Progress, now time.Time) (plan.Change, bool) {
 	if !progress.Due(now) {
 		return plan.Change{}, false
 	}
@@ -154,11 +169,15 @@ func Continue(p TemplatePod, now time.Time) (plan.Change, bool) {
 		c.Annotations = grace.remove()
 		return c, true
 	}
-	work, err := p.pending()
+	work, err := p.pendingAt(progress)
 	if err != nil { // then it would be Unreadable
 		return plan.Change{}, false
 	}
-	entry := p.apply(p.todo(work), state.object(), now, &c)
+	entry := state.object()
+	if progress.renewed {
+		entry = renewing(entry, nil)
+	}
+	entry = p.apply(p.todo(work), entry, now, &c)
 	c.Annotations = append(c.Annotations, state.write(entry)...)
 	c.Annotations = append(c.Annotations, grace.remove()...)
 	return c, true

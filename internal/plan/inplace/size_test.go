@@ -18,7 +18,7 @@ func TestTemplateChange_resizeAloneRestartsNothing(t *testing.T) {
 	f := newFake(t, nil, "injected i:1", "web web:1 1", "log log:1 2")
 	f.size("web", "500m", "")
 	d := Difference{Resources: append(cpuOf("web", "1"), cpuOf("log", "1")...)}
-	if f.Restarts(d) || f.Refuses(d) != "" {
+	if f.Restarts(d, f.now) || f.Refuses(d) != "" {
 		t.Fatalf("restarts, or refuses: %s", f.Refuses(d))
 	}
 	c := f.version(30).Change(f.TemplatePod, d)
@@ -78,7 +78,7 @@ func TestTemplateChange_resizesInBatches(t *testing.T) {
 	for _, name := range []string{"web", "log", "side", "slow"} {
 		d = d.And(cpuOf(name, "2"))
 	}
-	if !f.Restarts(d) {
+	if !f.Restarts(d, f.now) {
 		t.Fatal("restarts nothing")
 	}
 	sizes := func(want string) {

@@ -68,10 +68,10 @@ func (p TemplatePod) Refuses(d Difference) string {
 	return p.refusesSize(d.after(earlier).Resources)
 }
 
-// Restarts tells whether a change restarts containers. Then the Pod is to get no traffic before.
-func (p TemplatePod) Restarts(d Difference) bool {
-	earlier, err := p.pending()
-	return err == nil && len(p.starting(p.todo(d.after(earlier)))) > 0
+// Restarts tells whether containers start anew for a change. Then the Pod is to get no traffic before.
+func (p TemplatePod) Restarts(d Difference, now time.Time) bool {
+	all, err := p.all(d, now)
+	return err == nil && len(p.starting(p.todo(all))) > 0
 }
 
 // starting are the containers that restart, in order.
@@ -93,11 +93,10 @@ func (p TemplatePod) starting(work Difference) (names []string) {
 // With a grace period the patch changes no container, so it can be written together with the conditions that drain
 // the Pod; Continue returns the rest when the time is over.
 func (v TemplateVersion) Change(p TemplatePod, d Difference) plan.Change {
-	earlier, err := p.pending()
+	all, err := p.all(d, v.Now)
 	if err != nil { // Refuses says so
-		earlier = Difference{}
+		all = d
 	}
-	all := d.after(earlier)
 	work := p.todo(all)
 	restarts := len(p.starting(work)) > 0
 	c := plan.Change{Labels: slices.Concat(
@@ -105,7 +104,7 @@ func (v TemplateVersion) Change(p TemplatePod, d Difference) plan.Change {
 		p.label(v1beta1.PodTemplateHashLabel, revision.Short(v.Revision)),
 	)}
 	state := p.state()
-	entry := v.begin(state.object(), len(work.Images) > 0, len(all.Resources) > 0)
+	entry := v.begin(state.object(), work, len(all.Resources) > 0)
 	grace := p.grace()
 	if v.Grace > 0 && restarts {
 		c.Annotations = slices.Concat(state.write(entry), grace.write(graceJSON(v, work)))
@@ -118,10 +117,11 @@ func (v TemplateVersion) Change(p TemplatePod, d Difference) plan.Change {
 
 // begin writes which update a state is about, and forgets what earlier ones left. What they recorded of containers is
 // still needed, to tell when those are settled.
-func (v TemplateVersion) begin(entry string, images, resources bool) string {
+func (v TemplateVersion) begin(entry string, work Difference, resources bool) string {
 	for _, flag := range []string{"updateEnvFromMetadata", "updateResources", "updateImages", "nextContainerImages", "nextContainerRefMetadata", "nextContainerResources", "containerBatchesRecord"} {
 		entry = Remove(entry, flag)
 	}
+	entry = renewing(entry, nil)
 	now := v.Now
 	if v.Grace > 0 {
 		now = now.Add(time.Second - 1) // a timestamp has no fractions, and a grace period is no shorter than asked for
@@ -129,8 +129,11 @@ func (v TemplateVersion) begin(entry string, images, resources bool) string {
 	entry = Set(entry, "revision", quote(v.Revision))
 	entry = Set(entry, "updateTimestamp", timestamp(now))
 	entry = Set(entry, "lastContainerStatuses", object(entry, "lastContainerStatuses"))
-	if images {
+	if slices.ContainsFunc(work.Images, func(image ContainerImage) bool { return image.To != "" }) {
 		entry = Set(entry, "updateImages", "true")
+	}
+	if _, some := work.Renews(); some {
+		entry = Set(entry, "updateEnvFromMetadata", "true")
 	}
 	if resources {
 		entry = Set(entry, "updateResources", "true")
@@ -150,10 +153,22 @@ func (p TemplatePod) apply(work Difference, entry string, now time.Time, c *plan
 	for _, image := range batch.Images {
 		i := p.container(image.Name)
 		own := &p.Containers[i]
+		settled := own.settled(before.object(), now)
+		if image.Environment && (image.To == "" || !settled && mayHaveRun(image.To, object(last, own.Name))) {
+			c.Renews = append(c.Renews, own.Name)
+		}
+		if image.To == "" {
+			continue
+		}
 		change := plan.ImageChange{Container: own.Name, Index: i, From: own.Image, To: image.To}
-		last = Set(last, own.Name, recorded(object(last, own.Name), change, own.Runs, own.settled(before.object(), now)))
+		status := Remove(recorded(object(last, own.Name), change, own.Runs, settled), "environment")
+		if image.Environment {
+			status = Set(status, "environment", "true")
+		}
+		last = Set(last, own.Name, status)
 		c.Images = append(c.Images, change)
 	}
+	entry = renewing(entry, c.Renews)
 	for _, r := range batch.Resources {
 		c.Resources = append(c.Resources, p.resize(r))
 	}
@@ -190,14 +205,17 @@ func (c *TemplateContainer) settled(state string, now time.Time) bool {
 }
 
 // todo leaves out the images and resources that the Pod has, or has no container for, and puts the rest in the order of its
-// containers.
+// containers. Which environment a container has the Pod does not tell.
 func (p TemplatePod) todo(d Difference) Difference {
 	var images []ContainerImage
 	var resources []ContainerResource
 	for i := range p.Containers {
 		c := &p.Containers[i]
 		for _, image := range d.Images {
-			if image.Name == c.Name && image.To != c.Image {
+			if image.To == c.Image {
+				image.To = ""
+			}
+			if image.Name == c.Name && (image.To != "" || image.Environment) {
 				images = append(images, image)
 			}
 		}

@@ -26,7 +26,7 @@ func TestTemplateChange_writesTheVersionAndWhatDiffers(t *testing.T) {
 		Annotations: map[string]string{"keep": "k", stateKey: "no"}, DropAnnotations: []string{"drop"},
 		Finalizers: []string{"a/b"}, DropFinalizers: []string{"x/y"},
 	}
-	if why := f.Refuses(d); why != "" || !f.Restarts(d) {
+	if why := f.Refuses(d); why != "" || !f.Restarts(d, f.now) {
 		t.Fatal(why)
 	}
 	want := plan.Change{
@@ -59,7 +59,7 @@ func TestTemplateChange_writesTheVersionAndWhatDiffers(t *testing.T) {
 func TestTemplateChange_metadataRestartsNothing(t *testing.T) {
 	f := newFake(t, nil, "web web:1")
 	d := Difference{Metadata: Metadata{Labels: map[string]string{"a": "b"}}}
-	if f.Restarts(d) {
+	if f.Restarts(d, f.now) {
 		t.Error("a label restarts containers")
 	}
 	c := f.version(30).Change(f.TemplatePod, d)
@@ -87,7 +87,7 @@ func TestGrace(t *testing.T) {
 	f := newFake(t, map[string]string{"drop": "d"}, "web web:1")
 	f.now = f.now.Add(time.Millisecond)
 	d := Difference{
-		Images: []ContainerImage{{Name: "web", To: "web:2", Refs: []Ref{{Key: "tier"}, {Key: "gone"}}}},
+		Images: []ContainerImage{{Name: "web", To: "web:2", Environment: true, Refs: []Ref{{Key: "tier"}, {Key: "gone"}}}},
 		Metadata: Metadata{
 			Labels: map[string]string{"tier": "red", "a": "b"}, DropLabels: []string{"app", "gone"}, DropAnnotations: []string{"drop"},
 			Finalizers: []string{"a/b"}, DropFinalizers: []string{"x/y"},
@@ -109,7 +109,7 @@ func TestGrace(t *testing.T) {
 	if wait := progress.Wait(f.now); wait < 10*time.Second || wait > 11*time.Second || progress.Due(f.now) || progress.Done(f.now) {
 		t.Errorf("waits %s", wait)
 	}
-	if _, early := Continue(f.TemplatePod, f.now.Add(10*time.Second)); early {
+	if _, early := Continue(f.TemplatePod, ProgressOf(f.TemplatePod), f.now.Add(10*time.Second)); early {
 		t.Error("the grace period is shorter than asked for")
 	}
 	f.now = f.now.Add(11 * time.Second)
@@ -188,7 +188,7 @@ func TestRefuses(t *testing.T) {
 		if got := f.Refuses(tc.d); got != tc.want {
 			t.Errorf("%s: refuses because of %q, want %q", name, got, tc.want)
 		}
-		if progress := ProgressOf(f.TemplatePod); tc.annotations != nil && (progress.Stage != Unreadable || progress.Why != tc.want || f.Restarts(tc.d)) {
+		if progress := ProgressOf(f.TemplatePod); tc.annotations != nil && (progress.Stage != Unreadable || progress.Why != tc.want || f.Restarts(tc.d, f.now)) {
 			t.Errorf("%s: progress %+v", name, progress)
 		}
 		f.patch(f.version(0).Change(f.TemplatePod, webTo2())) // writes what can be read, whatever was there
@@ -211,11 +211,11 @@ func FuzzTemplatePod(fuzz *testing.F) {
 		}
 		f := newFake(t, annotations, "web web:1 1", "log log:1")
 		readable := f.stage() != Unreadable
-		d := Difference{Images: []ContainerImage{{Name: "web", To: "web:2", Refs: []Ref{{Key: "tier"}}}}, Metadata: Metadata{Labels: map[string]string{"tier": "red"}}}
+		d := Difference{Images: []ContainerImage{{Name: "web", To: "web:2", Environment: true, Refs: []Ref{{Key: "tier"}}}}, Metadata: Metadata{Labels: map[string]string{"tier": "red"}}}
 		if readable != (f.Refuses(d) == "") && f.stage() != Superseded {
 			t.Fatalf("%+v, but refuses because of %q", ProgressOf(f.TemplatePod), f.Refuses(d))
 		}
-		if c, ok := Continue(f.TemplatePod, f.now); ok {
+		if c, ok := Continue(f.TemplatePod, ProgressOf(f.TemplatePod), f.now); ok {
 			f.patch(c)
 		}
 		f.patch(f.version(seconds).Change(f.TemplatePod, d))
@@ -230,7 +230,8 @@ func FuzzTemplatePod(fuzz *testing.F) {
 				f.run(c.Name)
 				f.ready(c.Name)
 			}
-			if c, ok := Continue(f.TemplatePod, f.now); ok {
+			f.renew()
+			if c, ok := f.next(); ok {
 				f.patch(c)
 			}
 		}

@@ -20,7 +20,9 @@ type world struct {
 	labels      map[string]string
 	annotations map[string]string
 	version     int
-	// refers are the containers that have referred to metadata that changed: they may be in an early batch for that.
+	// refs are what the environments of containers refer to, and refers those containers: they may be in an early batch
+	// for that.
+	refs   map[string][]Ref
 	refers map[string]bool
 	cpu    map[string]string
 }
@@ -30,11 +32,16 @@ type world struct {
 // before it, does not serve, and nobody else's container changes at all.
 func TestTemplates_anyOrderOfEvents(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		w := &world{refers: map[string]bool{}, cpu: map[string]string{}, images: map[string]string{}, labels: map[string]string{"app": "web"}, annotations: map[string]string{}}
+		w := &world{refers: map[string]bool{}, refs: map[string][]Ref{}, cpu: map[string]string{}, images: map[string]string{}, labels: map[string]string{"app": "web"}, annotations: map[string]string{}}
 		containers := []string{"injected i:1 50"}
 		for _, name := range []string{"a", "b", "c", "d"}[:rapid.IntRange(1, 4).Draw(r, "containers")] {
 			containers = append(containers, name+" "+name+":0 "+rapid.SampledFrom([]string{"", "0", "1", "2", "-1", "x"}).Draw(r, "priority"))
 			w.images[name] = name + ":0"
+			for _, ref := range []Ref{{Key: "app"}, {Key: "tier"}, {Annotation: true, Key: "tier"}} {
+				if rapid.IntRange(0, 3).Draw(r, "refers") == 0 {
+					w.refs[name], w.refers[name] = append(w.refs[name], ref), true
+				}
+			}
 		}
 		w.fake = newFake(t, nil, containers...)
 		for name := range w.images {
@@ -55,7 +62,7 @@ func TestTemplates_anyOrderOfEvents(t *testing.T) {
 
 func (w *world) event(r *rapid.T) {
 	name := w.Containers[rapid.IntRange(0, len(w.Containers)-1).Draw(r, "container")].Name
-	switch rapid.SampledFrom([]string{"version", "version", "run", "resize", "ready", "time", "continue", "continue"}).Draw(r, "event") {
+	switch rapid.SampledFrom([]string{"version", "version", "run", "resize", "ready", "time", "renew", "continue", "continue"}).Draw(r, "event") {
 	case "version":
 		w.newVersion(r)
 	case "run":
@@ -66,6 +73,8 @@ func (w *world) event(r *rapid.T) {
 		w.ready(name)
 	case "time":
 		w.now = w.now.Add(time.Duration(rapid.IntRange(1, 60).Draw(r, "seconds")) * time.Second)
+	case "renew":
+		w.renew()
 	case "continue":
 		w.proceedIfDue(r)
 	}
@@ -84,14 +93,16 @@ func (w *world) newVersion(r *rapid.T) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.images)) {
-		if rapid.Bool().Draw(r, "image changes") {
-			image := ContainerImage{Name: name, To: name + ":" + strconv.Itoa(rapid.IntRange(0, 3).Draw(r, "image"))}
-			for _, ref := range changed {
-				if rapid.Bool().Draw(r, "refers") {
-					image.Refs, w.refers[name] = append(image.Refs, ref), true
-				}
+		image := ContainerImage{Name: name}
+		if to := name + ":" + strconv.Itoa(rapid.IntRange(0, 3).Draw(r, "image")); rapid.Bool().Draw(r, "image changes") && to != w.images[name] {
+			image.To, w.images[name] = to, to
+		}
+		for _, ref := range w.refs[name] {
+			if slices.Contains(changed, ref) {
+				image.Environment, image.Refs = true, append(image.Refs, ref)
 			}
-			w.images[name] = image.To
+		}
+		if image.To != "" || image.Environment {
 			d.Images = append(d.Images, image)
 		}
 	}
@@ -105,7 +116,7 @@ func (w *world) newVersion(r *rapid.T) {
 		r.Fatal(why)
 	}
 	v := TemplateVersion{Revision: fmt.Sprintf("web-%d", w.version+1), Now: w.now, Grace: rapid.SampledFrom([]int32{0, 0, 20}).Draw(r, "grace")}
-	restarts := w.Restarts(d)
+	restarts := w.Restarts(d, w.now)
 	c := v.Change(w.TemplatePod, d)
 	if restarts && v.Grace > 0 && c.Resources != nil || (v.Grace > 0 || !restarts) && c.Restarts() {
 		r.Fatalf("restarts %v %v, which was not to be expected", c.Images, c.Resources)
@@ -132,7 +143,7 @@ func value(r *rapid.T, now map[string]string, key string, set *map[string]string
 }
 
 func (w *world) proceedIfDue(r *rapid.T) {
-	if c, ok := Continue(w.TemplatePod, w.now); ok {
+	if c, ok := w.next(); ok {
 		w.take(r, c)
 	}
 }
@@ -172,6 +183,7 @@ func (w *world) settle() {
 		w.resize(c.Name)
 		w.ready(c.Name)
 	}
+	w.renew()
 }
 
 func (w *world) check(r *rapid.T) {
@@ -182,6 +194,17 @@ func (w *world) check(r *rapid.T) {
 	for name, image := range w.images {
 		if got := w.Containers[w.container(name)].Image; got != image {
 			r.Errorf("%s has image %s, want %s", name, got, image)
+		}
+	}
+	for name, refs := range w.refs {
+		for _, ref := range refs {
+			want := w.labels[ref.Key]
+			if ref.Annotation {
+				want = w.annotations[ref.Key]
+			}
+			if got := w.environments[name][ref.String()]; got != want {
+				r.Errorf("%s has %s %q in its environment, want %q", name, ref, got, want)
+			}
 		}
 	}
 	for name, cpu := range w.cpu {
@@ -197,7 +220,7 @@ func (w *world) check(r *rapid.T) {
 	if _, there := w.fake.annotations[graceKey]; there || w.version > 0 && w.Labels[RevisionLabel] != fmt.Sprintf("web-%d", w.version+1) {
 		r.Errorf("labels %v, annotations %v", w.Labels, w.fake.annotations)
 	}
-	if c, ok := Continue(w.TemplatePod, w.now); ok {
+	if c, ok := w.next(); ok {
 		r.Errorf("there is still something to do: %+v", c)
 	}
 }

@@ -161,7 +161,7 @@ func (o *Observed) containers() ([]*corev1.Container, *plan.Hold) {
 	case o.UpdatedReady < int(o.MinUpdatedReady):
 		return none(WaitsForUpdated, "%d pods are updated and ready, imagePreDownloadMinUpdatedReadyPods is %d", o.UpdatedReady, o.MinUpdatedReady)
 	}
-	if why := inplace.Between(o.From.Template, o.To.Template, true).Recreate; why != "" {
+	if why := inplace.Between(o.From.Template, o.To.Template, inplace.Able{Resize: true, Renew: true}).Recreate; why != "" {
 		return none(NotPreDownloaded, "pods are made anew, maybe on other nodes: %s", why)
 	}
 	return o.changed(), nil

@@ -92,6 +92,8 @@ func (w *World) find(resource, name string) *metav1.ObjectMeta {
 		return &c.object
 	case resource == "controllerrevisions" && r != nil && !r.gone:
 		return r.meta()
+	case resource == "containerrecreaterequests":
+		return w.requests[name].meta()
 	}
 	return nil
 }
@@ -186,6 +188,8 @@ func (w *World) carryOut(m *manager, r *engine.Request) (metav1.ObjectMeta, erro
 		return w.serveRevision(m, r)
 	case "clonesets":
 		return w.serveSet(m, r)
+	case "containerrecreaterequests":
+		return w.serveRequest(r)
 	}
 	return metav1.ObjectMeta{}, notFound(r.Resource, r.Name)
 }

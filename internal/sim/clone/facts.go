@@ -20,7 +20,7 @@ func (m *manager) facts() (cloneset.Facts, error) {
 		return cloneset.Facts{}, err
 	}
 	f := cloneset.Facts{
-		Now: m.w.Clock(), Memo: &m.memo, CanResize: !m.w.fixed, Templates: map[string]*v1beta1.PodTemplate{},
+		Now: m.w.Clock(), Memo: &m.memo, CanResize: !m.w.fixed, CanRenew: !m.w.alone, Templates: map[string]*v1beta1.PodTemplate{},
 		History: revision.History{Unseen: marks.Unseen, Taken: marks.Taken}, RollBack: m.w.rollBack,
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.revisions)) {
@@ -31,6 +31,7 @@ func (m *manager) facts() (cloneset.Facts, error) {
 	}
 	m.podFacts(&f)
 	m.claimFacts(&f)
+	m.requestFacts(&f)
 	var unknown []plan.Unit
 	for _, name := range cloneset.Unknown(m.set, f.Pods, f.History) {
 		unknown = append(unknown, plan.Unit{Namespace: namespace, Name: name})
@@ -67,7 +68,7 @@ func (m *manager) podFacts(f *cloneset.Facts) {
 			}
 		}
 	}
-	births := m.w.subject.Births(m.hands.Births(owner(), func(u plan.Unit) bool { c := m.pods[u.Name]; return c != nil && c.pod != nil }))
+	births := m.w.subject.Births(m.hands.Births(owner(), plan.CreatePod, func(u plan.Unit) bool { c := m.pods[u.Name]; return c != nil && c.pod != nil }))
 	for _, b := range births.Births {
 		f.Pods = append(f.Pods, cloneset.Pod{Unit: b.Unit, ID: b.Unit.Name[len(setName)+1:], Revision: b.Target, Born: true})
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -74,9 +75,9 @@ func keeps(set *v1beta1.CloneSet) int {
 
 // needsNew tells whether a Pod of one template can become one of another only by being made anew: users change nothing
 // but images, metadata, and the environment.
-func needsNew(from, to *v1beta1.PodTemplate) bool {
-	return !slices.EqualFunc(from.Spec.Containers, to.Spec.Containers, func(a, b corev1.Container) bool {
-		return a.Name == b.Name && slices.EqualFunc(a.Env, b.Env, func(a, b corev1.EnvVar) bool { return a == b })
+func (w *World) needsNew(from, to *v1beta1.PodTemplate) bool {
+	return w.needsNewEnvironment(from, to) || !slices.EqualFunc(from.Spec.Containers, to.Spec.Containers, func(a, b corev1.Container) bool {
+		return a.Name == b.Name && equality.Semantic.DeepEqual(a.Env, b.Env)
 	})
 }
 

@@ -43,6 +43,7 @@ func owner() engine.Owner {
 	return engine.Owner{
 		Resource: schema.GroupVersionResource{Group: "apps.kruise.io", Version: "v1beta1", Resource: "clonesets"}, Kind: "CloneSet",
 		Namespace: namespace, Name: setName, UID: setUID, RevisionsIn: namespace, InstanceLabel: v1beta1.CloneSetInstanceIDLabel,
+		Creates: requestsResource(), Objects: requestsResource(),
 	}
 }
 
@@ -58,6 +59,7 @@ type manager struct {
 	names     []string
 	claims    map[string]*claim
 	revisions map[string]*kept
+	requests  map[string]*request
 
 	hands  *engine.Hands
 	door   *door
@@ -93,7 +95,7 @@ type cached struct {
 func (w *World) startManager() {
 	m := &manager{
 		w: w, id: len(w.managers) + 1, pods: map[string]*cached{}, claims: map[string]*claim{},
-		revisions: map[string]*kept{}, writes: map[int][]int{}, took: map[int][]int{}, revised: map[string]int{}, did: make(chan struct{}),
+		revisions: map[string]*kept{}, requests: map[string]*request{}, writes: map[int][]int{}, took: map[int][]int{}, revised: map[string]int{}, did: make(chan struct{}),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.door = &door{m: m, calls: make(chan call)}
@@ -112,6 +114,9 @@ func (m *manager) list() {
 	}
 	for name, c := range w.claims {
 		m.seeClaim(name, c)
+	}
+	for name, q := range w.requests {
+		m.seeRequest(name, q)
 	}
 	for _, l := range w.lives {
 		if c := m.pods[l.pod.Name]; !l.gone || c != nil && c.l == l {

@@ -322,7 +322,7 @@ func changed(_ *cloneset.Observed, p *cloneset.Pod) {
 // TestMutants proves that the simulator can fail: every mutant has to be caught, and by the property that is about what
 // it does wrong (empty: by any).
 func TestMutants(t *testing.T) {
-	for _, group := range []map[string]mutant{planMutants(), stepMutants(), handMutants(), resizeMutants()} {
+	for _, group := range []map[string]mutant{planMutants(), stepMutants(), handMutants(), resizeMutants(), renewalMutants()} {
 		for name, m := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

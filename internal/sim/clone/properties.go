@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/cloneset"
@@ -33,8 +34,12 @@ import (
 //	            does cpu for which the container restarts.
 //	resized     A Pod is resized only to what the newest revision says, or back to what its own does, under budget and
 //	            partition, and never to another QoS class.
-//	restored    A Pod goes back into service when its containers run what its spec names, and are ready; or when only its
+//	restored    A Pod goes back into service when its containers run what its spec names, with the environment that they
+//	            refer to, and are ready; or when only its
 //	            cpu is not what the spec names, and kubelet puts that off.
+//	renewed     A request for containers to start anew is made only for what the Pod asks for and no open one is for, and
+//	            none comes to a container of a Pod that serves. (One that the Pod does not ask for any more may, if the Pod
+//	            has not the gate by which it could be kept from serving.)
 //	hook        A Pod is neither updated nor deleted while a hook holds it; it is Normal only when hooks are complete. With
 //	            markPodNotReady it is out of service meanwhile.
 //	revived     No Pod is taken back that the user has named.
@@ -179,7 +184,7 @@ func (w *World) checkAnew(s *snapshot, l *life, pod *corev1.Pod) {
 	if !s.old(pod) && s.obs.Set.Current.Template != nil {
 		to = s.obs.Set.Current.Template
 	}
-	if r != nil && !r.gone && !needsNew(r.template, to) && !w.needsNewSize(r.template, to, pod) {
+	if r != nil && !r.gone && !w.needsNew(r.template, to) && !w.needsNewSize(r.template, to, pod) {
 		w.Violate("in place", "%s is deleted and could be updated in place", l.pod.Name)
 	}
 }
@@ -290,7 +295,7 @@ func (w *World) madeOf(template, pod *corev1.PodSpec) bool {
 	for i := range template.Containers {
 		c := &template.Containers[i]
 		at := slices.IndexFunc(pod.Containers, func(p corev1.Container) bool { return p.Name == c.Name })
-		if at < 0 || pod.Containers[at].Image != c.Image || !slices.Equal(pod.Containers[at].Env, c.Env) {
+		if at < 0 || pod.Containers[at].Image != c.Image || !equality.Semantic.DeepEqual(pod.Containers[at].Env, c.Env) {
 			return false
 		}
 	}

@@ -144,7 +144,7 @@ func (w *World) checkNewest(update string) {
 		w.Violate("reached", "podsToDelete still has %v", names)
 	}
 	r, t := w.revisions[update], &w.set.Spec.Template
-	if r == nil || r.gone || needsNew(r.template, t) || r.template.Spec.Containers[0].Image != t.Spec.Containers[0].Image {
+	if r == nil || r.gone || w.needsNew(r.template, t) || r.template.Spec.Containers[0].Image != t.Spec.Containers[0].Image {
 		w.Violate("reached", "the update revision %s is not there or not the template", update)
 	}
 }

@@ -188,10 +188,13 @@ func (w *World) straightens(l *life, next *corev1.Pod) bool {
 
 func sizeChanges(before, next *corev1.Pod) bool { return !sameSizes(&before.Spec, &next.Spec) }
 
-// restarts tells whether containers restart for a patch.
+// restarts tells whether containers restart for a patch, or are to start anew.
 func restarts(before, next *corev1.Pod) bool {
 	for i := range before.Spec.Containers {
 		a, b := &before.Spec.Containers[i], &next.Spec.Containers[i]
+		if refersToTier(a) && node.EnvironmentOf(before) != node.EnvironmentOf(next) {
+			return true
+		}
 		if a.Image != b.Image || node.RestartsFor(a) && node.SizeOf(a) != node.SizeOf(b) {
 			return true
 		}

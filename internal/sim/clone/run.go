@@ -34,7 +34,7 @@ const (
 func Run(seed uint64, subject Subject, trace bool) Result {
 	w := &World{
 		World: world.New(seed, trace), subject: subject, pods: map[string]*life{}, claims: map[string]*claim{},
-		revisions: map[string]*kept{},
+		revisions: map[string]*kept{}, requests: map[string]*request{},
 	}
 	for i := range w.nodes {
 		w.nodes[i] = node.Images{}
@@ -42,6 +42,9 @@ func Run(seed uint64, subject Subject, trace bool) Result {
 	w.slow, w.injects = w.Percent(20), w.Percent(20)
 	if dice := rand.New(rand.NewPCG(seed, 7)); dice.IntN(3) == 0 { //nolint:gosec // dice
 		w.sizing, w.restarting, w.fixed = dice, dice.IntN(4) == 0, dice.IntN(8) == 0
+	}
+	if dice := rand.New(rand.NewPCG(seed, 11)); dice.IntN(3) == 0 { //nolint:gosec // dice
+		w.referring, w.alone = dice, dice.IntN(8) == 0
 	}
 	w.begin()
 	w.RunUntil(troubled)
@@ -106,6 +109,7 @@ func (w *World) made() *v1beta1.CloneSet {
 			t.Spec.Containers[i].Env = []corev1.EnvVar{{Name: v1beta1.ContainerLaunchPriorityEnv, Value: fmt.Sprint(i)}}
 		}
 	}
+	w.refers(&set.Spec)
 	w.sizes(&set.Spec)
 	w.strategy(&set.Spec)
 	if w.Percent(30) {

@@ -102,7 +102,7 @@ func (w *World) userActs() {
 		w.userTouches()
 		return
 	}
-	if w.userResizes() {
+	if w.userResizes() || w.userRelabels() {
 		return
 	}
 	n := w.Rng.IntN(16)

@@ -36,6 +36,8 @@ type World struct {
 	claims    map[string]*claim
 	revisions map[string]*kept
 
+	requests map[string]*request
+
 	// templates are those that the user had.
 	templates []v1beta1.PodTemplate
 	// ordered: the second container is changed before the first one, by its launch priority.
@@ -48,9 +50,13 @@ type World struct {
 	// cluster does not resize; meddled: somebody else resized a Pod.
 	sizing                     *rand.Rand
 	restarting, fixed, meddled bool
-	nodes                      [3]node.Images
-	slow                       bool
-	mended                     bool
+	// referring is not nil where the environment of main refers to a label: the dice of the users who change it, and of the
+	// node agents. alone: there are no node agents.
+	referring *rand.Rand
+	alone     bool
+	nodes     [3]node.Images
+	slow      bool
+	mended    bool
 
 	managers []*manager
 	// rivals: there were two leaders at once.
@@ -143,14 +149,14 @@ func (l *life) at(rv int) (version, bool) {
 }
 
 // runsSpec tells whether every container, the one that kubelet calls so and the one that runs, was really made from the
-// image that the spec names.
+// image that the spec names, with the environment that it refers to.
 func (l *life) runsSpec() bool {
 	beside := node.Beside(l.pod)
 	if len(l.Runs) != len(beside) || len(l.Sent.Runs) != len(beside) {
 		return false
 	}
 	for i, c := range beside {
-		if l.Runs[i].Image != c.Image || l.Sent.Runs[i].Image != c.Image {
+		if l.Runs[i].Image != c.Image || l.Sent.Runs[i].Image != c.Image || l.stale(i, c) {
 			return false
 		}
 	}

@@ -33,6 +33,8 @@ type Container struct {
 	// Gone: it does not run any more; Waiting is why none runs in its place.
 	Gone    bool
 	Waiting string
+	// Environment is what it has in its environment, as kubelet knew it when it was started (see EnvironmentOf).
+	Environment string
 	// Size is its cpu and memory, in the order of inplace.AmountPlaces.
 	Size [4]string
 	// Unready: it runs and is not ready.
@@ -52,6 +54,9 @@ func (n Images) Pull(image string) (name string) {
 	}
 	return n[digest(image)]
 }
+
+// EnvironmentOf is what containers of a Pod get in their environment: the label to which they may refer.
+func EnvironmentOf(pod *corev1.Pod) string { return pod.Labels["tier"] }
 
 // Serves tells whether the container runs and is ready.
 func (c *Container) Serves() bool { return c.Running() && !c.Unready }

@@ -46,6 +46,8 @@ type Kubelet struct {
 	images     []string
 	sizes      [][4]string
 	generation int64
+	// environment is that of the Pod that it has been told of.
+	environment string
 	// given is the cpu and memory that it has decided to give, and putOff why these are not those of the spec.
 	given  [][4]string
 	putOff string
@@ -98,6 +100,7 @@ func (k *Kubelet) Look() {
 	if pod == nil || k.Runs == nil {
 		return
 	}
+	k.environment = EnvironmentOf(pod)
 	if k.generation == pod.Generation {
 		k.sendSoon() // readiness gates may have changed
 		return
@@ -232,7 +235,7 @@ func (k *Kubelet) crashes(image string) bool {
 func (k *Kubelet) start(i int, image string, unready bool) {
 	c := &k.Runs[i]
 	c.Start(image, k.node, k.w.Clock())
-	c.Size = k.given[i]
+	c.Size, c.Environment = k.given[i], k.environment
 	c.Unready = unready || k.crashes(image)
 	if !k.crashes(image) {
 		return
@@ -265,6 +268,13 @@ func (k *Kubelet) retry(image string) {
 func (k *Kubelet) Crash() {
 	if k.pod() != nil && k.Runs != nil && !k.busy && k.Runs[0].Running() {
 		k.end(0, k.Runs[0].ID)
+	}
+}
+
+// Kill ends a container, which somebody else stops; kubelet starts another.
+func (k *Kubelet) Kill(i int) {
+	if k.Runs != nil {
+		k.end(i, k.Runs[i].ID)
 	}
 }
 

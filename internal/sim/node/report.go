@@ -110,6 +110,11 @@ func Shallow(pod *corev1.Pod) *corev1.Pod {
 	return &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: pod.ObjectMeta, Spec: pod.Spec, Status: pod.Status}
 }
 
+// IDOf is how a runtime calls a container of a Pod.
+func IDOf(pod *corev1.Pod, container string, nr int) string {
+	return "sim://" + string(pod.UID) + "/" + container + "/" + strconv.Itoa(nr)
+}
+
 // status is what kubelet reports of a Pod's container. Of one that is gone it goes on telling image and ID; why
 // none runs in its place is the state then, and how it ended the last one.
 func (c *Container) status(pod *corev1.Pod, of *corev1.Container) corev1.ContainerStatus {
@@ -118,7 +123,7 @@ func (c *Container) status(pod *corev1.Pod, of *corev1.Container) corev1.Contain
 		s.State.Waiting = &corev1.ContainerStateWaiting{Reason: cmp.Or(c.Waiting, "ContainerCreating")}
 		return s
 	}
-	id := func(nr int) string { return "sim://" + string(pod.UID) + "/" + s.Name + "/" + strconv.Itoa(nr) }
+	id := func(nr int) string { return IDOf(pod, s.Name, nr) }
 	s.Resources = resources(c.Size)
 	s.Image, s.ImageID, s.ContainerID = c.reported(), digest(c.Image), id(c.ID)
 	ended := func(nr int) *corev1.ContainerStateTerminated {

@@ -179,7 +179,7 @@ func (m *manager) node(name string) {
 			obs.Owners[job.UID] = nodeimage.Ended
 		}
 	}
-	births := m.hands.Births(owner, func(plan.Unit) bool { return ni != nil })
+	births := m.hands.Births(owner, plan.CreateObject, func(plan.Unit) bool { return ni != nil })
 	obs.Unseen, obs.Refused = len(births.Births) > 0, births.Refused[""]
 	for _, verb := range []plan.Verb{plan.PatchObject, plan.PatchObjectStatus, plan.DeleteObject} {
 		for _, mark := range m.hands.Marks(owner, verb, m.shown) {

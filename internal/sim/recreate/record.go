@@ -35,7 +35,7 @@ func (m *manager) lookAtNode() {
 		m.wakeNode(time.Second)
 		return
 	}
-	births := m.hands.Births(owner, func(plan.Unit) bool { return cached != nil })
+	births := m.hands.Births(owner, plan.CreateObject, func(plan.Unit) bool { return cached != nil })
 	o.Unseen, o.Refused = len(births.Births) > 0, births.Refused[""]
 	for _, mark := range m.hands.Marks(owner, plan.UpdateOwner, func(plan.Unit) (string, bool) { return cached.ResourceVersion, cached != nil }) {
 		o.Unseen, o.Refused = o.Unseen || mark.Unseen, mark.Refused
