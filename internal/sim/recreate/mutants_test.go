@@ -73,6 +73,13 @@ func managerSays(tamper func(managerView, *v1beta1.ContainerRecreateRequestStatu
 
 func begun(st *state) bool { return st.ContainerID != "" && !st.IsKilled }
 
+// hasty does not wait until what is given up was taken back.
+func hasty(o *managerView) {
+	if o.Told = false; o.Request.Status.Phase == "" {
+		o.Now = o.Now.Add(2 * time.Second)
+	}
+}
+
 // mutants are wrong on purpose; each is to be found by the property that is named.
 func mutants() map[string]struct {
 	subject Subject
@@ -116,12 +123,8 @@ func mutants() map[string]struct {
 		caught  string
 	}{
 		"knows nothing of stops that are under way": {forgetful, "twice"},
-		"gives up what the agent may begin": {managerSees(func(o *managerView) {
-			if o.Told = false; o.Request.Status.Phase == "" {
-				o.Now = o.Now.Add(2 * time.Second) // it does not wait until that was taken back
-			}
-		}), "silent"},
-		"never takes back what is not begun": {neverTakesBack, "reached"},
+		"gives up what the agent may begin":         {managerSees(hasty), "silent"},
+		"never takes back what is not begun":        {neverTakesBack, "reached"},
 		"stops whatever runs by now": {agentSees(func(n *nodeView) {
 			for i := range n.Request.Status.ContainerRecreateStates {
 				if st := &n.Request.Status.ContainerRecreateStates[i]; begun(st) {
