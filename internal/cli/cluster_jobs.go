@@ -71,6 +71,29 @@ func (r *reader) marker(ctx context.Context, name string) (f why.MarkerFacts, er
 	return f, nil
 }
 
+// recreation reads a ContainerRecreateRequest and what it depends on.
+func (r *reader) recreation(ctx context.Context, name string) (f why.RecreateFacts, err error) {
+	f.Request = &v1beta1.ContainerRecreateRequest{}
+	if err := r.named(ctx, "containerrecreaterequests", "ContainerRecreateRequest", name, f.Request); err != nil {
+		return f, err
+	}
+	pod, err := r.core.Pods(r.namespace).Get(ctx, f.Request.Spec.PodName, metav1.GetOptions{})
+	if err == nil {
+		f.Pod = pod
+	} else if !apierrors.IsNotFound(err) {
+		return f, fmt.Errorf("read pod %s: %w", f.Request.Spec.PodName, err)
+	}
+	node := f.Request.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel]
+	told := &v1beta1.NodeContainerRecreate{}
+	err = r.ours.Get().Resource("nodecontainerrecreates").Name(node).Do(ctx).Into(told)
+	if err == nil {
+		f.Told = told
+	} else if !apierrors.IsNotFound(err) {
+		f.Notes = append(f.Notes, fmt.Sprintf("what the agent of node %s is told and reports is not known: %v", node, err))
+	}
+	return f, nil
+}
+
 // named reads one object of ours in the namespace.
 func (r *reader) named(ctx context.Context, resource, kind, name string, into runtime.Object) error {
 	err := r.ours.Get().Namespace(r.namespace).Resource(resource).Name(name).Do(ctx).Into(into)

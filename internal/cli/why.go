@@ -21,7 +21,8 @@ Of a Pod: which SidecarSets match it and why the others do not, which version of
 will do to it, what holds it now, and whether kubelet has carried out the last change. Of a SidecarSet: how many
 Pods are updated, what is next, and what holds the others. Of a CloneSet: the same, and how the Pods of older versions
 will be updated. Of an ImagePullJob: which nodes pull, which wait for what, which have failed and why. Of a
-PodProbeMarker: which Pods are probed, what the probes find, and why other Pods are not probed.
+PodProbeMarker: which Pods are probed, what the probes find, and why other Pods are not probed. Of a
+ContainerRecreateRequest: how far each container is, and what the request waits for.
 
 The answer is made by the function that the manager decides with, from what the API server has now; nothing is
 written. The manager's own memory of its last writes is not visible here, and neither are its feature gates. The
@@ -39,7 +40,7 @@ type whyOptions struct {
 func newWhy(streams Streams) *cobra.Command {
 	o := &whyOptions{rules: clientcmd.NewDefaultClientConfigLoadingRules()}
 	cmd := &cobra.Command{
-		Use:   "why pod/NAME | sidecarset/NAME | cloneset/NAME | imagepulljob/NAME | podprobemarker/NAME",
+		Use:   "why pod/NAME | sidecarset/NAME | cloneset/NAME | imagepulljob/NAME | podprobemarker/NAME | containerrecreaterequest/NAME",
 		Short: "Say why a Pod has the sidecars it has, and what holds an update",
 		Long:  whyHelp,
 		Example: `  kubectl outrigger why pod/web-0 -n shop
@@ -47,7 +48,8 @@ func newWhy(streams Streams) *cobra.Command {
   kubectl outrigger why sidecarset/logtail -o json
   kubectl outrigger why cloneset/web -n shop
   kubectl outrigger why imagepulljob/next-version -n shop
-  kubectl outrigger why podprobemarker/idle -n games`,
+  kubectl outrigger why podprobemarker/idle -n games
+  kubectl outrigger why crr/restart-web -n shop`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), streams, args[0]) },
 	}
@@ -109,8 +111,10 @@ func (o *whyOptions) asked(what string) (report, string, error) {
 		return imagePullJob, name, nil
 	case "podprobemarker", "podprobemarkers":
 		return podProbeMarker, name, nil
+	case "containerrecreaterequest", "containerrecreaterequests", "crr":
+		return recreation, name, nil
 	}
-	return nil, "", fmt.Errorf("%q: must be pod/NAME, sidecarset/NAME, cloneset/NAME, imagepulljob/NAME or podprobemarker/NAME", what)
+	return nil, "", fmt.Errorf("%q: must be pod/NAME, sidecarset/NAME, cloneset/NAME, imagepulljob/NAME, podprobemarker/NAME or containerrecreaterequest/NAME", what)
 }
 
 func (o *whyOptions) pod(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
@@ -175,4 +179,13 @@ func podProbeMarker(ctx context.Context, r *reader, name string) (fmt.Stringer, 
 	}
 	facts.Now = time.Now()
 	return why.OfPodProbeMarker(facts)
+}
+
+func recreation(ctx context.Context, r *reader, name string) (fmt.Stringer, error) {
+	facts, err := r.recreation(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	facts.Now = time.Now()
+	return why.OfRecreateRequest(facts), nil
 }

@@ -100,6 +100,30 @@ func images() served {
 	}
 }
 
+const (
+	requestPath = group + "/namespaces/default/containerrecreaterequests/again"
+	ordersPath  = group + "/nodecontainerrecreates/node-1"
+)
+
+// recreations has a request for the Pod web-0, which the agent has begun with.
+func recreations() served {
+	ours := func(kind string) metav1.TypeMeta {
+		return metav1.TypeMeta{APIVersion: v1beta1.GroupVersion().String(), Kind: kind}
+	}
+	request := v1beta1.ContainerRecreateRequest{TypeMeta: ours("ContainerRecreateRequest"), ObjectMeta: metav1.ObjectMeta{
+		Namespace: "default", Name: "again", UID: "r", CreationTimestamp: metav1.Now(),
+		Labels: map[string]string{v1beta1.ContainerRecreateRequestNodeNameLabel: "node-1", v1beta1.ContainerRecreateRequestPodUIDLabel: "p"},
+	}}
+	request.Spec.PodName = "web-0"
+	request.Spec.Containers = []v1beta1.ContainerRecreateRequestContainer{{Name: "app"}}
+	pod := corev1.Pod{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}, ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web-0", UID: "p"}}
+	told := v1beta1.NodeContainerRecreate{TypeMeta: ours("NodeContainerRecreate"), ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}
+	told.Spec.Requests = []v1beta1.RecreateOrder{{UID: "r", Namespace: "default", Name: "again"}}
+	told.Status.Requests = []v1beta1.RecreateReport{{UID: "r", Phase: v1beta1.ContainerRecreateRequestRecreating}}
+	told.Status.Requests[0].ContainerRecreateStates = []v1beta1.ContainerRecreateRequestContainerRecreateState{{Name: "app", Phase: v1beta1.ContainerRecreateRequestRecreating}}
+	return served{requestPath: request, podPath: pod, ordersPath: told}
+}
+
 func TestWhy(t *testing.T) {
 	without := func(s served, path string) served { delete(s, path); return s }
 	forbidden := func(s served, path string) served { s[path] = nil; return s }
@@ -134,17 +158,22 @@ func TestWhy(t *testing.T) {
 		"a job": {
 			cluster: images(), args: "imagepulljob/next", want: []string{"ImagePullJob default/next", "NoAgent  1 node: node-1\n    the node has no NodeImage yet"},
 		},
-		"a job, as JSON":   {cluster: images(), args: "imagepulljob/next -o json", want: []string{`"image": "app:2"`, `"reason": "NoAgent"`}},
-		"no such job":      {cluster: without(images(), jobPath), args: "imagepulljob/next", wantErr: "there is no ImagePullJob next in namespace default"},
-		"forbidden nodes":  {cluster: forbidden(images(), nodesPath), args: "imagepulljob/next", wantErr: `read the nodes: no: User "eve" cannot read it`},
-		"a marker":         {cluster: images(), args: "podprobemarker/idle", want: []string{"PodProbeMarker default/idle\n  pods        1 selected, 0 started", "Probed      False NoPods"}},
-		"no such marker":   {cluster: without(images(), markerPath), args: "podprobemarker/idle", wantErr: "there is no PodProbeMarker idle in namespace default"},
-		"what is not read": {cluster: forbidden(images(), toldPath), args: "podprobemarker/idle", want: []string{`what the probes find is not known: no: User "eve" cannot read it`}},
-		"a set's flag":     {cluster: images(), args: "imagepulljob/next --sidecarset a", wantErr: "--sidecarset goes with pod/NAME"},
-		"no name":          {cluster: images(), args: "imagepulljob/", wantErr: `"imagepulljob/": must be pod/NAME, sidecarset/NAME, cloneset/NAME, imagepulljob/NAME or podprobemarker/NAME`},
-		"not installed":    {cluster: without(cluster(false), setsPath), args: "pod/web-0", wantErr: "outrigger is not installed on this cluster: it does not serve sidecarsets.apps.kruise.io"},
-		"no such set":      {cluster: cluster(false), args: "sidecarset/other", wantErr: "there is no SidecarSet other"},
-		"no such set too":  {cluster: cluster(false), args: "pod/web-0 --sidecarset other", wantErr: "there is no SidecarSet other"},
+		"a job, as JSON":    {cluster: images(), args: "imagepulljob/next -o json", want: []string{`"image": "app:2"`, `"reason": "NoAgent"`}},
+		"no such job":       {cluster: without(images(), jobPath), args: "imagepulljob/next", wantErr: "there is no ImagePullJob next in namespace default"},
+		"forbidden nodes":   {cluster: forbidden(images(), nodesPath), args: "imagepulljob/next", wantErr: `read the nodes: no: User "eve" cannot read it`},
+		"a marker":          {cluster: images(), args: "podprobemarker/idle", want: []string{"PodProbeMarker default/idle\n  pods        1 selected, 0 started", "Probed      False NoPods"}},
+		"no such marker":    {cluster: without(images(), markerPath), args: "podprobemarker/idle", wantErr: "there is no PodProbeMarker idle in namespace default"},
+		"what is not read":  {cluster: forbidden(images(), toldPath), args: "podprobemarker/idle", want: []string{`what the probes find is not known: no: User "eve" cannot read it`}},
+		"a request":         {cluster: recreations(), args: "crr/again", want: []string{"ContainerRecreateRequest default/again\n  pod         web-0 on node node-1", "status      Recreating\n  container   app Recreating"}},
+		"no such request":   {cluster: without(recreations(), requestPath), args: "crr/again", wantErr: "there is no ContainerRecreateRequest again in namespace default"},
+		"its pod has gone":  {cluster: without(recreations(), podPath), args: "crr/again", want: []string{"Completed: ", "pod has gone"}},
+		"forbidden reports": {cluster: forbidden(recreations(), ordersPath), args: "crr/again", want: []string{`what the agent of node node-1 is told and reports is not known: no: User "eve"`}},
+		"nobody is told":    {cluster: without(recreations(), ordersPath), args: "crr/again", want: []string{"the agent of node node-1 is not told of it", "WaitingForAgent"}},
+		"a set's flag":      {cluster: images(), args: "imagepulljob/next --sidecarset a", wantErr: "--sidecarset goes with pod/NAME"},
+		"no name":           {cluster: images(), args: "imagepulljob/", wantErr: `"imagepulljob/": must be pod/NAME, sidecarset/NAME, cloneset/NAME, imagepulljob/NAME, podprobemarker/NAME or containerrecreaterequest/NAME`},
+		"not installed":     {cluster: without(cluster(false), setsPath), args: "pod/web-0", wantErr: "outrigger is not installed on this cluster: it does not serve sidecarsets.apps.kruise.io"},
+		"no such set":       {cluster: cluster(false), args: "sidecarset/other", wantErr: "there is no SidecarSet other"},
+		"no such set too":   {cluster: cluster(false), args: "pod/web-0 --sidecarset other", wantErr: "there is no SidecarSet other"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

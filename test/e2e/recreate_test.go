@@ -192,6 +192,7 @@ func TestRecreate_aContainerIsStartedAgainAndNothingElse(t *testing.T) {
 	if !strings.Contains(events, "ContainersRecreated") {
 		t.Errorf("the events are %s", events)
 	}
+	says(t, whyIs(t, "crr/one", "-n", r.ns), "pod         web on node "+r.node, "status      Completed", "container   app Succeeded", "Succeeded   True  Recreated")
 	out := kubectl(t, "", "-n", r.ns, "get", "crr", "one", "--no-headers")
 	if fields := strings.Fields(out); len(fields) != 5 || fields[1] != "Completed" || fields[2] != "web" || fields[3] != r.node {
 		t.Errorf("kubectl get shows %q", out)
