@@ -240,6 +240,39 @@ func TestPodProbeMarker_saysWhatIsNotProbed(t *testing.T) {
 	told(t, 0)
 }
 
+// TestPodProbeMarker_saysWhoGoesFirst: of two that give a label other values, the younger says so until the older is gone.
+func TestPodProbeMarker_saysWhoGoesFirst(t *testing.T) {
+	games(t)
+	told(t, 3)
+	kubectl(t, `
+apiVersion: apps.kruise.io/v1beta1
+kind: PodProbeMarker
+metadata: {name: later, namespace: ns}
+spec:
+  selector: {matchLabels: {app: game-server}}
+  probes:
+  - name: calm
+    containerName: game-server
+    probe: {exec: {command: [/calm.sh]}}
+    markerPolicy: [{state: Succeeded, labels: {gameserver-idle: maybe}}]
+`, "apply", "-f", "-")
+	says := func(want string) {
+		t.Helper()
+		eventually(t, 30*time.Second, func(ctx context.Context) error {
+			got, err := cluster.Kubectl(ctx, "get", "podprobemarker", "-n", "ns", "later", "-o",
+				`jsonpath={.status.conditions[?(@.type=="Conflicting")].status} {.status.conditions[?(@.type=="Conflicting")].message}`)
+			if err == nil && !strings.HasPrefix(got, want) {
+				err = fmt.Errorf("the younger marker says %q, want %q", got, want)
+			}
+			return err
+		})
+	}
+	says("True OtherValue: 3, the first in pod game-")
+	marker(t, "3", "True", "AllProbed")
+	kubectl(t, "", "delete", "podprobemarker", "-n", "ns", "game-server-probe", "--timeout=30s")
+	says("False")
+}
+
 // marker waits for the status of the PodProbeMarker of examples/05.
 func marker(t *testing.T, pods, probed, reason string) {
 	t.Helper()

@@ -3,15 +3,11 @@ package containerrecreaterequest_test
 import (
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +16,7 @@ import (
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kind/containerrecreaterequest"
 	"github.com/outrigger-project/outrigger/internal/plan"
+	"github.com/outrigger-project/outrigger/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") //nolint:gochecknoglobals // a flag of the test binary
@@ -29,36 +26,18 @@ var update = flag.Bool("update", false, "rewrite the stories in testdata/seq") /
 // manager and the agent then do, one after the other until nothing more is to be done. To tell a new one, write the section
 // names and run with -update.
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/seq/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d stories, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
+	testkit.Stories(t, 15, *update, func(t *testing.T) func(name, body string) string {
+		t.Helper()
+		s := &story{t: t, now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
+		return func(name, body string) string {
+			if name == "world" {
+				s.begin(strings.Fields(body))
+				return body
 			}
-			before := string(txtar.Format(archive))
-			s := &story{t: t, now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
-			for i := range archive.Files {
-				if f := &archive.Files[i]; f.Name == "world" {
-					s.begin(strings.Fields(string(f.Data)))
-				} else {
-					s.happens(strings.Fields(f.Name))
-					f.Data = []byte(s.goOn())
-				}
-			}
-			after := string(txtar.Format(archive))
-			if *update {
-				if err := os.WriteFile(file, []byte(after), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			} else if diff := cmp.Diff(before, after); diff != "" {
-				t.Errorf("the story has changed (-update rewrites it):\n%s", diff)
-			}
-		})
-	}
+			s.happens(strings.Fields(name))
+			return s.goOn()
+		}
+	})
 }
 
 type story struct {

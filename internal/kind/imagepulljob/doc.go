@@ -2,5 +2,6 @@
 // has ended and with which result; and what is refused.
 //
 // A node pulls in one of two ways: its agent reads the NodeImage, or, if the job has pullSecrets, a short-lived Pod has
-// kubelet pull (docs/adr/0007-private-images.md). Start at Plan (plan.go); node.go says what is known of a node.
+// kubelet pull (docs/adr/0007-private-images.md). Start with the story testdata/seq/life.txtar, then Plan (plan.go);
+// observed.go says what is known of a node.
 package imagepulljob

@@ -37,7 +37,7 @@ func (s *story) tellNode() {
 				s.read(to, &s.object.Spec.PodProbes)
 			}
 		case plan.SetState:
-			what = mark(&s.pods[step.Unit.Name].Pod.Marks, &step.Change)
+			what = mark(&s.pods[step.Unit.Name].Marks, &step.Change)
 		default:
 			s.t.Fatalf("nobody does %s", step.Verb)
 		}
