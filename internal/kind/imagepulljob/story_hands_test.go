@@ -182,27 +182,13 @@ func (s *story) work(job *v1beta1.ImagePullJob, waits *strings.Builder) (wake ti
 }
 
 func (s *story) observe(job *v1beta1.ImagePullJob) imagepulljob.Observed {
-	o := imagepulljob.Observed{Job: job, TagTTL: time.Minute, Now: s.now}
-	var err error
-	if o.Image, err = image.Parse(string(job.Spec.Image)); err != nil {
-		s.t.Fatal(err)
-	}
 	all := map[string]imagepulljob.Candidate{}
 	for name, n := range s.nodes {
 		all[name] = imagepulljob.Candidate{Name: name, Node: true, Ready: n.Ready, Since: n.Since, DiskPressure: n.DiskPressure, Image: s.images[name]}
 	}
-	targets, out, err := imagepulljob.Targets(job, all, nil)
+	o, err := imagepulljob.Observe(job, imagepulljob.Facts{Candidates: all, TagTTL: time.Minute, Now: s.now})
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	o.Out = out
-	if o.Parallelism, err = imagepulljob.ParallelismOf(job.Spec.Parallelism, len(targets)); err != nil {
-		s.t.Fatal(err)
-	}
-	for i := range targets {
-		n := imagepulljob.NodeByImage(&targets[i], o.Image, job)
-		n.InTrouble(&targets[i], false, s.now)
-		o.Nodes = append(o.Nodes, n)
 	}
 	return o
 }
