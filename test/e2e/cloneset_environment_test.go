@@ -9,6 +9,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/outrigger-project/outrigger/test/env"
 )
 
 // tieredClones is a CloneSet of two containers, of which one has a label in its environment. Its Pods are on one node.
@@ -21,7 +23,7 @@ spec:
   template:
     metadata: {labels: {app: web, tier: gold}}
     spec:
-      nodeName: %s
+      nodeSelector: {kubernetes.io/hostname: %s}
       containers:
       - name: app
         image: app:1
@@ -61,11 +63,13 @@ func TestCloneSet_environmentInPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.Promise(env.Promises{Ready: 1, Total: 2})
 	for try, to := range []string{"red", "gold"} {
 		patchClone(t, ns, fmt.Sprintf(tier, to))
 		renewed(t, ns, to, map[string]int32{"app": int32(try) + 1, "log": 0}) //nolint:gosec // a small number
 		columns(t, ns, "web", "2 2 2 2 2")
 	}
+	kept(t, f)
 	if least, _ := f.Extremes(); least != 1 {
 		t.Errorf("%d pods were ready at least, maxUnavailable is 1", least)
 	}

@@ -13,7 +13,7 @@ import (
 // Containers whose environment changes and whose image does not start anew by a ContainerRecreateRequest, once the Pod
 // says of itself that they are to:
 //
-//	the Pod is drained, and patched ─▶ request …-1 ─▶ failed ─ 10 s ─▶ request …-2 ─▶ succeeded ─▶ the Pod is patched, serves
+//	the Pod is drained, and patched ─ 10 s ─▶ request …-1 ─▶ failed ─ 10 s ─▶ request …-2 ─▶ succeeded ─▶ the Pod is patched, serves
 //	      another template: the request is deleted, and until then the Pod does not serve
 
 // requests are those of all Pods, by the renewal that they are for, and by the name of their Pod.
@@ -119,6 +119,9 @@ func (d *decision) renew(i int32) {
 	what := "container " + strings.Join(p.Progress.Renewal.Containers, ", ")
 	last, try := d.requests.last(p)
 	switch {
+	case last == nil && p.Progress.Renewal.From > d.now:
+		d.wakeIn(time.Unix(p.Progress.Renewal.From, 0).Sub(d.obs.Now))
+		d.hold(i, Renewing, what+" starts anew for its new environment when kubelet has surely seen what changed")
 	case last == nil:
 		d.request(i, 1, p.Progress.Renewal.Containers, what+" starts anew for its new environment")
 	case last.Refused != "":

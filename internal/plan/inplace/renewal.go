@@ -18,7 +18,7 @@ import (
 // OpenKruise's form), and until a later patch says that it is done, the Pod counts as being updated, whatever runs: of a
 // container alone nobody can tell which metadata it was started with.
 //
-//	patch: labels, "renewal":{"number":1,"containers":["app"]} ──▶ a request, perhaps more ──▶ patch: "renewal":{"number":1}
+//	patch: labels, "renewal":{"number":1,"containers":["app"]} ── 10 s ──▶ a request, perhaps more ──▶ patch: "renewal":{"number":1}
 //
 // An image that changes has kubelet start the container anew, but for one case: it changes back before kubelet has
 // acted. Then the container is renewed, too.
@@ -27,6 +27,9 @@ import (
 type Renewal struct {
 	// ID tells it from others of the same Pod.
 	ID string
+	// From is when they may be stopped, in seconds since 1970. kubelet begins to work on a Pod with what it knows then, and
+	// waits up to a second for what runs: whatever ends meanwhile it starts with the labels and annotations of before.
+	From int64
 	// Containers in their order, without those that the Pod does not have.
 	Containers []string
 	// behind is how far the Pod's update is but for it.
@@ -42,6 +45,9 @@ type wireRenewal struct {
 // renewal is what a Pod is to be spared until it is done; nil if there is none.
 func (p TemplatePod) renewal(state string, wire wireRenewal) *Renewal {
 	r := &Renewal{ID: fmt.Sprint(GetText(state, "revision"), "/", GetText(state, "updateTimestamp"), "/", wire.Number)}
+	if told, err := time.Parse(time.RFC3339, GetText(state, "updateTimestamp")); err == nil {
+		r.From = told.Unix() + patience
+	}
 	for i := range p.Containers {
 		if name := p.Containers[i].Name; slices.Contains(wire.Containers, name) {
 			r.Containers = append(r.Containers, name)

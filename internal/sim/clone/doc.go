@@ -9,8 +9,7 @@
 // be reached and then nothing written any more. The same seed gives the same world, to the letter of its trace.
 //
 // What is not simulated: more than one request of a process under way at a time (internal/engine has its own tests), the
-// real caches, the network, a tag that is moved to another image, a write that lands after its client gave up, and a node
-// agent that stops a container before the kubelet beside it has seen the Pod as it was when that was asked for.
+// real caches, the network, a tag that is moved to another image, and a write that lands after its client gave up.
 //
 // Start at Run; TestWorlds runs thousands of seeds, TestMutants proves that wrong planners and hands are caught.
 package clone

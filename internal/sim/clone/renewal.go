@@ -25,9 +25,6 @@ import (
 // Renewals. In the worlds that have them the environment of main refers to the label tier, which the user changes, and node
 // agents start containers anew: late, some time, or not at all.
 
-// soonest is when an agent comes to a request: kubelet, on the same node, has seen the Pod by then.
-const soonest = 3 * time.Second
-
 // request is a ContainerRecreateRequest.
 type request struct {
 	rv     int
@@ -152,7 +149,7 @@ func (w *World) createRequest(r *engine.Request) (*request, error) {
 	q.object.UID = types.UID("uid-" + strconv.Itoa(w.uids))
 	q.object.Labels = map[string]string{v1beta1.ContainerRecreateRequestPodUIDLabel: string(l.pod.UID)}
 	w.commitRequest(q)
-	w.After(soonest+w.Between(0, 2*time.Second)+w.lateness(), func() { w.recreate(q.object.Name, q.object.UID, l) })
+	w.After(w.Between(0, 2*time.Second)+w.lateness(), func() { w.recreate(q.object.Name, q.object.UID, l) })
 	return q, nil
 }
 
@@ -161,7 +158,7 @@ func containerAt(pod *corev1.Pod, name string) int {
 }
 
 func (w *World) lateness() time.Duration {
-	if w.Fault(20) {
+	if w.Fault(40) {
 		return w.Between(0, 40*time.Second)
 	}
 	return 0

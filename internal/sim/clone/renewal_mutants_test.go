@@ -49,6 +49,13 @@ func renewalMutants() map[string]mutant {
 				}
 			}
 		}), "renewed"},
+		"does not wait until kubelet has seen the pod": {planOf(eachPod(func(_ *cloneset.Observed, p *cloneset.Pod) {
+			if p.Progress.Renewal != nil {
+				renewal := *p.Progress.Renewal
+				renewal.From = 0
+				p.Progress.Renewal = &renewal
+			}
+		})), "restored"},
 		"makes no request": {stepsOf(drop(func(_ cloneset.Observed, s *plan.Step) bool { return s.Verb == plan.CreateObject })), "reached"},
 		"forgets requests of the template before": {planOf(func(o *cloneset.Observed) {
 			asked := map[string]bool{}
