@@ -66,9 +66,12 @@ func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 		}},
 	}
 	if c.Features.Enabled(features.KruiseDaemon) {
-		all = append(all, watch.Part{Name: "the accounts of node agents", Setup: func() error {
-			return nodeagent.SetupWithManager(mgr, nodeagent.Options{WritesInFlight: c.MaxWritesInFlight})
-		}})
+		all = append(all, watch.Part{
+			Name: "the accounts of node agents", Also: func() error { return nodeagent.Allowed(mgr) },
+			Setup: func() error {
+				return nodeagent.SetupWithManager(mgr, nodeagent.Options{WritesInFlight: c.MaxWritesInFlight})
+			},
+		})
 	}
 	if c.Features.Enabled(features.ImagePullJobGate) {
 		all = append(all, watch.Part{Name: "ImageListPullJobs", Needs: []string{"imagelistpulljobs", "imagepulljobs"}, Setup: func() error {

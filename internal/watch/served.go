@@ -20,11 +20,13 @@ type Part struct {
 	Name string
 	// Needs are resources of ours: clonesets.
 	Needs []string
+	// Also says what else is missing, as an error; nil: nothing ever is.
+	Also func() error
 	// Setup is called once, before or after the manager has started.
 	Setup func() error
 }
 
-// SetUp sets up the parts that the API server serves all resources of, in this version. The log says which others there
+// SetUp sets up the parts that lack nothing, such as resources of this version that the API server serves. The log says which others there
 // are and what they lack; the API server is asked about them every so often until none is left. A part that is found then
 // and cannot be set up ends the manager, which is to be started again.
 func SetUp(mgr manager.Manager, version schema.GroupVersion, every time.Duration, parts []Part) error {
@@ -41,7 +43,7 @@ func SetUp(mgr manager.Manager, version schema.GroupVersion, every time.Duration
 		return err
 	}
 	for _, part := range s.left {
-		s.log.Info("not started: CustomResourceDefinitions are missing; it starts when they are there",
+		s.log.Info("not started: something is missing, such as CustomResourceDefinitions; it starts when that is there",
 			"what", part.Name, "missing", part.lacks(there), "apiVersion", version.String())
 	}
 	return mgr.Add(s)
@@ -64,7 +66,13 @@ func served(client discovery.ServerResourcesInterface, version schema.GroupVersi
 
 // lacks are the resources that a part needs and that are not there.
 func (p *Part) lacks(there []string) []string {
-	return slices.DeleteFunc(slices.Clone(p.Needs), func(resource string) bool { return slices.Contains(there, resource) })
+	lacks := slices.DeleteFunc(slices.Clone(p.Needs), func(resource string) bool { return slices.Contains(there, resource) })
+	if p.Also != nil && len(lacks) == 0 {
+		if err := p.Also(); err != nil {
+			lacks = append(lacks, err.Error())
+		}
+	}
+	return lacks
 }
 
 // starter starts parts when what they need is there.
@@ -97,7 +105,7 @@ func (s *starter) Start(ctx context.Context) error {
 			return err
 		}
 		for _, part := range started {
-			s.log.Info("started: the CustomResourceDefinitions are there now", "what", part.Name)
+			s.log.Info("started: what was missing is there now", "what", part.Name)
 		}
 	}
 	return nil

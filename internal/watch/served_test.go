@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -51,12 +52,25 @@ func TestServed(t *testing.T) {
 	}
 }
 
+func TestPart_lacks(t *testing.T) {
+	forbidden := errors.New("forbidden")
+	for name, c := range map[string]struct {
+		also error
+		want []string
+	}{"nothing": {}, "something else": {forbidden, []string{"forbidden"}}} {
+		part := Part{Needs: []string{"a"}, Also: func() error { return c.also }}
+		if diff := cmp.Diff(c.want, part.lacks([]string{"a"}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // TestStarter_startsEachPartOnceWhenItLacksNothing: whatever the API server says in between.
 func TestStarter_startsEachPartOnceWhenItLacksNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var events []string
 		part := func(name string, needs ...string) Part {
-			return Part{name, needs, func() error { events = append(events, name); return nil }}
+			return Part{name, needs, nil, func() error { events = append(events, name); return nil }}
 		}
 		answers := [][]string{{"a"}, {"a"}, nil, {"c", "a"}, {"a", "b", "c"}}
 		s := &starter{
@@ -81,9 +95,9 @@ func TestStarter_startsEachPartOnceWhenItLacksNothing(t *testing.T) {
 		got := strings.Join(events, "\n")
 		want := `A
 C
-"level"=0 "msg"="started: the CustomResourceDefinitions are there now" "what"="C"
+"level"=0 "msg"="started: what was missing is there now" "what"="C"
 AB
-"level"=0 "msg"="started: the CustomResourceDefinitions are there now" "what"="AB"`
+"level"=0 "msg"="started: what was missing is there now" "what"="AB"`
 		if diff := cmp.Diff(want, got); diff != "" || len(answers) > 0 || time.Since(begin) < 5*time.Minute {
 			t.Errorf("after %s, %d answers not asked for (-want +got):\n%s", time.Since(begin), len(answers), diff)
 		}
@@ -96,7 +110,7 @@ func TestStarter_ends(t *testing.T) {
 		broken := errors.New("broken")
 		s := &starter{
 			log: funcr.New(func(string, string) {}, funcr.Options{}), every: time.Minute,
-			left: []Part{{"A", []string{"a"}, func() error { return broken }}}, ask: func() ([]string, error) { return nil, nil },
+			left: []Part{{"A", []string{"a"}, nil, func() error { return broken }}}, ask: func() ([]string, error) { return nil, nil },
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -150,6 +151,9 @@ func TestAgent_managerMakesNoOtherRoles(t *testing.T) {
 		"a role of another name":            {roles, rbacObject("ClusterRole", "thief", "rules", []any{named})},
 		"a role over Pods":                  {roles, rbacObject("ClusterRole", "kruise-daemon:a", "rules", []any{pods})},
 		"a role over another node":          {roles, rbacObject("ClusterRole", "kruise-daemon:a", "rules", []any{named})},
+		"a role that may delete":            {roles, rbacObject("ClusterRole", "kruise-daemon:a", "rules", []any{ruled("nodeimages", "delete")})},
+		"a role over other kinds":           {roles, rbacObject("ClusterRole", "kruise-daemon:a", "rules", []any{ruled("clonesets", "get")})},
+		"a role that others take over":      {roles, takenOver(rbacObject("ClusterRole", "kruise-daemon:a", "rules", []any{ruled("nodeimages", "get")}))},
 		"a binding of another name":         {bindings, bound("thief", "kruise-manager", "node-a")},
 		"a binding of the manager's role":   {bindings, bound("kruise-daemon:a", "kruise-manager", "node-a")},
 		"a binding of another node's role":  {bindings, bound("kruise-daemon:a", "kruise-daemon:"+node(t, 0), "node-a")},
@@ -160,11 +164,35 @@ func TestAgent_managerMakesNoOtherRoles(t *testing.T) {
 			t.Errorf("the manager makes %s: %v", what, err)
 		}
 	}
+	pod := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "thief"},
+		"spec": map[string]any{
+			"securityContext": map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}},
+			"containers": []any{map[string]any{"name": "a", "image": "a", "securityContext": map[string]any{
+				"allowPrivilegeEscalation": false, "capabilities": map[string]any{"drop": []any{"ALL"}},
+			}}},
+		},
+	}}
+	for _, namespace := range []string{"kruise-daemon", "kruise-system"} {
+		_, err := dynamicOf(t, manager).Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(namespace).Create(t.Context(), pod, metav1.CreateOptions{})
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "kruise-manager-pods") {
+			t.Errorf("the manager makes a Pod in %s: %v", namespace, err)
+		}
+	}
 	for _, name := range []string{"view", "kruise-manager"} {
 		if err := dynamicOf(t, manager).Resource(roles).Delete(t.Context(), name, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}); !apierrors.IsForbidden(err) {
 			t.Errorf("the manager deletes role %s: %v", name, err)
 		}
 	}
+}
+
+func ruled(resource, verb string) map[string]any {
+	return map[string]any{"apiGroups": []any{"apps.kruise.io"}, "resources": []any{resource}, "verbs": []any{verb}, "resourceNames": []any{"a"}}
+}
+
+func takenOver(object map[string]any) map[string]any {
+	object["metadata"].(map[string]any)["labels"] = map[string]any{"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+	return object
 }
 
 func rbacObject(kind, name string, members ...any) map[string]any {
@@ -191,13 +219,14 @@ func TestAgent_rightsAreKept(t *testing.T) {
 	eventually(t, time.Minute, reads(true))
 	for what, breaks := range map[string][]string{
 		"the role is emptied":    {"patch", "clusterrole", nodeagent.RoleOf(name), "--type=json", "-p", `[{"op":"replace","path":"/rules","value":[]}]`},
+		"the role is unlabelled": {"label", "clusterrole", nodeagent.RoleOf(name), nodeagent.ManagedByLabel + "-"},
 		"the role is deleted":    {"delete", "clusterrole", nodeagent.RoleOf(name)},
 		"the binding is deleted": {"delete", "clusterrolebinding", nodeagent.RoleOf(name)},
 	} {
 		kubectl(t, "", breaks...)
 		eventually(t, time.Minute, func(ctx context.Context) error {
-			role, err := cluster.Kubectl(ctx, "get", "clusterrole", nodeagent.RoleOf(name), "-o", "jsonpath={.rules[0].resourceNames[0]} {.metadata.ownerReferences[0].kind}")
-			if err != nil || role != name+" Node" {
+			role, err := cluster.Kubectl(ctx, "get", "clusterrole", nodeagent.RoleOf(name), "-o", "jsonpath={.rules[0].resourceNames[0]} {.metadata.ownerReferences[0].kind} {.metadata.labels.app\\.kubernetes\\.io/managed-by}")
+			if err != nil || role != name+" Node kruise-manager" {
 				return fmt.Errorf("after %s, the role is %q: %w", what, role, err)
 			}
 			return nil

@@ -84,7 +84,7 @@ spec:
 	if s := ends(t, ns, "late", 2*time.Minute); s.Succeeded != 1 {
 		t.Errorf("the late job: %+v", s)
 	}
-	logs(t, "manager", "started: the CustomResourceDefinitions are there now", `"PodProbeMarkers"`, `"ContainerRecreateRequests"`, `"NodeContainerRecreates"`, `"ImagePullJobs"`)
+	logs(t, "manager", "started: what was missing is there now", `"PodProbeMarkers"`, `"ContainerRecreateRequests"`, `"NodeContainerRecreates"`, `"ImagePullJobs"`)
 }
 
 // logs waits until, of a log's lines that say one thing, there is one for each of the others.

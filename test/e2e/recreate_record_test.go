@@ -16,7 +16,7 @@ import (
 func TestRecreate_whatTheAgentIsTold(t *testing.T) {
 	const ns = "recreate-told"
 	namespace(t, ns)
-	on := node(t, 4) // no agent is there
+	on := node(t, 4)                                                            // no agent is there
 	kubectl(t, "", "delete", "nodecontainerrecreate", on, "--ignore-not-found") // another test may have made one
 	kubectl(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"api","namespace":%q},"spec":{"nodeName":%q,"containers":[
 		{"name":"api","image":"api:1","ports":[{"name":"web","containerPort":80},{"name":"admin","containerPort":81}],

@@ -87,7 +87,8 @@ func TestIdentify(t *testing.T) {
 			{0, 0, "own-i"},
 			{40 * time.Minute, 0, "own-i"},
 			{10 * time.Minute, 1, "own-i"},
-			{time.Second, 0, "own-ii"},
+			{time.Second, 0, "own-i"}, // not asked again at once
+			{30 * time.Second, 0, "own-ii"},
 			{30 * time.Minute, 0, "own-ii"},
 		} {
 			time.Sleep(step.after)

@@ -82,8 +82,8 @@ func (r *Reconciler) observe(ctx context.Context, part nodeagent.Part, name stri
 	obs := nodeagent.Observed{Account: r.cache.Account(name), Role: r.cache.Role(name), Binding: r.cache.Binding(name)}
 	owner := ownerOf(part, name)
 	if n := r.cache.Node(name); n != nil {
-		obs.Node = &nodeagent.Node{Name: n.Name, UID: n.UID, Virtual: v1beta1.IsVirtual(n.Labels), Leaving: n.DeletionTimestamp != nil}
-		owner.UID = string(n.UID)
+		node := nodeOf(n)
+		obs.Node, owner.UID = &node, string(node.UID)
 	}
 	if err := r.hands.Look(ctx, owner); err != nil {
 		return obs, owner, fmt.Errorf("observe the rights of the agent of node %s: %w", name, err)
@@ -103,6 +103,10 @@ func (r *Reconciler) observe(ctx context.Context, part nodeagent.Part, name stri
 		}
 	}
 	return obs, owner, nil
+}
+
+func nodeOf(n *corev1.Node) nodeagent.Node {
+	return nodeagent.Node{Name: n.Name, UID: n.UID, Virtual: v1beta1.IsVirtual(n.Labels), Leaving: n.DeletionTimestamp != nil}
 }
 
 // metaOf is the metadata of a part; nil if it is not there.

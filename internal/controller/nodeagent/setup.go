@@ -1,15 +1,17 @@
 package nodeagent
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrlcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,15 +32,27 @@ type Options struct {
 	WritesInFlight int
 }
 
-// Objects limits a cache to what the controller made.
+// Objects limits a cache to what the controller looks at.
 func Objects() map[client.Object]ctrlcache.ByObject {
-	ours := labels.SelectorFromSet(labels.Set{nodeagent.ManagedByLabel: nodeagent.ManagedBy})
 	trim := ctrlcache.TransformStripManagedFields()
 	return map[client.Object]ctrlcache.ByObject{
-		&corev1.ServiceAccount{}:     {Field: fields.OneTermEqualSelector("metadata.namespace", nodeagent.Namespace), Label: ours, Transform: trim},
-		&rbacv1.ClusterRole{}:        {Label: ours, Transform: trim},
-		&rbacv1.ClusterRoleBinding{}: {Label: ours, Transform: trim},
+		&corev1.ServiceAccount{}:     {Field: fields.OneTermEqualSelector("metadata.namespace", nodeagent.Namespace), Transform: trim},
+		&rbacv1.ClusterRole{}:        {Transform: trim},
+		&rbacv1.ClusterRoleBinding{}: {Transform: trim},
 	}
+}
+
+// Allowed tells what keeps the controller from seeing its objects: without the namespace of node agents the manager has no
+// rights there.
+func Allowed(mgr manager.Manager) error {
+	accounts, err := corev1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("connect to the API server: %w", err)
+	}
+	if _, err := accounts.ServiceAccounts(nodeagent.Namespace).List(context.Background(), metav1.ListOptions{Limit: 1}); err != nil {
+		return fmt.Errorf("list the accounts of node agents: %w", err)
+	}
+	return nil
 }
 
 // SetupWithManager adds the controller to a manager, whose cache is limited to Objects.
@@ -80,7 +94,7 @@ func nodes(q watch.Queue) toolscache.ResourceEventHandler {
 		switch {
 		case now == nil:
 			look(q, old.Name)
-		case old == nil || old.UID != now.UID || old.DeletionTimestamp == nil && now.DeletionTimestamp != nil:
+		case old == nil || nodeOf(old) != nodeOf(now):
 			look(q, now.Name)
 		}
 	})

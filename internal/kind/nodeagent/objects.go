@@ -13,7 +13,7 @@ import (
 // Namespace is that of the agents' Pods and accounts.
 const Namespace = "kruise-daemon"
 
-// ManagedByLabel and ManagedBy tell an agent's account, role and binding from others.
+// ManagedByLabel and ManagedBy tell users who made an agent's account, role and binding.
 const (
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	ManagedBy      = "kruise-manager"

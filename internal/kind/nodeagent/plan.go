@@ -1,6 +1,8 @@
 package nodeagent
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -97,25 +99,29 @@ func (o *Observed) part(p Part) (unit plan.Unit, body []byte, there *metav1.Obje
 	switch p {
 	case Account:
 		is := account(o.Node)
-		want, body, right = is.ObjectMeta, marshal(is), true
-		if o.Account != nil {
-			there = &o.Account.ObjectMeta
-		}
+		want, body = is.ObjectMeta, marshal(is)
 	case Role:
 		is := role(o.Node)
 		want, body = is.ObjectMeta, marshal(is)
-		if o.Role != nil {
-			there, right = &o.Role.ObjectMeta, equality.Semantic.DeepEqual(o.Role.Rules, is.Rules) && o.Role.AggregationRule == nil
-		}
 	case Binding:
 		is := binding(o.Node)
 		want, body = is.ObjectMeta, marshal(is)
-		if o.Binding != nil {
-			there, right = &o.Binding.ObjectMeta, o.Binding.RoleRef == is.RoleRef && equality.Semantic.DeepEqual(o.Binding.Subjects, is.Subjects)
-		}
 	}
-	if there != nil {
-		right = right && equality.Semantic.DeepEqual(there.OwnerReferences, want.OwnerReferences)
-	}
+	there, gives := o.found(p)
+	right = there != nil && gives && equality.Semantic.DeepEqual(there.OwnerReferences, want.OwnerReferences) && maps.Equal(there.Labels, want.Labels)
 	return plan.Unit{Namespace: want.Namespace, Name: want.Name}, body, there, right
+}
+
+// found is what there is of a part, nil if nothing, and whether it gives exactly what it must.
+func (o *Observed) found(p Part) (there *metav1.ObjectMeta, gives bool) {
+	switch {
+	case p == Account && o.Account != nil:
+		return &o.Account.ObjectMeta, true
+	case p == Role && o.Role != nil:
+		return &o.Role.ObjectMeta, equality.Semantic.DeepEqual(o.Role.Rules, rules(o.Node.Name)) && o.Role.AggregationRule == nil
+	case p == Binding && o.Binding != nil:
+		must := binding(o.Node)
+		return &o.Binding.ObjectMeta, o.Binding.RoleRef == must.RoleRef && equality.Semantic.DeepEqual(o.Binding.Subjects, must.Subjects)
+	}
+	return nil, false
 }

@@ -17,6 +17,10 @@ func TestPlan(t *testing.T) {
 	wider.Rules = append(wider.Rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}})
 	aggregated := role(n)
 	aggregated.AggregationRule = &rbacv1.AggregationRule{}
+	shared := role(n)
+	shared.Labels["rbac.authorization.k8s.io/aggregate-to-view"] = "true"
+	unlabelled := account(n)
+	unlabelled.Labels = nil
 	leaving := account(n)
 	leaving.DeletionTimestamp = &metav1.Time{}
 	other := binding(n)
@@ -35,6 +39,8 @@ func TestPlan(t *testing.T) {
 		"no account":                        {Account, Observed{Node: n}, "CreateObject"},
 		"account as it must be":             {Account, Observed{Node: n, Account: account(n)}, ""},
 		"account of an earlier node":        {Account, Observed{Node: n, Account: account(earlier)}, "DeleteObject"},
+		"account without our label":         {Account, Observed{Node: n, Account: unlabelled}, "DeleteObject"},
+		"role that others take over":        {Role, Observed{Node: n, Role: shared}, "DeleteObject"},
 		"account that is being deleted":     {Account, Observed{Node: n, Account: leaving}, "WaitingForDeletion"},
 		"account was just made":             {Account, Observed{Node: n, Unseen: true}, "WaitingForCache"},
 		"account was refused":               {Account, Observed{Node: n, Refused: "no"}, "RefusedByAPIServer"},
