@@ -17,7 +17,7 @@ import (
 func TestImagePullJob_realNodes(t *testing.T) {
 	const name = "images"
 	namespace(t, name)
-	slow(t, "registry.devcluster/proxy", 3*time.Second) // long enough to be cut off
+	slow(t, "registry.devcluster/proxy", 2*time.Second) // long enough to be cut off
 	killedEvery(t, 5*time.Second)
 	kubectl(t, "", "create", "secret", "docker-registry", "key", "-n", name,
 		"--docker-server=private.devcluster", "--docker-username=puller", "--docker-password=devcluster")
