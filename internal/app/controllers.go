@@ -23,6 +23,7 @@ import (
 // controllers is THE list of controllers, each with the kinds that it takes. They run on the leader only.
 func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 	renewals := &cloneset.Renewals{Off: !c.Features.Enabled(features.InPlaceUpdateEnvFromMetadata)}
+	records := &containerrecreaterequest.Records{}
 	noProbes := !c.Features.Enabled(features.PodProbeMarkerGate)
 	all := []watch.Part{
 		{Name: "SidecarSets", Needs: []string{"sidecarsets"}, Setup: func() error {
@@ -39,10 +40,15 @@ func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 				Renewals:  renewals,
 			})
 		}},
-		{Name: "ContainerRecreateRequests", Needs: []string{"containerrecreaterequests", "nodecontainerrecreates"}, Setup: func() error {
-			return containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight})
+		{Name: "ContainerRecreateRequests", Needs: []string{"containerrecreaterequests"}, Setup: func() error {
+			return containerrecreaterequest.SetupWithManager(mgr, containerrecreaterequest.Options{
+				Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight, Records: records,
+			})
 		}},
 		{Name: "NodeContainerRecreates", Needs: []string{"nodecontainerrecreates", "containerrecreaterequests"}, Setup: func() error {
+			if err := records.SetupWithManager(mgr); err != nil {
+				return err
+			}
 			return nodecontainerrecreate.SetupWithManager(mgr, nodecontainerrecreate.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight})
 		}},
 		{Name: "new environments for containers of CloneSets", Needs: []string{"clonesets", "containerrecreaterequests"}, Setup: func() error {

@@ -17,6 +17,12 @@ const defaultWorkers = 3
 // Controller adds a controller to a manager: r is asked for what the handlers of the sources ask for. Without a number of
 // workers there are defaultWorkers.
 func Controller(mgr manager.Manager, name string, workers int, r reconcile.Reconciler, sources ...Source) error {
+	_, err := NewController(mgr, name, workers, r, sources...)
+	return err
+}
+
+// NewController is Controller, and returns it: more sources may come later.
+func NewController(mgr manager.Manager, name string, workers int, r reconcile.Reconciler, sources ...Source) (controller.Controller, error) {
 	if workers <= 0 {
 		workers = defaultWorkers
 	}
@@ -25,7 +31,7 @@ func Controller(mgr manager.Manager, name string, workers int, r reconcile.Recon
 	for i := range sources {
 		b = b.WatchesRawSource(&sources[i])
 	}
-	return b.Complete(r)
+	return b.Build(r)
 }
 
 // Informers gets informers of a manager's cache. After a failure, which Err tells, it gets none.

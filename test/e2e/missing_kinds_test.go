@@ -87,6 +87,50 @@ spec:
 	logs(t, "manager", "started: what was missing is there now", `"PodProbeMarkers"`, `"ContainerRecreateRequests"`, `"NodeContainerRecreates"`, `"ImagePullJobs"`)
 }
 
+// TestMissingKinds_recreate: without the kind by which node agents are told, requests end, and say why; with it, they are told
+// again.
+func TestMissingKinds_recreate(t *testing.T) {
+	const ns, definition = "missing-record", "nodecontainerrecreates.apps.kruise.io"
+	namespace(t, ns)
+	on, file := node(t, 4), filepath.Join(cluster.Root, "config", "crd", "apps.kruise.io_nodecontainerrecreates.yaml")
+	restart := func(ctx context.Context) {
+		err := cluster.StopManager()
+		if err == nil {
+			_, err = cluster.StartManager(ctx, false)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(func() {
+		_, _ = cluster.Kubectl(context.Background(), "create", "-f", file)
+		restart(context.Background())
+	})
+	kubectl(t, "", "delete", "--wait", "crd", definition)
+	restart(t.Context())
+	kubectl(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"api","namespace":%q},"spec":{"nodeName":%q,"containers":[{"name":"api","image":"api:1"}]}}`, ns, on), "create", "-f", "-")
+	eventually(t, time.Minute, func(context.Context) error {
+		if pod := get(t, ns, "api"); len(pod.Status.ContainerStatuses) == 0 || pod.Status.ContainerStatuses[0].ContainerID == "" {
+			return fmt.Errorf("pod api is not started")
+		}
+		return nil
+	})
+	ask := func(name string) {
+		kubectl(t, fmt.Sprintf(`{"apiVersion":"apps.kruise.io/v1beta1","kind":"ContainerRecreateRequest","metadata":{"name":%q,"namespace":%q},"spec":{"podName":"api","containers":[{"name":"api"}]}}`, name, ns), "create", "-f", "-")
+	}
+	ask("early")
+	eventually(t, 2*time.Minute, func(ctx context.Context) error {
+		out, err := cluster.Kubectl(ctx, "-n", ns, "get", "crr", "early", "-o", "jsonpath={.status.phase} {.status.conditions[0].reason}: {.status.message}")
+		if err == nil && (!strings.HasPrefix(out, "Completed AgentNotTold: ") || !strings.Contains(out, definition)) {
+			err = fmt.Errorf("it is %q", out)
+		}
+		return err
+	})
+	kubectl(t, "", "create", "-f", file)
+	ask("late")
+	toldOn(t, on, "late")
+}
+
 // logs waits until, of a log's lines that say one thing, there is one for each of the others.
 func logs(t *testing.T, process, says string, each ...string) {
 	t.Helper()

@@ -53,9 +53,13 @@ func TestRecreate_whatTheAgentIsTold(t *testing.T) {
 		}
 		return err
 	})
-	if last := toldOn(t, on, ""); last.Generation != third.Generation+1 {
+	if last := toldOn(t, on, ""); last.Generation != third.Generation+2 { // it is taken back, and leaves when it has ended
 		t.Errorf("its last generation is %d after %d", last.Generation, third.Generation)
 	}
+	kubectl(t, "", "delete", "nodecontainerrecreate", on)
+	kubectl(t, fmt.Sprintf(`{"apiVersion":"apps.kruise.io/v1beta1","kind":"NodeContainerRecreate","metadata":{"name":%q}}`, on), "create", "-f", "-")
+	ask("three", `{"podName":"api","containers":[{"name":"api"}]}`) // somebody's object that has nothing in it does as well
+	toldOn(t, on, "three")
 }
 
 // toldOn waits until the agent of a node is told of exactly these requests.

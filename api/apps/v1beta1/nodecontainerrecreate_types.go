@@ -66,6 +66,9 @@ type RecreateOrder struct {
 	// When the request was created: of those for one Pod, the oldest goes first.
 	// +required
 	CreationTime metav1.Time `json:"creationTime"`
+	// When the agent was told of it for the first time: it has a minute from then on to take it up. Unset: when it was created.
+	// +optional
+	ToldTime *metav1.Time `json:"toldTime,omitempty"`
 	// Name of the Pod.
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -85,13 +88,14 @@ type RecreateOrder struct {
 	// How they are recreated.
 	// +required
 	Strategy ContainerRecreateRequestStrategy `json:"strategy"`
-	// From when on no container is stopped any more. Unset: never.
+	// From when on no container is stopped any more. Unset: never. A time before CreationTime: it was taken back, because no agent
+	// had taken it up.
 	// +optional
 	Deadline *metav1.Time `json:"deadline,omitempty"`
 	// Since when the Pod is kept not ready; unset while it is not.
 	// +optional
 	DrainedSince *metav1.Time `json:"drainedSince,omitempty"`
-	// What had become of the containers when the agent was told for the first time: something only of a request that was
+	// What had become of the containers before this object's agent reported of them: something only of a request that was
 	// begun before.
 	// +optional
 	// +listType=atomic

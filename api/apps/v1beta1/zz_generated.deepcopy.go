@@ -1866,6 +1866,10 @@ func (in *PullSecretReference) DeepCopy() *PullSecretReference {
 func (in *RecreateOrder) DeepCopyInto(out *RecreateOrder) {
 	*out = *in
 	in.CreationTime.DeepCopyInto(&out.CreationTime)
+	if in.ToldTime != nil {
+		in, out := &in.ToldTime, &out.ToldTime
+		*out = (*in).DeepCopy()
+	}
 	if in.Containers != nil {
 		in, out := &in.Containers, &out.Containers
 		*out = make([]ContainerRecreateRequestContainer, len(*in))

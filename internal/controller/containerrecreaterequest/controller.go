@@ -41,16 +41,16 @@ type objects interface {
 
 // Reconciler reconciles ContainerRecreateRequests. The rights it needs are those above; admission reads the node.
 type Reconciler struct {
-	// requests reads the cache, live the API server; records what the cache has of a node.
+	// requests reads the cache, live the API server; records what the cache has of a node, if the cluster has such objects.
 	requests, live objects
-	records        func(node string) *v1beta1.NodeContainerRecreate
+	records        func(node string) (record *v1beta1.NodeContainerRecreate, known bool)
 	hands          *engine.Hands
 	reporter       *engine.Reporter[v1beta1.ContainerRecreateRequestStatus]
 	recorder       engine.Recorder
 	now            func() time.Time
 }
 
-func newReconciler(requests, live objects, records func(string) *v1beta1.NodeContainerRecreate, server engine.API, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
+func newReconciler(requests, live objects, records func(string) (*v1beta1.NodeContainerRecreate, bool), server engine.API, recorder engine.Recorder, o Options, now func() time.Time) *Reconciler {
 	return &Reconciler{
 		requests: requests, live: live, records: records,
 		hands:    engine.NewHands(server, o.WritesInFlight, now),
@@ -121,15 +121,16 @@ func (r *Reconciler) pod(ctx context.Context, request *v1beta1.ContainerRecreate
 	return pod, nil
 }
 
-// agent adds what the node agent says, as the cache has it. Before a request is given up because the agent is silent, the API
-// server itself is asked: the agent may take it up in this moment.
+// agent adds what the node agent is told and says, as the cache has it. Before a request is given up because the agent is silent, the
+// API server itself is asked: somebody may have deleted the object, and another one tells the agent anew.
 func (r *Reconciler) agent(ctx context.Context, obs *observation) error {
 	node, uid := obs.Request.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel], string(obs.Request.UID)
-	record := r.records(node)
+	record, known := r.records(node)
+	obs.NoRecords = !known
 	if record != nil {
-		obs.Report = containerrecreaterequest.ReportOf(&record.Status, uid)
+		obs.Order, obs.Report = containerrecreaterequest.OrderOf(&record.Spec, uid), containerrecreaterequest.ReportOf(&record.Status, uid)
 	}
-	if node == "" || !containerrecreaterequest.Silent(obs.Request, obs.Report, obs.Now) {
+	if !containerrecreaterequest.Silent(obs.Request, obs.Order, obs.Report, obs.Now) {
 		return nil
 	}
 	is := &v1beta1.NodeContainerRecreate{}
@@ -137,7 +138,7 @@ func (r *Reconciler) agent(ctx context.Context, obs *observation) error {
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read what the agent of node %s is told: %w", node, err)
 	}
-	obs.Report, obs.Told = containerrecreaterequest.ReportOf(&is.Status, uid), containerrecreaterequest.OrderOf(&is.Spec, uid) != nil
+	obs.Order, obs.Report = containerrecreaterequest.OrderOf(&is.Spec, uid), containerrecreaterequest.ReportOf(&is.Status, uid)
 	return nil
 }
 

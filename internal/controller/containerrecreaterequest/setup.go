@@ -2,7 +2,9 @@ package containerrecreaterequest
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,6 +34,38 @@ type Options struct {
 	Workers int
 	// WritesInFlight is how many writes are under way at a time. Default engine.DefaultWritesInFlight.
 	WritesInFlight int
+	// Records are what agents are told and tell.
+	Records *Records
+}
+
+// Records are the NodeContainerRecreates. A cluster may not know the kind yet: then no agent is told of any request, and requests
+// end all the same.
+type Records struct {
+	informer atomic.Pointer[toolscache.SharedIndexInformer]
+	// tells has the controller be told of them.
+	tells func(records toolscache.SharedIndexInformer) error
+}
+
+// SetupWithManager has the controller, which is set up before, take them from now on.
+func (r *Records) SetupWithManager(mgr manager.Manager) error {
+	records, err := watch.Informer(context.Background(), mgr, &v1beta1.NodeContainerRecreate{})
+	if err != nil {
+		return err
+	}
+	if err := r.tells(records); err != nil {
+		return fmt.Errorf("watch NodeContainerRecreates: %w", err)
+	}
+	r.informer.Store(&records)
+	return nil
+}
+
+// of returns that of a node; nil: there is none. known: there may be.
+func (r *Records) of(node string) (record *v1beta1.NodeContainerRecreate, known bool) {
+	informer := r.informer.Load()
+	if informer == nil || !(*informer).HasSynced() {
+		return nil, false
+	}
+	return watch.Get[v1beta1.NodeContainerRecreate](*informer, node), true
 }
 
 // SetupWithManager adds the controller to a manager, whose cache is to transform Pods with kept.Trim.
@@ -48,21 +82,21 @@ func setup(mgr manager.Manager, o Options) error {
 		return err
 	}
 	from := watch.From(mgr)
-	requests, pods, records := from.Of(&v1beta1.ContainerRecreateRequest{}), from.Of(&corev1.Pod{}), from.Of(&v1beta1.NodeContainerRecreate{})
+	requests, pods := from.Of(&v1beta1.ContainerRecreateRequest{}), from.Of(&corev1.Pod{})
 	if err := from.Err(); err != nil {
 		return err
 	}
 	if err := requests.AddIndexers(toolscache.Indexers{byPod: podOf}); err != nil {
 		return fmt.Errorf("index requests by their Pod: %w", err)
 	}
-	record := func(node string) *v1beta1.NodeContainerRecreate {
-		return watch.Get[v1beta1.NodeContainerRecreate](records, node)
-	}
-	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), record, server, mgr.GetEventRecorder(recorderName), o, time.Now)
-	return watch.Controller(mgr, "containerrecreaterequest", o.Workers, r,
+	r := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), o.Records.of, server, mgr.GetEventRecorder(recorderName), o, time.Now)
+	c, err := watch.NewController(mgr, "containerrecreaterequest", o.Workers, r,
 		watch.Source{Informer: requests, Handler: requestHandler},
-		watch.Source{Informer: pods, Handler: podHandler(requests.GetIndexer())},
-		watch.Source{Informer: records, Handler: recordHandler})
+		watch.Source{Informer: pods, Handler: podHandler(requests.GetIndexer())})
+	o.Records.tells = func(records toolscache.SharedIndexInformer) error {
+		return c.Watch(&watch.Source{Informer: records, Handler: recordHandler})
+	}
+	return err
 }
 
 func requestHandler(q watch.Queue) toolscache.ResourceEventHandler {
@@ -92,7 +126,8 @@ func podHandler(requests toolscache.Indexer) func(watch.Queue) toolscache.Resour
 	}
 }
 
-// recordHandler schedules a look at the requests of which a node agent says something else, or that it is not told of any more.
+// recordHandler schedules a look at the requests of which a node agent says something else, and at those that it is not told of any
+// more, or was not able to take up.
 func recordHandler(q watch.Queue) toolscache.ResourceEventHandler {
 	return watch.Handler(func(old, now *v1beta1.NodeContainerRecreate) {
 		none := &v1beta1.NodeContainerRecreate{}
@@ -100,7 +135,7 @@ func recordHandler(q watch.Queue) toolscache.ResourceEventHandler {
 		for i := range now.Spec.Requests {
 			o := &now.Spec.Requests[i]
 			was, is := containerrecreaterequest.ReportOf(&old.Status, o.UID), containerrecreaterequest.ReportOf(&now.Status, o.UID)
-			if !equality.Semantic.DeepEqual(was, is) {
+			if !equality.Semantic.DeepEqual(was, is) || containerrecreaterequest.TakenBack(o) {
 				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}, 0)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -109,19 +108,12 @@ func (r *Reconciler) observe(ctx context.Context, node string) (containerrecreat
 		}
 	}
 	obs.Requests = r.cache.Requests(node)
-	if obs.Unseen || obs.Refused != "" {
-		return obs, owner, nil // nothing is written now
-	}
 	return obs, owner, r.ask(ctx, &obs)
 }
 
 // ask replaces what the cache has of doubtful requests by what the API server says.
 func (r *Reconciler) ask(ctx context.Context, obs *containerrecreaterequest.NodeObserved) error {
-	told := &v1beta1.NodeContainerRecreateSpec{}
-	if obs.Object != nil {
-		told = &obs.Object.Spec
-	}
-	doubtful := containerrecreaterequest.Doubtful(told, obs.Requests)
+	doubtful := containerrecreaterequest.Doubtful(*obs)
 	found := make([]*v1beta1.ContainerRecreateRequest, len(doubtful))
 	reads, ctx := errgroup.WithContext(ctx)
 	reads.SetLimit(readsInFlight)
@@ -142,15 +134,9 @@ func (r *Reconciler) ask(ctx context.Context, obs *containerrecreaterequest.Node
 	if err := reads.Wait(); err != nil {
 		return err
 	}
-	asked := func(c *v1beta1.ContainerRecreateRequest) bool {
-		return slices.Contains(doubtful, types.NamespacedName{Namespace: c.Namespace, Name: c.Name})
-	}
-	obs.Requests = slices.DeleteFunc(obs.Requests, asked)
-	for _, is := range found {
-		if is != nil && is.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel] == obs.Node {
-			obs.Requests = append(obs.Requests, is)
-		}
-	}
+	*obs = obs.Asked(doubtful, slices.DeleteFunc(found, func(is *v1beta1.ContainerRecreateRequest) bool {
+		return is == nil || is.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel] != obs.Node
+	}))
 	return nil
 }
 

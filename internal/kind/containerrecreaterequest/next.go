@@ -339,19 +339,6 @@ func Stopped(before v1beta1.ContainerRecreateRequestStatus, container string, en
 	return s
 }
 
-// longestMessage is a little less than what the schema takes; leastMessage is what is left of that of one container of many.
-const longestMessage, leastMessage = 1000, 200
-
-func short(message string) string { return beginning(message, longestMessage) }
-
-// beginning is that of a message, and not longer than most and an ellipsis; of what it returned, it is the same.
-func beginning(message string, most int) string {
-	if len(message) <= most+len("…") {
-		return message
-	}
-	return strings.ToValidUTF8(message[:most], "") + "…"
-}
-
 // First returns the request that goes first of those for one Pod, of those that are neither completed nor being deleted: the
 // one that was begun, then the oldest; nil if there is none. The order of the list does not matter.
 func First(requests []*v1beta1.ContainerRecreateRequest) *v1beta1.ContainerRecreateRequest {

@@ -17,8 +17,9 @@ import (
 const (
 	// mostBytes is how much all requests of a node may take, with what the agent reports of them: etcd takes 1.5 MB.
 	mostBytes = 1 << 20
-	// bytesToReport and bytesOfState are what a report takes at most, without and for each container.
-	bytesToReport, bytesOfState = 2 << 10, 512
+	// bytesToReport and bytesOfState are what a report takes at most, without and for each container; bytesToCome is what an order
+	// may grow by for each container once it is told: by what kubelet says of the new one.
+	bytesToReport, bytesOfState, bytesToCome = 3 << 10, 512, 256
 )
 
 // NodeObserved is every fact that the plan of one node may use.
@@ -68,31 +69,52 @@ func ReportOf(s *v1beta1.NodeContainerRecreateStatus, uid string) *v1beta1.Recre
 
 // Doubtful are requests of which the API server is to be asked: those that the agent is to be told of for the first time, and
 // those that it is told of and the cache does not have. A cache may be older than what another manager did: a request that
-// is taken from an agent and given to it again would be begun again.
-func Doubtful(spec *v1beta1.NodeContainerRecreateSpec, cached []*v1beta1.ContainerRecreateRequest) (keys []types.NamespacedName) {
-	for _, r := range cached {
-		if Open(r) && OrderOf(spec, string(r.UID)) == nil {
-			keys = append(keys, types.NamespacedName{Namespace: r.Namespace, Name: r.Name})
+// is taken from an agent and given to it again would be begun again. While nothing can be written, there are none.
+func Doubtful(o NodeObserved) (keys []types.NamespacedName) {
+	d := orderingOf(o)
+	if reason, _ := d.waits(); reason != "" {
+		return nil
+	}
+	wanted := d.wanted()
+	for i := range wanted {
+		if d.told[wanted[i].UID] == nil {
+			keys = append(keys, keyOf(&wanted[i]))
 		}
 	}
-	for i := range spec.Requests {
-		o := &spec.Requests[i]
-		key := types.NamespacedName{Namespace: o.Namespace, Name: o.Name}
-		known := slices.ContainsFunc(cached, func(r *v1beta1.ContainerRecreateRequest) bool { return string(r.UID) == o.UID })
-		if !known && !slices.Contains(keys, key) {
+	cached := map[string]bool{}
+	for _, r := range o.Requests {
+		cached[string(r.UID)] = true
+	}
+	for i := range d.Object.Spec.Requests {
+		told := &d.Object.Spec.Requests[i]
+		if key := keyOf(told); !cached[told.UID] && !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}
 	return keys
 }
 
+func keyOf(o *v1beta1.RecreateOrder) types.NamespacedName {
+	return types.NamespacedName{Namespace: o.Namespace, Name: o.Name}
+}
+
+// Asked is what is known after the API server was asked of what is doubtful, and found what there is of it. Of what is neither
+// told nor asked of, nothing is told now, even if there turns out to be room.
+func (o NodeObserved) Asked(doubtful []types.NamespacedName, found []*v1beta1.ContainerRecreateRequest) NodeObserved {
+	if len(doubtful) == 0 {
+		return o
+	}
+	d := orderingOf(o)
+	o.Requests = append(slices.DeleteFunc(slices.Clone(o.Requests), func(r *v1beta1.ContainerRecreateRequest) bool {
+		return d.told[string(r.UID)] == nil || slices.Contains(doubtful, types.NamespacedName{Namespace: r.Namespace, Name: r.Name})
+	}), found...)
+	return o
+}
+
 // PlanOrders brings what the agent of a node is told to what is open. The object is made with the first request and stays as long as
 // its node. What the agent has not begun is taken from it only as long as it has not.
 func PlanOrders(o NodeObserved) plan.Plan {
-	d := &ordering{NodeObserved: o}
-	if d.Object == nil {
-		d.Object = &NodeObject{}
-	}
+	d := orderingOf(o)
 	wanted := d.wanted()
 	reason, waits := d.waits()
 	switch {
@@ -103,7 +125,7 @@ func PlanOrders(o NodeObserved) plan.Plan {
 		d.Steps = []plan.Step{{Verb: plan.CreateObject, Unit: d.unit(), Create: &plan.Creation{Object: d.created(wanted)}, Why: newsOf(nil, wanted)}}
 	default:
 		change := plan.Change{Spec: []plan.SpecChange{{Path: "/requests", From: listOf(d.Object.Spec.Requests), To: listOf(wanted)}}}
-		if d.withdraws(wanted) {
+		if d.races(wanted) {
 			change.Version = d.Object.Version
 		}
 		d.Steps = []plan.Step{{Verb: plan.UpdateOwner, Unit: d.unit(), Change: change, Why: newsOf(d.Object.Spec.Requests, wanted)}}
@@ -129,6 +151,24 @@ func (d *ordering) waits() (reason plan.Reason, why string) {
 type ordering struct {
 	NodeObserved
 	plan.Plan
+
+	// told and reported are the object's, by the UID of the request.
+	told     map[string]*v1beta1.RecreateOrder
+	reported map[string]*v1beta1.RecreateReport
+}
+
+func orderingOf(o NodeObserved) *ordering {
+	d := &ordering{NodeObserved: o, told: map[string]*v1beta1.RecreateOrder{}, reported: map[string]*v1beta1.RecreateReport{}}
+	if d.Object == nil {
+		d.Object = &NodeObject{}
+	}
+	for i := range d.Object.Spec.Requests {
+		d.told[d.Object.Spec.Requests[i].UID] = &d.Object.Spec.Requests[i]
+	}
+	for i := range d.Object.Status.Requests {
+		d.reported[d.Object.Status.Requests[i].UID] = &d.Object.Status.Requests[i]
+	}
+	return d
 }
 
 func (d *ordering) unit() plan.Unit { return plan.Unit{Name: d.Node, UID: d.Object.UID} }
@@ -153,19 +193,18 @@ func (d *ordering) wanted() []v1beta1.RecreateOrder {
 		return cmp.Or(firstOf(a.begun, b.begun), cmp.Compare(a.turn, b.turn), inTurn(a, b))
 	})
 	var orders []v1beta1.RecreateOrder
-	left := mostBytes
+	left := mostBytes - d.leftOver()
 	for _, c := range all {
-		o := Order(c.request)
-		if told := OrderOf(&d.Object.Spec, o.UID); told != nil {
-			o.Begun = told.Begun
+		need := reserved(c.request)
+		if need <= left || len(orders) == 0 { // only then is it worth to be measured
+			o := d.order(c.request)
+			if need += sizeOf(o) - sizeToCome(o); need <= left || len(orders) == 0 {
+				left -= need
+				orders = append(orders, o)
+				continue
+			}
 		}
-		need := sizeOf(o) + bytesToReport + bytesOfState*len(o.Containers)
-		if need > left {
-			d.hold(unitOf(c.request), WaitingForRoom, "the agent of node "+d.Node+" is told of as many requests as there is room for")
-			continue
-		}
-		left -= need
-		orders = append(orders, o)
+		d.hold(unitOf(c.request), WaitingForRoom, "the agent of node "+d.Node+" is told of as many requests as there is room for")
 	}
 	slices.SortFunc(orders, func(a, b v1beta1.RecreateOrder) int {
 		return cmp.Or(a.CreationTime.Compare(b.CreationTime.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
@@ -173,17 +212,63 @@ func (d *ordering) wanted() []v1beta1.RecreateOrder {
 	return orders
 }
 
-// candidates are the requests that are open, and that the agent has taken up or has time to.
+// order is what is told of a request. Until the agent has reported of it, it hears of what others did for it; what it does not
+// take up in time is taken back, and stays as it is until the request has ended: one that was not told, or not long enough,
+// is not given up.
+func (d *ordering) order(r *v1beta1.ContainerRecreateRequest) v1beta1.RecreateOrder {
+	o, told, report := Order(r), d.told[string(r.UID)], d.reported[string(r.UID)]
+	if told == nil {
+		o.ToldTime = &metav1.Time{Time: d.Now.Truncate(time.Second)}
+		return o
+	}
+	o.ToldTime = told.ToldTime
+	switch {
+	case report != nil:
+		o.Begun = told.Begun
+	case len(told.Begun) > 0: // the cache may be older
+		before := &v1beta1.RecreateReport{Phase: v1beta1.ContainerRecreateRequestRecreating, ContainerRecreateStates: told.Begun}
+		o.Begun = Merged(r, before).ContainerRecreateStates
+	}
+	if Silent(r, told, report, d.Now) {
+		o.Deadline = takenBack()
+	}
+	return o
+}
+
+// leftOver is what reports take of requests that have left; the agent's next write drops them.
+func (d *ordering) leftOver() (bytes int) {
+	for i := range d.Object.Status.Requests {
+		if r := &d.Object.Status.Requests[i]; d.told[r.UID] == nil {
+			bytes += len(mustMarshal(r))
+		}
+	}
+	return bytes
+}
+
+// reserved is what the report of a request may take, and what is told of it later; sizeToCome is what of the latter an order has.
+func reserved(r *v1beta1.ContainerRecreateRequest) int {
+	return bytesToReport + (bytesOfState+bytesToCome)*len(r.Spec.Containers)
+}
+
+func sizeToCome(o v1beta1.RecreateOrder) int {
+	if len(o.ContainerStatusSnapshot) == 0 {
+		return 0
+	}
+	return len(mustMarshal(o.ContainerStatusSnapshot))
+}
+
+// candidates are the requests that are open.
 func (d *ordering) candidates() (all []candidate) {
 	for _, r := range d.Requests {
-		report := ReportOf(&d.Object.Status, string(r.UID))
-		switch {
-		case !Open(r), Silent(r, report, d.Now):
+		if !Open(r) {
 			continue
-		case r.Status.Phase == "" && report == nil:
-			d.lookAgain(r.CreationTimestamp.Add(AgentWithin).Sub(d.Now))
 		}
-		all = append(all, candidate{request: r, begun: mayHaveBegun(r, report)})
+		told, report := d.told[string(r.UID)], d.reported[string(r.UID)]
+		back := Silent(r, told, report, d.Now)
+		if told != nil && !back && r.Status.Phase == "" && report == nil {
+			d.lookAgain(untilSilent(told).Sub(d.Now))
+		}
+		all = append(all, candidate{request: r, begun: back || mayHaveBegun(r, report)})
 	}
 	slices.SortFunc(all, inTurn)
 	turns := map[string]int{}
@@ -206,11 +291,20 @@ func mayHaveBegun(r *v1beta1.ContainerRecreateRequest, report *v1beta1.RecreateR
 	return Merged(r, report).Phase == v1beta1.ContainerRecreateRequestRecreating || report != nil && report.CompletionTime != nil
 }
 
-// withdraws tells whether something is taken from the agent that it might begin in this moment.
-func (d *ordering) withdraws(wanted []v1beta1.RecreateOrder) bool {
+// races tells whether something is changed that the agent, or another manager, might deal with in this moment: what is taken from
+// the agent, and what it has not reported of. That is written only if nobody else has written: the agent begins nothing that
+// is taken back, and is told of nothing by a write that arrives when the request has ended.
+func (d *ordering) races(wanted []v1beta1.RecreateOrder) bool {
+	is := map[string]*v1beta1.RecreateOrder{}
+	for i := range wanted {
+		w := &wanted[i]
+		is[w.UID] = w
+		if d.reported[w.UID] == nil && !equality.Semantic.DeepEqual(d.told[w.UID], w) {
+			return true
+		}
+	}
 	return slices.ContainsFunc(d.Requests, func(r *v1beta1.ContainerRecreateRequest) bool {
-		uid := string(r.UID)
-		return Open(r) && OrderOf(&d.Object.Spec, uid) != nil && OrderOf(&v1beta1.NodeContainerRecreateSpec{Requests: wanted}, uid) == nil
+		return Open(r) && d.told[string(r.UID)] != nil && is[string(r.UID)] == nil
 	})
 }
 

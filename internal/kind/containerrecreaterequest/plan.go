@@ -13,11 +13,8 @@ import (
 	"github.com/outrigger-project/outrigger/internal/plan"
 )
 
-// AgentWithin is how long the node agent has to take up a request.
+// AgentWithin is how long the node agent has to take up a request that it was told of.
 const AgentWithin = time.Minute
-
-// takenBackWithin is when a request is looked at again that is to be taken back from an agent, for which the watch comes first.
-const takenBackWithin = time.Second
 
 // Observed is every fact that the manager's decision may use.
 type Observed struct {
@@ -27,8 +24,10 @@ type Observed struct {
 	Pod *corev1.Pod
 	// Report is what the node agent says of the request; nil: nothing.
 	Report *v1beta1.RecreateReport
-	// Told: the node agent is told of the request, and may take it up. It matters of a request that is Silent only.
-	Told bool
+	// Order is what the node agent is told of the request; nil: nothing.
+	Order *v1beta1.RecreateOrder
+	// NoRecords: the cluster has no NodeContainerRecreates, so no agent is told of anything.
+	NoRecords bool
 	// Unseen: we wrote to the request and have not seen the result.
 	Unseen bool
 	// Refused is what the API server said to our last write to the request or the Pod, while the next try is not due.
@@ -113,18 +112,22 @@ func (d *decision) deadlinePassed() (wait time.Duration, reason, message string)
 	return 0, DeadlineExceeded, "recreating has exceeded the activeDeadlineSeconds"
 }
 
+// noAgent gives up what was taken back from an agent, and what none can be told. A request that waits to be told says so.
 func (d *decision) noAgent() (wait time.Duration, reason, message string) {
-	at := d.Request.CreationTimestamp.Add(AgentWithin)
+	at, node := d.Request.CreationTimestamp.Add(AgentWithin), d.Request.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel]
 	switch {
 	case d.status.Phase != "":
-		return 0, "", ""
+	case d.Order != nil && TakenBack(d.Order):
+		return 0, AgentDidNotRespond, fmt.Sprintf("kruise-daemon, the node agent, has not responded on node %s within %s", node, AgentWithin)
+	case d.Order != nil: // the watch tells when it is taken back
 	case d.Now.Before(at):
 		return at.Sub(d.Now), "", ""
-	case d.Told:
-		return takenBackWithin, "", ""
+	case d.NoRecords:
+		return 0, AgentNotTold, "kruise-daemon, the node agent, cannot be told of it: the CustomResourceDefinition nodecontainerrecreates.apps.kruise.io is not installed"
+	default:
+		d.status.Message = "kruise-daemon, the node agent of node " + node + ", is not told of it yet: that waits for room, for the node, or for a write that was refused"
 	}
-	node := d.Request.Labels[v1beta1.ContainerRecreateRequestNodeNameLabel]
-	return 0, AgentDidNotRespond, fmt.Sprintf("kruise-daemon, the node agent, has not responded on node %s within %s", node, AgentWithin)
+	return 0, "", ""
 }
 
 // pod is the Pod that the request is for; nil if it is gone, or going.

@@ -57,8 +57,10 @@ const (
 	PodGone = "PodGone"
 	// DeadlineExceeded says that activeDeadlineSeconds have passed.
 	DeadlineExceeded = "DeadlineExceeded"
-	// AgentDidNotRespond says that no node agent took it up within a minute.
+	// AgentDidNotRespond says that no node agent took it up within a minute of being told.
 	AgentDidNotRespond = "AgentDidNotRespond"
+	// AgentNotTold says that the cluster lacks the kind by which node agents are told.
+	AgentNotTold = "AgentNotTold"
 	// NoRuntime says that the node agent does not talk to the runtime of a container.
 	NoRuntime = "NoRuntime"
 	// NotOfThePod says that the runtime knows the containers as those of another Pod.

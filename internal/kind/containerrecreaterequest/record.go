@@ -116,6 +116,7 @@ func Merged(r *v1beta1.ContainerRecreateRequest, report *v1beta1.RecreateReport)
 	if s.Phase != v1beta1.ContainerRecreateRequestRecreating {
 		s.Phase = report.Phase
 	}
+	s.Message = report.Message // not any more that it waits to be told
 	told := v1beta1.ContainerRecreateRequestStatus{ContainerRecreateStates: report.ContainerRecreateStates}
 	for i := range r.Spec.Containers {
 		have, news := stateOf(&s, r.Spec.Containers[i].Name), stateOf(&told, r.Spec.Containers[i].Name)
@@ -153,11 +154,24 @@ func Open(r *v1beta1.ContainerRecreateRequest) bool {
 	return r.Status.CompletionTime == nil && r.DeletionTimestamp == nil
 }
 
-// Silent tells whether the node agent had its time and has not taken up a request, as far as its status and a report tell.
-// It is not told of such a request any more, and once it is not, nothing can come of it.
-func Silent(r *v1beta1.ContainerRecreateRequest, report *v1beta1.RecreateReport, now time.Time) bool {
-	return Open(r) && r.Status.Phase == "" && report == nil && !now.Before(r.CreationTimestamp.Add(AgentWithin))
+// Silent tells whether the node agent was told of a request, had its time and has not taken it up, as far as its status and a report
+// tell. Such an order is taken back, and once it is, nothing can come of it.
+func Silent(r *v1beta1.ContainerRecreateRequest, o *v1beta1.RecreateOrder, report *v1beta1.RecreateReport, now time.Time) bool {
+	return Open(r) && r.Status.Phase == "" && report == nil && o != nil && (TakenBack(o) || !now.Before(untilSilent(o)))
 }
+
+// untilSilent is until when the agent may take up what it was told.
+func untilSilent(o *v1beta1.RecreateOrder) time.Time {
+	return ptr.Deref(o.ToldTime, o.CreationTime).Add(AgentWithin)
+}
+
+// TakenBack tells whether the agent begins nothing any more for an order: its deadline has passed, whatever its clock says.
+func TakenBack(o *v1beta1.RecreateOrder) bool {
+	return o.Deadline != nil && o.Deadline.Before(&o.CreationTime)
+}
+
+// takenBack is the deadline of such an order.
+func takenBack() *metav1.Time { return &metav1.Time{Time: time.Unix(0, 0).UTC()} }
 
 // Urgent tells whether a status is to be written at once: where only states of containers differ, others may join.
 func Urgent(is, wanted v1beta1.ContainerRecreateRequestStatus) bool {

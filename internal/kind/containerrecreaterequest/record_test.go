@@ -53,24 +53,56 @@ func TestOrdered_isTheRequest(t *testing.T) {
 	}
 }
 
+// TestPlan_notTold: a request that no agent was told of waits, and says so, unless it cannot be told ever.
+func TestPlan_notTold(t *testing.T) {
+	r := recorded()
+	r.Status, r.Spec.ActiveDeadlineSeconds = v1beta1.ContainerRecreateRequestStatus{}, nil
+	o := containerrecreaterequest.Observed{Request: r, Pod: &corev1.Pod{}}
+	o.Pod.UID, o.Now = "u1", r.CreationTimestamp.Add(59*time.Second)
+	if s := containerrecreaterequest.Status(o); s.Message != "" || s.Phase != "" || containerrecreaterequest.Plan(o).WakeAfter != time.Second {
+		t.Errorf("after 59 s: %+v, %+v", s, containerrecreaterequest.Plan(o))
+	}
+	o.Now = o.Now.Add(time.Hour)
+	r.Status = containerrecreaterequest.Status(o)
+	if s := r.Status; !strings.Contains(s.Message, "is not told of it yet") || s.Phase != "" || s.CompletionTime != nil || containerrecreaterequest.Plan(o).WakeAfter != 0 {
+		t.Errorf("after an hour: %+v", s)
+	}
+	o.NoRecords = true
+	if s := containerrecreaterequest.Status(o); s.CompletionTime == nil || s.Conditions[0].Reason != "AgentNotTold" || !strings.Contains(s.Message, "nodecontainerrecreates") {
+		t.Errorf("without the kind: %+v", s)
+	}
+	o.NoRecords, o.Report = false, &v1beta1.RecreateReport{UID: "r1", Phase: "Pending"}
+	if s := containerrecreaterequest.Status(o); s.Message != "" || s.Phase != "Pending" {
+		t.Errorf("when it was taken up: %+v", s)
+	}
+}
+
 // TestPlan_silentAgent: a request that no agent takes up is given up when it was taken back, and not before.
 func TestPlan_silentAgent(t *testing.T) {
 	r := recorded()
-	r.Status = v1beta1.ContainerRecreateRequestStatus{}
-	o := containerrecreaterequest.Observed{Request: r, Pod: &corev1.Pod{}, Told: true}
-	o.Pod.UID, o.Now = "u1", r.CreationTimestamp.Add(59*time.Second)
-	if containerrecreaterequest.Silent(r, nil, o.Now) || containerrecreaterequest.Plan(o).WakeAfter != time.Second {
-		t.Errorf("after 59 s: %v", containerrecreaterequest.Plan(o))
+	r.Status, r.Spec.ActiveDeadlineSeconds = v1beta1.ContainerRecreateRequestStatus{}, nil
+	order := containerrecreaterequest.Order(r)
+	order.ToldTime = &metav1.Time{Time: r.CreationTimestamp.Add(time.Hour)}
+	o := containerrecreaterequest.Observed{Request: r, Pod: &corev1.Pod{}, Order: &order}
+	o.Pod.UID, o.Now = "u1", order.ToldTime.Add(59*time.Second)
+	if containerrecreaterequest.Silent(r, &order, nil, o.Now) || containerrecreaterequest.Silent(r, nil, nil, o.Now) {
+		t.Error("59 s after it was told the agent is silent")
 	}
 	o.Now = o.Now.Add(time.Second)
 	report := &v1beta1.RecreateReport{UID: "r1", Phase: "Pending"}
-	if !containerrecreaterequest.Silent(r, nil, o.Now) || containerrecreaterequest.Silent(r, report, o.Now) {
+	if !containerrecreaterequest.Silent(r, &order, nil, o.Now) || containerrecreaterequest.Silent(r, &order, report, o.Now) {
 		t.Error("after a minute it is silent, unless it reports")
 	}
-	if status := containerrecreaterequest.Status(o); status.CompletionTime != nil || containerrecreaterequest.Plan(o).WakeAfter == 0 {
+	if status := containerrecreaterequest.Status(o); status.CompletionTime != nil {
 		t.Errorf("while the agent is told: %+v", status)
 	}
-	o.Told = false
+	order.Deadline = &metav1.Time{Time: r.CreationTimestamp.Add(-time.Second)}
+	if m := containerrecreaterequest.Next(containerrecreaterequest.Node{
+		Request: containerrecreaterequest.Ordered(&order, nil), Runtime: "sim", Now: r.CreationTimestamp.Add(-time.Second),
+		Containers: map[string]containerrecreaterequest.Container{"app": {ID: "app-0", Namespace: "shop", Pod: "web", Running: true}},
+	}); m.Stop != nil || m.Status.Phase != "" {
+		t.Errorf("the agent takes up what was taken back: %+v", m)
+	}
 	if status := containerrecreaterequest.Status(o); status.CompletionTime == nil || status.Conditions[0].Reason != "AgentDidNotRespond" {
 		t.Errorf("when it is not any more: %+v", status)
 	}

@@ -1,6 +1,7 @@
 package containerrecreaterequest_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"strconv"
@@ -50,6 +51,9 @@ type story struct {
 	attempts map[string]int
 	agent    bool
 	ahead    string
+	// told is what the agent is told; nil while noRoom.
+	told     *v1beta1.RecreateOrder
+	noRoom   bool
 	stopping *containerrecreaterequest.Stop
 }
 
@@ -126,6 +130,7 @@ func (s *story) set(word string) {
 //	pod deleted, request deleted
 //	runtime cri-o, forged     the containers are somebody else's
 //	turn of NAME, our turn
+//	no room, room again       for the request among those that the agent is told of
 func (s *story) happens(words []string) {
 	switch what := strings.Join(words, " "); {
 	case what == "begin":
@@ -147,6 +152,8 @@ func (s *story) happens(words []string) {
 		s.ahead = words[2]
 	case what == "our turn":
 		s.ahead = ""
+	case what == "no room", what == "room again":
+		s.noRoom = what == "no room"
 	default:
 		s.container(words)
 	}
@@ -246,7 +253,8 @@ func (s *story) manage(b *strings.Builder) bool {
 	if s.request == nil {
 		return false
 	}
-	o := containerrecreaterequest.Observed{Request: s.request, Pod: s.pod, Report: s.report, Now: s.now}
+	s.order()
+	o := containerrecreaterequest.Observed{Request: s.request, Pod: s.pod, Order: s.told, Report: s.report, Now: s.now}
 	p := containerrecreaterequest.Plan(o)
 	status := containerrecreaterequest.Status(o)
 	for _, step := range p.Steps {
@@ -261,6 +269,35 @@ func (s *story) manage(b *strings.Builder) bool {
 		s.tell(b, "manager", p.Holds, p.WakeAfter)
 	}
 	return changed
+}
+
+// order tells the agent of the request.
+func (s *story) order() {
+	o := containerrecreaterequest.NodeObserved{Node: "node-1", NodeUID: "n", Now: s.now, Requests: []*v1beta1.ContainerRecreateRequest{s.request}}
+	o.Unseen = s.noRoom
+	if s.told != nil {
+		o.Object = &containerrecreaterequest.NodeObject{UID: "o", Owner: "n", Spec: v1beta1.NodeContainerRecreateSpec{Requests: []v1beta1.RecreateOrder{*s.told}}}
+		if s.report != nil {
+			o.Object.Status.Requests = []v1beta1.RecreateReport{*s.report}
+		}
+	}
+	for _, step := range containerrecreaterequest.PlanOrders(o).Steps {
+		spec := v1beta1.NodeContainerRecreateSpec{}
+		if step.Create != nil {
+			object := &v1beta1.NodeContainerRecreate{}
+			s.decode(step.Create.Object, object)
+			spec = object.Spec
+		} else if to := step.Change.Spec[0].To; len(to) > 0 {
+			s.decode(to, &spec.Requests)
+		}
+		s.told = containerrecreaterequest.OrderOf(&spec, string(s.request.UID))
+	}
+}
+
+func (s *story) decode(data []byte, into any) {
+	if err := json.Unmarshal(data, into); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // carryOut does what the engine and the API server would.
@@ -291,7 +328,7 @@ func (s *story) carryOut(step *plan.Step) {
 
 // serve is one look of the agent.
 func (s *story) serve(b *strings.Builder) bool {
-	if !s.agent || s.stopping != nil || s.request == nil || !containerrecreaterequest.Open(s.request) {
+	if !s.agent || s.told == nil || s.stopping != nil || s.request == nil || !containerrecreaterequest.Open(s.request) {
 		return false
 	}
 	r := s.ordered()
@@ -308,54 +345,4 @@ func (s *story) serve(b *strings.Builder) bool {
 	}
 	s.tell(b, "agent", m.Holds, m.WakeAfter)
 	return false
-}
-
-// tell prints what is waited for, if that is not what was told last.
-func (s *story) tell(b *strings.Builder, who string, holds []plan.Hold, wake time.Duration) {
-	var text string
-	for _, h := range holds {
-		text += fmt.Sprintf("%s: hold %s %s: %s\n", who, h.Unit, h.Reason, h.Why)
-	}
-	if wake > 0 {
-		text += fmt.Sprintf("%s: look again after %s\n", who, wake)
-	}
-	if !strings.Contains(b.String(), text) || text == "" {
-		b.WriteString(text)
-	}
-}
-
-// write prints what changes of the status.
-func (s *story) write(b *strings.Builder, who string, status v1beta1.ContainerRecreateRequestStatus) bool {
-	if equality.Semantic.DeepEqual(status, s.request.Status) {
-		return false
-	}
-	fmt.Fprintf(b, "%s: status %s\n", who, s.short(status))
-	s.request.Status = status
-	return true
-}
-
-func (s *story) short(status v1beta1.ContainerRecreateRequestStatus) string {
-	text := string(status.Phase)
-	for _, st := range status.ContainerRecreateStates {
-		text += fmt.Sprintf("; %s %s", st.Name, st.Phase)
-		if st.ContainerID != "" {
-			text += " " + strings.TrimPrefix(st.ContainerID, "sim://")
-		}
-		if st.IsKilled {
-			text += " killed"
-		}
-		if st.Message != "" {
-			text += " (" + st.Message + ")"
-		}
-	}
-	for _, c := range status.ContainerStatusSnapshot {
-		text += fmt.Sprintf("; kubelet: %s ready=%v", strings.TrimPrefix(c.ContainerID, "sim://"), c.Ready)
-	}
-	for _, c := range status.Conditions {
-		text += fmt.Sprintf("; %s=%s %s", c.Type, c.Status, c.Reason)
-		if c.Message != "" {
-			text += ": " + c.Message
-		}
-	}
-	return text
 }

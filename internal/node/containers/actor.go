@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
@@ -50,8 +51,9 @@ type Actor struct {
 	wake    chan struct{}
 
 	mu sync.Mutex
-	// seen is the newest object; nil if there is none.
-	seen *v1beta1.NodeContainerRecreate
+	// seen is the newest object; nil if there is none. watched is the UID of the one that the watch told of last.
+	seen    *v1beta1.NodeContainerRecreate
+	watched types.UID
 	// stops by the UID of their Pod. Their results are kept until the object has them.
 	stops map[string]*stop
 	// refusals of writes in a row.
@@ -67,6 +69,10 @@ func newActor(runtime Runtime, api API, log logr.Logger, now func() time.Time) *
 // See tells the newest object, nil when there is none any more. It is not to be changed afterwards.
 func (a *Actor) See(object *v1beta1.NodeContainerRecreate) {
 	a.mu.Lock()
+	a.watched = ""
+	if object != nil {
+		a.watched = object.UID
+	}
 	a.see(object)
 	a.mu.Unlock()
 	a.again()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
@@ -330,4 +331,40 @@ func TestActor_manyPods(t *testing.T) {
 			t.Errorf("%s: %+v", r.UID, r)
 		}
 	}
+}
+
+// TestActor_objectGoes: what a write returns of an object that the watch says is gone, or is another one, is not worked on.
+func TestActor_objectGoes(t *testing.T) {
+	for name, then := range map[string]func(*bench){
+		"gone": func(b *bench) { b.See(nil) },
+		"made anew": func(b *bench) {
+			b.See(&v1beta1.NodeContainerRecreate{ObjectMeta: metav1.ObjectMeta{Name: "node-1", UID: "n2", ResourceVersion: "1"}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			object := b.object()
+			b.See(object)
+			b.api = goes{b.api, func() { then(b) }}
+			b.step(b.Context())
+			if b.report("r1").Phase == "" {
+				t.Fatal("nothing was written")
+			}
+			if seen := b.follow(); seen != nil && seen.UID == object.UID {
+				t.Errorf("it works on %+v", seen)
+			}
+		})
+	}
+}
+
+// goes is an API server whose object is gone while the answer to a write is on its way.
+type goes struct {
+	API
+
+	then func()
+}
+
+func (g goes) PatchStatus(ctx context.Context, name string, patch []byte) (*v1beta1.NodeContainerRecreate, error) {
+	defer g.then()
+	return g.API.PatchStatus(ctx, name, patch)
 }

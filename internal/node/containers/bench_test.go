@@ -99,9 +99,8 @@ func (b *bench) settle() time.Duration {
 // look is one step, after the watch has told what the API server has.
 func (b *bench) look() time.Duration {
 	b.Helper()
-	b.mu.Lock()
-	b.see(b.object())
-	b.mu.Unlock()
+	b.See(b.object())
+	b.woken()
 	return b.step(b.Context())
 }
 

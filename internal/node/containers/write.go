@@ -49,7 +49,9 @@ func (a *Actor) write(ctx context.Context, object *v1beta1.NodeContainerRecreate
 	defer a.mu.Unlock()
 	if err == nil {
 		a.refusals = 0
-		a.see(written)
+		if written.UID == a.watched { // not one that has gone meanwhile
+			a.see(written)
+		}
 		return 0
 	}
 	a.refusals++

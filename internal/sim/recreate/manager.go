@@ -167,14 +167,14 @@ func (m *manager) mark(owner engine.Owner, o *containerrecreaterequest.Observed)
 func (m *manager) agent(o *containerrecreaterequest.Observed) error {
 	uid := string(o.Request.UID)
 	if cached := m.records.seen[node]; cached != nil {
-		o.Report = containerrecreaterequest.ReportOf(&cached.Status, uid)
+		o.Order, o.Report = containerrecreaterequest.OrderOf(&cached.Spec, uid), containerrecreaterequest.ReportOf(&cached.Status, uid)
 	}
-	if !containerrecreaterequest.Silent(o.Request, o.Report, o.Now) {
+	if !containerrecreaterequest.Silent(o.Request, o.Order, o.Report, o.Now) {
 		return nil
 	}
 	_, err := m.call(func() (string, error) {
 		if is := m.w.record; is != nil {
-			o.Report, o.Told = containerrecreaterequest.ReportOf(&is.Status, uid), containerrecreaterequest.OrderOf(&is.Spec, uid) != nil
+			o.Order, o.Report = containerrecreaterequest.OrderOf(&is.Spec, uid), containerrecreaterequest.ReportOf(&is.Status, uid)
 		}
 		return "", nil
 	})
@@ -203,11 +203,15 @@ func (m *manager) Create(_ context.Context, _ schema.GroupVersionResource, _ str
 
 // Patch implements engine.API.
 func (m *manager) Patch(_ context.Context, resource schema.GroupVersionResource, subresource, _, name string, patch []byte) (string, error) {
+	late := resource.Resource == "nodecontainerrecreates" && m.w.Fault(10) // it arrives after somebody lost patience
 	return m.call(func() (string, error) {
-		switch resource.Resource {
-		case "pods":
+		switch {
+		case late:
+			m.w.After(m.w.Between(0, 2*containerrecreaterequest.AgentWithin), func() { _, _ = m.w.patchRecord(subresource, patch) })
+			return "", noAnswer()
+		case resource.Resource == "pods":
 			return m.w.patchPod(patch)
-		case "nodecontainerrecreates":
+		case resource.Resource == "nodecontainerrecreates":
 			return m.w.patchRecord(subresource, patch)
 		}
 		return m.w.patchRequest(subresource, name, patch)

@@ -3,6 +3,7 @@ package recreate
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,9 +76,15 @@ func begun(st *state) bool { return st.ContainerID != "" && !st.IsKilled }
 
 // hasty does not wait until what is given up was taken back.
 func hasty(o *managerView) {
-	if o.Told = false; o.Request.Status.Phase == "" {
-		o.Now = o.Now.Add(2 * time.Second)
+	if o.Order != nil && tooSoon(*o) <= 0 {
+		o.Order = o.Order.DeepCopy()
+		o.Order.Deadline = &metav1.Time{}
 	}
+}
+
+// tooSoon is when to give up what the agent has two seconds to take up.
+func tooSoon(o managerView) time.Duration {
+	return o.Order.ToldTime.Add(containerrecreaterequest.AgentWithin - 2*time.Second).Sub(o.Now)
 }
 
 // mutants are wrong on purpose; each is to be found by the property that is named.
@@ -115,7 +122,25 @@ func mutants() map[string]struct {
 	forgetful.forgetful = true
 	neverTakesBack.Record = func(o containerrecreaterequest.NodeObserved) plan.Plan {
 		p := containerrecreaterequest.PlanOrders(o)
-		p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool { return s.Change.Version != "" })
+		p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool {
+			return len(s.Change.Spec) > 0 && strings.Contains(string(s.Change.Spec[0].To), "1970-01-01")
+		})
+		return p
+	}
+	untested := Product()
+	untested.Record = func(o containerrecreaterequest.NodeObserved) plan.Plan {
+		p := containerrecreaterequest.PlanOrders(o)
+		for i := range p.Steps {
+			p.Steps[i].Change.Version = ""
+		}
+		return p
+	}
+	givesUp := managerSees(hasty)
+	givesUp.Plan = func(o managerView) plan.Plan {
+		p := managerSees(hasty).Plan(o)
+		if o.Order != nil && tooSoon(o) > 0 {
+			p.WakeAfter = tooSoon(o)
+		}
 		return p
 	}
 	return map[string]struct {
@@ -123,7 +148,8 @@ func mutants() map[string]struct {
 		caught  string
 	}{
 		"knows nothing of stops that are under way": {forgetful, "twice"},
-		"gives up what the agent may begin":         {managerSees(hasty), "silent"},
+		"gives up what the agent may begin":         {givesUp, "silent"},
+		"tells whatever was written meanwhile":      {untested, "silent"},
 		"never takes back what is not begun":        {neverTakesBack, "reached"},
 		"stops whatever runs by now": {agentSees(func(n *nodeView) {
 			for i := range n.Request.Status.ContainerRecreateStates {

@@ -2,7 +2,6 @@ package recreate
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -63,23 +62,21 @@ func (m *manager) ask(o *containerrecreaterequest.NodeObserved) error {
 			o.Requests = append(o.Requests, r)
 		}
 	}
-	told := &v1beta1.NodeContainerRecreateSpec{}
-	if o.Object != nil {
-		told = &o.Object.Spec
-	}
-	for _, key := range containerrecreaterequest.Doubtful(told, o.Requests) {
-		o.Requests = slices.DeleteFunc(o.Requests, func(r *request) bool { return r.Name == key.Name })
+	doubtful := containerrecreaterequest.Doubtful(*o)
+	var found []*request
+	for _, key := range doubtful {
 		_, err := m.call(func() (string, error) {
 			r := m.w.requests[key.Name]
 			if r == nil {
 				return "", notFound("containerrecreaterequests", key.Name)
 			}
-			o.Requests = append(o.Requests, r)
+			found = append(found, r)
 			return "", nil
 		})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
+	*o = o.Asked(doubtful, found)
 	return nil
 }

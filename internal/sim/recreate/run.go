@@ -39,6 +39,10 @@ func run(seed uint64, subject Subject, trace, calm bool) Result {
 		stops: map[string][]string{}, stopped: map[string]bool{}, marked: map[string]time.Duration{},
 	}
 	w.Faults = !calm
+	if w.Fault(50) { // a record of earlier requests
+		w.record = &record{}
+		w.record.Name, w.record.UID, w.record.ResourceVersion = node, "n1", w.next()
+	}
 	w.startManager()
 	w.startAgent(0)
 	w.startPod()
@@ -121,10 +125,10 @@ func (w *World) happens(calm bool) {
 // comes plans which requests the user makes, and whether there is an agent then.
 func (w *World) comes() {
 	at := w.Between(0, troubled/2)
-	if w.Percent(20) { // the agent is away, and comes back when its time is over, or never
+	if w.Percent(20) { // the agent is away, and comes back when its time is over or later, or never
 		w.agents[0].dead, w.late = true, containerrecreaterequest.AgentWithin
 		if w.Percent(80) {
-			w.After(at+w.late+w.Between(-time.Second, 0), w.agents[0].born)
+			w.After(at+w.late+w.Between(-time.Second, w.Between(0, 20*time.Second)), w.agents[0].born)
 		}
 	}
 	for i := range 1 + w.Rng.IntN(4) {
