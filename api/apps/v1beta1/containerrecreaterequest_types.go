@@ -17,7 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="NODE",type=string,JSONPath=`.metadata.labels.crr\.apps\.kruise\.io/node-name`,description="Its node"
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="SUCCEEDED",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Succeeded")].status`,description="Whether all containers were recreated, once it is completed"
-// +kubebuilder:printcolumn:name="MESSAGE",type=string,priority=1,JSONPath=`.status.message`,description="Why it ended"
+// +kubebuilder:printcolumn:name="MESSAGE",type=string,priority=1,JSONPath=`.status.message`,description="Why it ended, or waits to be told to the node agent"
 type ContainerRecreateRequest struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
@@ -201,7 +201,7 @@ type ContainerRecreateRequestStatus struct {
 	// When it was completed.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
-	// Why it was completed, unless all went well.
+	// Why it was completed, unless all went well; before, why the node agent is not told of it, after a minute.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Message string `json:"message,omitempty"`

@@ -112,7 +112,7 @@ func (a *Actor) Start(ctx context.Context) error {
 }
 
 // step is one look: it makes the next move for each request and returns when to come again. What is to be stopped was
-// written by a step before.
+// written by a step before, of this agent or another.
 func (a *Actor) step(ctx context.Context) time.Duration {
 	object := a.follow()
 	if object == nil {

@@ -4,5 +4,6 @@
 // One loop (actor.go) looks at the object and at the containers, begins stops and writes the status. Each stop, a preStop hook
 // and then the end of the container, is a goroutine of its own (stops.go), one for a Pod at most; it ends early when its
 // request leaves the object. Nothing else is kept: what was begun is in the status before it is begun, so an agent that is
-// started again, or two of them, do nothing twice. Start at Actor.step.
+// started again goes on with it, and stops nothing that came after (a hook runs again). Two at a time would do the same: both run the
+// hook and stop the same container; a DaemonSet never has two on a node. Start at Actor.step.
 package containers
