@@ -56,7 +56,7 @@ func OfRecreateRequest(f RecreateFacts) Recreation {
 	obs := containerrecreaterequest.Observed{Request: request, Pod: f.Pod, Now: f.Now}
 	if f.Told != nil {
 		obs.Report = containerrecreaterequest.ReportOf(&f.Told.Status, uid)
-		obs.Told = containerrecreaterequest.OrderOf(&f.Told.Spec, uid) != nil
+		obs.Order = containerrecreaterequest.OrderOf(&f.Told.Spec, uid)
 	}
 	p, status := containerrecreaterequest.Plan(obs), containerrecreaterequest.Status(obs)
 	r := Recreation{
@@ -70,7 +70,7 @@ func OfRecreateRequest(f RecreateFacts) Recreation {
 	for _, c := range status.Conditions {
 		r.Conditions = append(r.Conditions, Condition{c.Type, c.Status, c.Reason, c.Message})
 	}
-	if len(f.Notes) == 0 && containerrecreaterequest.Open(request) && !obs.Told {
+	if len(f.Notes) == 0 && containerrecreaterequest.Open(request) && obs.Order == nil {
 		r.Notes = append(r.Notes, "the agent of node "+node+" is not told of it: another request of the Pod goes first, the node has too many, or no manager runs")
 	}
 	if p.WakeAfter > 0 {

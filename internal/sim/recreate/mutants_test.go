@@ -87,6 +87,35 @@ func tooSoon(o managerView) time.Duration {
 	return o.Order.ToldTime.Add(containerrecreaterequest.AgentWithin - 2*time.Second).Sub(o.Now)
 }
 
+// tellsWrongly are managers that tell the agent, or take back, what they should not, or give up what they did not take back.
+func tellsWrongly() (neverTakesBack, untested, givesUp Subject) {
+	neverTakesBack = Product()
+	neverTakesBack.Record = func(o containerrecreaterequest.NodeObserved) plan.Plan {
+		p := containerrecreaterequest.PlanOrders(o)
+		p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool {
+			return len(s.Change.Spec) > 0 && strings.Contains(string(s.Change.Spec[0].To), "1970-01-01")
+		})
+		return p
+	}
+	untested = Product()
+	untested.Record = func(o containerrecreaterequest.NodeObserved) plan.Plan {
+		p := containerrecreaterequest.PlanOrders(o)
+		for i := range p.Steps {
+			p.Steps[i].Change.Version = ""
+		}
+		return p
+	}
+	givesUp = managerSees(hasty)
+	givesUp.Plan = func(o managerView) plan.Plan {
+		p := managerSees(hasty).Plan(o)
+		if o.Order != nil && tooSoon(o) > 0 {
+			p.WakeAfter = tooSoon(o)
+		}
+		return p
+	}
+	return neverTakesBack, untested, givesUp
+}
+
 // mutants are wrong on purpose; each is to be found by the property that is named.
 func mutants() map[string]struct {
 	subject Subject
@@ -118,31 +147,9 @@ func mutants() map[string]struct {
 		}
 		return m
 	}
-	forgetful, neverTakesBack := Product(), Product()
+	neverTakesBack, untested, givesUp := tellsWrongly()
+	forgetful := Product()
 	forgetful.forgetful = true
-	neverTakesBack.Record = func(o containerrecreaterequest.NodeObserved) plan.Plan {
-		p := containerrecreaterequest.PlanOrders(o)
-		p.Steps = slices.DeleteFunc(p.Steps, func(s plan.Step) bool {
-			return len(s.Change.Spec) > 0 && strings.Contains(string(s.Change.Spec[0].To), "1970-01-01")
-		})
-		return p
-	}
-	untested := Product()
-	untested.Record = func(o containerrecreaterequest.NodeObserved) plan.Plan {
-		p := containerrecreaterequest.PlanOrders(o)
-		for i := range p.Steps {
-			p.Steps[i].Change.Version = ""
-		}
-		return p
-	}
-	givesUp := managerSees(hasty)
-	givesUp.Plan = func(o managerView) plan.Plan {
-		p := managerSees(hasty).Plan(o)
-		if o.Order != nil && tooSoon(o) > 0 {
-			p.WakeAfter = tooSoon(o)
-		}
-		return p
-	}
 	return map[string]struct {
 		subject Subject
 		caught  string
