@@ -79,6 +79,7 @@ type sight struct {
 }
 
 type writing struct {
+	object types.UID
 	status v1beta1.NodePodProbeStatus
 	err    error
 }
@@ -177,7 +178,7 @@ func (a *Actor) follow(object *v1beta1.NodePodProbe) {
 	case same && object.Generation == a.object.Generation:
 		return
 	case !same && a.object != nil:
-		a.agenda = probe.Agenda{}
+		a.agenda.Forget()
 	}
 	if object == nil {
 		object = &v1beta1.NodePodProbe{}
@@ -212,7 +213,7 @@ func (a *Actor) followPods(pods map[string]bool) {
 
 // write sends a status, for exactly the object that it is of.
 func (a *Actor) write(ctx context.Context, object *v1beta1.NodePodProbe, status v1beta1.NodePodProbeStatus) {
-	w := writing{status: status}
+	w := writing{object: object.UID, status: status}
 	patch, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": object.UID},
 		{"op": "add", "path": "/status", "value": status},
@@ -236,6 +237,7 @@ func (a *Actor) wrote(w writing) {
 	now := a.now()
 	a.writes, a.notBefore = false, now.Add(writeEvery)
 	switch {
+	case w.err == nil && (a.object == nil || a.object.UID != w.object): // of one that is gone
 	case w.err == nil:
 		a.agenda.Told(w.status, now)
 	case apierrors.IsNotFound(w.err), apierrors.IsInvalid(w.err): // made anew: the watch tells

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -245,3 +246,35 @@ func await(t *testing.T, so func() bool) {
 		t.Fatal(err)
 	}
 }
+
+// TestActor_anObjectMadeAnew is told everything again: what was written was to the one before, even if the answer comes later.
+func TestActor_anObjectMadeAnew(t *testing.T) {
+	a := newActor(nil, nobody{}, &statuses{}, logr.Discard(), time.Now)
+	object := func(uid types.UID) *v1beta1.NodePodProbe {
+		o := &v1beta1.NodePodProbe{}
+		o.Name, o.UID, o.Generation = "n", uid, 1
+		entry := v1beta1.ContainerProbe{Name: "m#idle", ContainerName: "game"}
+		o.Spec.PodProbes = []v1beta1.PodProbe{{Name: "p", Namespace: "ns", UID: "u", Probes: []v1beta1.ContainerProbe{entry}}}
+		return o
+	}
+	ended := map[string]probe.Seen{"game": {ID: "c", Started: time.Now()}}
+	a.follow(object("first"))
+	a.agenda.See("u", ended, nil, a.now())
+	status := a.agenda.Status()
+	a.follow(object("second"))
+	a.wrote(writing{object: "first", status: status})
+	a.agenda.See("u", ended, nil, a.now())
+	if _, any := a.agenda.Tell(a.now()); !any {
+		t.Error("the second object is not told what was written to the first")
+	}
+	a.wrote(writing{object: "second", status: a.agenda.Status()})
+	if _, any := a.agenda.Tell(a.now()); any {
+		t.Error("it is told again what was written to it")
+	}
+}
+
+// nobody is a view of no container.
+type nobody struct{}
+
+func (nobody) Follow(types.UID, func()) func()              { return func() {} }
+func (nobody) Containers(types.UID) ([]cri.Container, bool) { return nil, false }

@@ -36,8 +36,12 @@ type Task struct {
 	ContainerID string
 	Timeout     time.Duration
 
+	of      *track
 	version int
 }
+
+// Forget drops what is wanted and what was found. What runs goes on, and takes its places until it is Done.
+func (a *Agenda) Forget() { *a = Agenda{busy: a.busy} }
 
 // Follow takes what the manager wants, and what was last written: a new agent goes on with that.
 func (a *Agenda) Follow(spec []v1beta1.PodProbe, written []v1beta1.PodProbeStatus, now time.Time) {
@@ -129,7 +133,7 @@ func (a *Agenda) Due(now time.Time, free int) (tasks []Task) {
 		free--
 		t.running = true
 		tasks = append(tasks, Task{
-			Key: t.key, Pod: t.pod, Probe: t.entry, ContainerID: t.seen.ID, Timeout: t.timing.Timeout, version: t.version,
+			Key: t.key, Pod: t.pod, Probe: t.entry, ContainerID: t.seen.ID, Timeout: t.timing.Timeout, of: t, version: t.version,
 		})
 	}
 	return tasks
@@ -147,7 +151,7 @@ func (a *Agenda) Next() (time.Time, bool) {
 func (a *Agenda) Done(task *Task, o Outcome, now time.Time) {
 	a.ended(task.Pod.UID)
 	t := a.tracks[task.Key]
-	if t == nil || !t.running {
+	if t != task.of {
 		return
 	}
 	before := t.found
@@ -172,8 +176,7 @@ func (a *Agenda) ended(pod string) {
 
 // Stale tells whether a task is about something that is not to be probed any more, or not so.
 func (a *Agenda) Stale(task *Task) bool {
-	t := a.tracks[task.Key]
-	return t == nil || t.version != task.version
+	return a.tracks[task.Key] != task.of || task.of.version != task.version
 }
 
 // rewind makes the wheel anew.

@@ -52,8 +52,9 @@ func given(w *Want, of func(*v1beta1.ProbeMarkerPolicy) map[string]string) map[s
 func olderThat(wants []Want, than *Marker, key string, ours []string, of func(*v1beta1.ProbeMarkerPolicy) map[string]string) *Marker {
 	for i := range wants {
 		if w := &wants[i]; w.Hold == nil && w.Marker != than {
-			for _, theirs := range given(w, of)[key] {
-				if slices.ContainsFunc(ours, func(our string) bool { return our != theirs }) {
+			for p := range w.Probe.MarkerPolicy {
+				theirs, gives := of(&w.Probe.MarkerPolicy[p])[key]
+				if gives && slices.ContainsFunc(ours, func(our string) bool { return our != theirs }) {
 					return w.Marker
 				}
 			}

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,5 +181,75 @@ func TestAgenda_inTurn(t *testing.T) {
 				t.Fatalf("%s waited for %s from %s on", key, gap, began[i])
 			}
 		}
+	}
+}
+
+// TestAgenda_theClockIsSet: what is due is so by the time that passes, whatever the node's clock says meanwhile; a start that it
+// told when it was fast delays nothing but by the delay.
+func TestAgenda_theClockIsSet(t *testing.T) {
+	for name, started := range map[string]time.Duration{"started": -time.Second, "started before the clock was set back": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			var a Agenda
+			now := time.Now()
+			a.Follow(spec(execOf("a")), nil, now)
+			wall := now.Add(started).Round(0) // as the container runtime tells it
+			a.See("u", map[string]Seen{"game": {ID: "c", Running: true, Started: wall}}, func(string) string { return "" }, now)
+			first, _ := a.Next()
+			if wait := first.Sub(now); wait <= 0 || wait > 5*time.Second+tick {
+				t.Errorf("begins after %s, want at most its delay and a period", wait)
+			}
+			tasks := a.Due(first, 1)
+			a.Done(&tasks[0], Outcome{Succeeded: true}, first)
+			second, _ := a.Next()
+			for _, due := range []time.Time{first, second} {
+				if !strings.Contains(due.String(), " m=+") {
+					t.Errorf("due at %s by the node's clock alone", due)
+				}
+			}
+		})
+	}
+}
+
+// TestAgenda_whatRunsWhileItForgets keeps its place, and what it found is not of those that are wanted anew.
+func TestAgenda_whatRunsWhileItForgets(t *testing.T) {
+	for name, again := range map[string]func(*Agenda){
+		"an object made anew":         (*Agenda).Forget,
+		"a probe that was taken away": func(a *Agenda) { a.Follow(nil, nil, at(20)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a Agenda
+			want := func(now float64) {
+				a.Follow(spec(execOf("a"), execOf("b")), nil, at(now))
+				a.See("u", map[string]Seen{"game": {ID: "c", Running: true, Started: at(0)}}, func(string) string { return "" }, at(now))
+			}
+			want(0)
+			old := a.Due(at(20), 12)
+			if len(old) != 2 {
+				t.Fatalf("%d run", len(old))
+			}
+			again(&a)
+			want(20)
+			if !a.Stale(&old[0]) || !a.Stale(&old[1]) {
+				t.Error("what runs is not stale")
+			}
+			if more := a.Due(at(40), 10); len(more) != 0 {
+				t.Errorf("%d more run where a Pod may run two", len(more))
+			}
+			a.Done(&old[0], Outcome{Succeeded: true}, at(40))
+			next := a.Due(at(41), 16)
+			if len(next) != 2 {
+				t.Fatalf("then %d run, want 2", len(next))
+			}
+			a.Done(&old[1], Outcome{Succeeded: true}, at(41))
+			if status := a.Status(); len(status.PodProbeStatuses) > 0 {
+				t.Errorf("an old run is told: %+v", status)
+			}
+			for i := range next {
+				a.Done(&next[i], Outcome{Succeeded: true}, at(42))
+			}
+			if status := a.Status(); len(status.PodProbeStatuses) != 1 || len(status.PodProbeStatuses[0].ProbeStates) != 2 {
+				t.Errorf("found %+v", status)
+			}
+		})
 	}
 }

@@ -86,10 +86,8 @@ func (t *track) another(c *Seen, now time.Time) {
 	if known := t.found.State != ""; known && (!first || c.Started.After(t.found.LastProbeTime.Time)) {
 		t.become(v1beta1.ProbeUnknown, "", now)
 	}
-	begin := now
-	if ready := c.Started.Add(t.timing.Delay); ready.After(now) {
-		begin = ready
-	}
+	// The start is told by the node's clock alone, which may be set. What is due later than now is so by the time that passes.
+	begin := now.Add(min(max(c.Started.Add(t.timing.Delay).Sub(now), 0), t.timing.Delay))
 	if first {
 		begin = begin.Add(spread(t.key, t.timing.Period))
 	}
