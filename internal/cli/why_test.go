@@ -161,7 +161,7 @@ func TestWhy(t *testing.T) {
 		"a job, as JSON":    {cluster: images(), args: "imagepulljob/next -o json", want: []string{`"image": "app:2"`, `"reason": "NoAgent"`}},
 		"no such job":       {cluster: without(images(), jobPath), args: "imagepulljob/next", wantErr: "there is no ImagePullJob next in namespace default"},
 		"forbidden nodes":   {cluster: forbidden(images(), nodesPath), args: "imagepulljob/next", wantErr: `read the nodes: no: User "eve" cannot read it`},
-		"a marker":          {cluster: images(), args: "podprobemarker/idle", want: []string{"PodProbeMarker default/idle\n  pods        1 selected, 0 started", "Probed      False NoPods"}},
+		"a marker":          {cluster: images(), args: "podprobemarker/idle", want: []string{"PodProbeMarker default/idle\n  pods        1 selected, 0 started", "Probed      False ContainerNotFound"}},
 		"no such marker":    {cluster: without(images(), markerPath), args: "podprobemarker/idle", wantErr: "there is no PodProbeMarker idle in namespace default"},
 		"what is not read":  {cluster: forbidden(images(), toldPath), args: "podprobemarker/idle", want: []string{`what the probes find is not known: no: User "eve" cannot read it`}},
 		"a request":         {cluster: recreations(), args: "crr/again", want: []string{"ContainerRecreateRequest default/again\n  pod         web-0 on node node-1", "status      Recreating\n  container   app Recreating"}},

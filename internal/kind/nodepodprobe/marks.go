@@ -57,9 +57,12 @@ func (o *Observed) desiredOf(pod *Pod) desired {
 	wants := o.wants(pod)
 	for i := range wants {
 		w := &wants[i]
+		if w.Out() {
+			continue // nobody waits for a result of it
+		}
 		state := found[w.Entry.Name]
 		held := w.Hold != nil || state == nil
-		if t := w.Probe.PodConditionType; t != "" && (w.Hold == nil || w.Hold.Reason != probe.Conflict) {
+		if t := w.Probe.PodConditionType; t != "" {
 			if held {
 				d.awaited = append(d.awaited, t)
 			} else {

@@ -236,6 +236,31 @@ func TestPlan_oneOfTwoPolicies(t *testing.T) {
 	}
 }
 
+// TestPlan_whatIsNotProbedKeepsNothing: a label goes with its state though another marker, which is not probed in the Pod, names it
+// too.
+func TestPlan_whatIsNotProbedKeepsNothing(t *testing.T) {
+	for name, held := range map[string]func(*v1beta1.PodContainerProbe){
+		"no such container": func(p *v1beta1.PodContainerProbe) { p.ContainerName, p.PodConditionType = "other", "" },
+		"in conflict":       func(*v1beta1.PodContainerProbe) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := idle()
+			p.MarkerPolicy = p.MarkerPolicy[:1]
+			other := p
+			held(&other)
+			is := lively(Marks{Labels: map[string]string{"app": "game", "idle": "true"}, Conditions: []Condition{{Type: "game.io/idle", Status: "False"}}})
+			o := Observed{Node: "n", Object: found(state("Failed", "")), Pods: []Pod{is}, Markers: map[string][]*probe.Marker{"ns": slices.Concat(markers("m", p), markers("z", other))}}
+			steps := Plan(o).Of(plan.SetState)
+			if len(steps) != 1 {
+				t.Fatalf("%d steps", len(steps))
+			}
+			if diff := cmp.Diff([]string{"label idle: true gone"}, told(&steps[0].Change)); diff != "" {
+				t.Errorf("written (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestNewsOf_onlyOtherStates(t *testing.T) {
 	marks := Marks{Labels: map[string]string{"app": "game"}, Conditions: []Condition{{Type: "game.io/idle", Status: "True", Message: "0 players"}}}
 	news := func(s v1beta1.ContainerProbeState) []News {

@@ -67,30 +67,31 @@ type Want struct {
 	Hold *plan.Hold
 }
 
+// Out tells whether it is not probed in the Pod, and will not be before the Pod's containers or a marker change: it is held, and not
+// because the Pod has not come so far.
+func (w *Want) Out() bool {
+	return w.Hold != nil && w.Hold.Reason != NotStarted && w.Hold.Reason != WaitingForIP
+}
+
 // Wanted says what is wanted of a Pod: every probe of all markers that match, in the order of markers. Markers are those
 // of its namespace, sorted. virtual tells that there is no agent on its node. Of two that want to give it a condition of the same type, the later
-// is held.
+// is held, unless the earlier one is out.
 func Wanted(pod *Pod, markers []*Marker, virtual bool) []Want {
 	if !pod.Active {
 		return nil
 	}
 	var wants []Want
-	var claimed []claim
+	var taken taken
 	for _, m := range markers {
 		if !m.Matches(pod.Labels) {
 			continue
 		}
 		for i := range m.Probes {
 			w := want(pod, m, &m.Probes[i], virtual)
-			if other := claimant(claimed, w.Probe.PodConditionType); other != nil {
-				w.hold(pod, Conflict, fmt.Sprintf("PodProbeMarker %s, which is older, gives it the condition %s", other.Name, w.Probe.PodConditionType))
-			} else if w.Probe.PodConditionType != "" {
-				claimed = append(claimed, claim{w.Probe.PodConditionType, m})
-			}
+			taken.by(pod, &w)
 			wants = append(wants, w)
 		}
 	}
-	bound(pod, wants)
 	return wants
 }
 
@@ -101,17 +102,33 @@ const (
 	bytesOfPod = 16 << 10
 )
 
-// bound holds what is too much.
-func bound(pod *Pod, wants []Want) {
-	count, size := 0, 0
-	for i := range wants {
-		w := &wants[i]
-		if w.Hold != nil {
-			continue
-		}
-		if count, size = count+1, size+sizeOf(&w.Entry); count > mostOfPod || size > bytesOfPod {
-			w.hold(pod, TooMany, fmt.Sprintf("a Pod is probed by at most %d probes, of %d KiB in all", mostOfPod, bytesOfPod>>10))
-		}
+// taken is what the wants of a Pod take, in their order: types of conditions, and room. What only waits keeps both, so that
+// nothing changes hands when it runs.
+type taken struct {
+	types       []claim
+	count, size int
+}
+
+type claim struct {
+	condition string
+	by        *Marker
+}
+
+// by holds a want that is in conflict, or too much.
+func (t *taken) by(pod *Pod, w *Want) {
+	if w.Out() {
+		return
+	}
+	condition := w.Probe.PodConditionType
+	at := slices.IndexFunc(t.types, func(c claim) bool { return c.condition == condition })
+	if at >= 0 {
+		w.hold(pod, Conflict, fmt.Sprintf("PodProbeMarker %s, which is older, gives it the condition %s", t.types[at].by.Name, condition))
+		return
+	}
+	if t.count, t.size = t.count+1, t.size+sizeOf(&w.Entry); t.count > mostOfPod || t.size > bytesOfPod {
+		w.hold(pod, TooMany, fmt.Sprintf("a Pod is probed by at most %d probes, of %d KiB in all", mostOfPod, bytesOfPod>>10))
+	} else if condition != "" {
+		t.types = append(t.types, claim{condition, w.Marker})
 	}
 }
 
@@ -133,32 +150,20 @@ func sizeOf(e *v1beta1.ContainerProbe) int {
 	return n
 }
 
-type claim struct {
-	condition string
-	by        *Marker
-}
-
-func claimant(claimed []claim, condition string) *Marker {
-	for _, c := range claimed {
-		if c.condition == condition {
-			return c.by
-		}
-	}
-	return nil
-}
-
 func want(pod *Pod, m *Marker, p *v1beta1.PodContainerProbe, virtual bool) Want {
 	w := Want{Marker: m, Probe: p, Entry: v1beta1.ContainerProbe{Name: Name(m.Name, p.Name), ContainerName: p.ContainerName, Probe: p.Probe}}
 	at := slices.IndexFunc(pod.Containers, func(c Container) bool { return c.Name == p.ContainerName })
 	switch {
+	case at < 0:
+		w.hold(pod, ContainerNotFound, "it has no container "+p.ContainerName)
+	case !w.resolve(&pod.Containers[at]):
+		w.hold(pod, PortNotFound, fmt.Sprintf("container %s has no port %q", p.ContainerName, PortOf(&p.Probe).StrVal))
 	case pod.Node == "" || !pod.Initialized:
 		w.hold(pod, NotStarted, "it is probed when it has a node and its init containers have ended")
 	case virtual:
 		w.hold(pod, NodeNotServed, "node "+pod.Node+" is virtual: no agent runs on it (EnablePodProbeMarkerOnServerless is not supported)")
-	case at < 0:
-		w.hold(pod, ContainerNotFound, "it has no container "+p.ContainerName)
-	default:
-		w.resolve(pod, &pod.Containers[at])
+	case pod.IP == "" && PortOf(&p.Probe) != nil:
+		w.hold(pod, WaitingForIP, "it has no address yet")
 	}
 	return w
 }
@@ -167,22 +172,19 @@ func (w *Want) hold(pod *Pod, reason plan.Reason, why string) {
 	w.Hold = &plan.Hold{Unit: pod.Unit, Reason: reason, Why: "probe " + w.Probe.Name + ": " + why}
 }
 
-// resolve makes a number of a port's name. A probe over the network needs an address.
-func (w *Want) resolve(pod *Pod, c *Container) {
+// resolve makes a number of a port's name, if it asks one; false if the container has none of the name.
+func (w *Want) resolve(c *Container) bool {
 	port := PortOf(&w.Entry.Probe)
-	if port == nil {
-		return
+	if port == nil || port.Type == intstr.Int {
+		return true
 	}
-	number, ok := c.number(*port)
-	switch {
-	case !ok:
-		w.hold(pod, PortNotFound, fmt.Sprintf("container %s has no port %q", c.Name, port.StrVal))
-	case pod.IP == "":
-		w.hold(pod, WaitingForIP, "it has no address yet")
-	default:
-		w.Entry.Probe = *w.Entry.Probe.DeepCopy()
-		*PortOf(&w.Entry.Probe) = intstr.FromInt32(number)
+	at := slices.IndexFunc(c.Ports, func(p Port) bool { return p.Name == port.StrVal })
+	if at < 0 {
+		return false
 	}
+	w.Entry.Probe = *w.Entry.Probe.DeepCopy()
+	*PortOf(&w.Entry.Probe) = intstr.FromInt32(c.Ports[at].Number)
+	return true
 }
 
 // PortOf is the port that a probe asks; nil if it asks none.
@@ -194,16 +196,4 @@ func PortOf(p *v1beta1.ContainerProbeSpec) *intstr.IntOrString {
 		return &p.HTTPGet.Port
 	}
 	return nil
-}
-
-func (c *Container) number(port intstr.IntOrString) (int32, bool) {
-	if port.Type == intstr.Int {
-		return port.IntVal, true
-	}
-	for _, p := range c.Ports {
-		if p.Name == port.StrVal {
-			return p.Number, true
-		}
-	}
-	return 0, false
 }

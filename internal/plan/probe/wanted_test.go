@@ -71,6 +71,29 @@ func TestWanted(t *testing.T) {
 			markers: []*Marker{marker(t, "new", 0, exec("idle", "game", "idle")), marker(t, "old", time.Hour, exec("idle", "game", "idle"))},
 			want:    []string{"old#idle", "new#idle Conflict"},
 		},
+		"the older has no container: the younger has the type": {
+			markers: []*Marker{marker(t, "new", 0, exec("idle", "game", "idle")), marker(t, "old", time.Hour, exec("idle", "other", "idle"))},
+			want:    []string{"old#idle ContainerNotFound", "new#idle"},
+		},
+		"nor before it starts": {
+			markers: []*Marker{marker(t, "new", 0, exec("idle", "game", "idle")), marker(t, "old", time.Hour, exec("idle", "other", "idle"))},
+			pod:     func(p *Pod) { p.Node = "" },
+			want:    []string{"old#idle ContainerNotFound", "new#idle NotStarted"},
+		},
+		"the older has no port: the younger has the type": {
+			markers: []*Marker{marker(t, "new", 0, exec("open", "game", "open")), marker(t, "old", time.Hour, tcp("open", "proxy", intstr.FromString("http")))},
+			pod:     func(p *Pod) { p.IP = "" },
+			want:    []string{"old#open PortNotFound", "new#open"},
+		},
+		"the older waits and has the type": {
+			markers: []*Marker{marker(t, "new", 0, exec("open", "game", "open")), marker(t, "old", time.Hour, tcp("open", "game", intstr.FromString("http")))},
+			pod:     func(p *Pod) { p.IP = "" },
+			want:    []string{"old#open WaitingForIP", "new#open Conflict"},
+		},
+		"the younger has no container, and is in no conflict": {
+			markers: []*Marker{marker(t, "new", 0, exec("idle", "other", "idle")), marker(t, "old", time.Hour, exec("idle", "game", "idle"))},
+			want:    []string{"old#idle", "new#idle ContainerNotFound"},
+		},
 		"labels only, twice": {
 			markers: []*Marker{marker(t, "a", 0, exec("idle", "game", "")), marker(t, "b", 0, exec("idle", "game", ""))},
 			want:    []string{"a#idle", "b#idle"},
@@ -152,5 +175,26 @@ func TestWanted_isBounded(t *testing.T) {
 	}
 	if n := probed(many...); n == 0 || n > mostOfPod || n*200 > bytesOfPod {
 		t.Errorf("%d probes", n)
+	}
+}
+
+// TestWanted_tooMuchClaimsNothing: what does not run for want of room is not said to be in conflict, and what waits keeps its room.
+func TestWanted_tooMuchClaimsNothing(t *testing.T) {
+	long := tcp("long", "game", intstr.FromInt32(1))
+	long.Probe.TCPSocket, long.Probe.Exec = nil, &corev1.ExecAction{Command: []string{strings.Repeat("x", 10<<10)}}
+	another := long
+	another.PodConditionType = "idle"
+	markers := []*Marker{marker(t, "c", 1, exec("idle", "game", "idle")), marker(t, "b", 2, another), marker(t, "a", 3, long)}
+	Sort(markers)
+	for _, started := range []bool{false, true} {
+		pod := game()
+		pod.Initialized = started
+		var got []plan.Reason
+		for _, w := range Wanted(&pod, markers, false)[1:] {
+			got = append(got, w.Hold.Reason)
+		}
+		if diff := cmp.Diff([]plan.Reason{TooMany, TooMany}, got); diff != "" {
+			t.Errorf("started %t: held (-want +got):\n%s", started, diff)
+		}
 	}
 }
