@@ -54,13 +54,14 @@ func OfImagePullJob(f ImageFacts) (ImagePullJob, error) {
 	}
 	p := imagepulljob.Plan(obs)
 	status := imagepulljob.Status(obs)
+	holds := slices.DeleteFunc(p.Holds, func(h plan.Hold) bool { return slices.Contains(status.FailedNodes, h.Unit.Name) }) // given up
 	r := ImagePullJob{
 		Name: f.Job.Namespace + "/" + f.Job.Name, Image: string(f.Job.Spec.Image), Parallelism: obs.Parallelism,
 		Desired: status.Desired, Active: status.Active, Succeeded: status.Succeeded, Failed: status.Failed, Message: status.Message,
-		Pulling: pulling(obs), Next: next(p.Steps), Holds: held(p.Holds),
+		Pulling: pulling(obs), Next: next(p.Steps), Holds: held(holds),
 	}
 	for _, n := range status.NodeReasons {
-		if !slices.ContainsFunc(r.Holds, func(h HeldPods) bool { return h.Reason == n.Reason }) {
+		if !slices.ContainsFunc(holds, func(h plan.Hold) bool { return h.Unit.Name == n.Node && string(h.Reason) == n.Reason }) {
 			r.Nodes = append(r.Nodes, n)
 		}
 	}

@@ -1,6 +1,7 @@
 package why_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +64,17 @@ func TestOfImagePullJob(t *testing.T) {
 				"Failed or left out:\n  b  PullFailed\n    manifest unknown",
 			},
 		},
+		"a node that is given up": {
+			func(f *why.ImageFacts) {
+				for i := range 3 {
+					pulls(*f, i, v1beta1.ImagePhaseSucceeded, "")
+				}
+				f.Job.CreationTimestamp = metav1.NewTime(f.Now.Add(-time.Hour))
+				f.Job.Status.StartTime = &f.Job.CreationTimestamp
+				f.Nodes[3].Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionFalse, LastTransitionTime: f.Job.CreationTimestamp}
+			},
+			[]string{"3 with the image, 0 pulling, 1 failed", "Failed or left out:\n  d  NodeNotReady\n"},
+		},
 		"paused": {
 			func(f *why.ImageFacts) { f.Job.Spec.Parallelism = ptr.To(intstr.FromInt32(0)) },
 			[]string{"Paused  4 nodes: a, b, c and 1 more\n    parallelism is 0"},
@@ -111,6 +123,11 @@ func TestOfImagePullJob(t *testing.T) {
 				t.Fatal(err)
 			}
 			saysAll(t, report.String(), tt.want)
+			for _, n := range report.Nodes {
+				if slices.ContainsFunc(report.Holds, func(h why.HeldPods) bool { return slices.Contains(h.Examples, n.Node) }) {
+					t.Errorf("node %s is held, too:\n%s", n.Node, report)
+				}
+			}
 		})
 	}
 }
