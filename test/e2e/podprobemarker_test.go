@@ -273,6 +273,16 @@ spec:
 	says("False")
 }
 
+// TestPodProbeMarker_objectsMadeByHand: a NodePodProbe without a spec, as somebody made it, is filled like any other.
+func TestPodProbeMarker_objectsMadeByHand(t *testing.T) {
+	kubectl(t, "", "delete", "nodepodprobes", "--all")
+	for _, node := range strings.Fields(kubectl(t, "", "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")) {
+		kubectl(t, "{apiVersion: apps.kruise.io/v1alpha1, kind: NodePodProbe, metadata: {name: "+node+"}}", "create", "-f", "-")
+	}
+	games(t)
+	told(t, 3)
+}
+
 // marker waits for the status of the PodProbeMarker of examples/05.
 func marker(t *testing.T, pods, probed, reason string) {
 	t.Helper()

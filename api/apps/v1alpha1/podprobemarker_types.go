@@ -49,8 +49,9 @@ type NodePodProbe struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// What is to be probed.
+	// What is to be probed. It is always there, so that its parts can be tested and set.
 	// +optional
+	// +kubebuilder:default={}
 	Spec v1beta1.NodePodProbeSpec `json:"spec,omitzero"`
 	// What was found.
 	// +optional
