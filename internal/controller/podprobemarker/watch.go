@@ -12,6 +12,7 @@ import (
 
 	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/kept"
+	"github.com/outrigger-project/outrigger/internal/plan/probe"
 	"github.com/outrigger-project/outrigger/internal/watch"
 )
 
@@ -40,8 +41,8 @@ func (r *Reconciler) podChanged(q watch.Queue, old, now *kept.Pod) {
 	}
 }
 
-// markerChanged schedules a look at a marker, and at the others of its namespace: which of them has a condition type may
-// have changed.
+// markerChanged schedules a look at a marker, and at the others that select its Pods: which of them has a condition type may have
+// changed.
 func (r *Reconciler) markerChanged(q watch.Queue, old, now *v1beta1.PodProbeMarker) {
 	name := client.ObjectKeyFromObject(cmp.Or(now, old))
 	same := old != nil && now != nil && kept.SameMarker(old, now)
@@ -59,12 +60,46 @@ func (r *Reconciler) markerChanged(q watch.Queue, old, now *v1beta1.PodProbeMark
 	}
 	r.inboxes.LeaveAll(name.String())
 	r.note(q, name, true)
-	for _, other := range r.markers.In(name.Namespace) {
-		if of := (types.NamespacedName{Namespace: other.Namespace, Name: other.Name}); of != name {
-			r.inboxes.LeaveAll(of.String())
-			r.note(q, of, false)
+	r.noteOthers(q, cmp.Or(now, old))
+	if old != nil && now != nil && old.UID != now.UID { // made anew, perhaps of another selector
+		r.noteOthers(q, old)
+	}
+}
+
+// noteOthers leaves the Pods that a marker selects, whose selector cannot change, for the next look at each other one that selects
+// them, too. One that was never looked at reads them anyway.
+func (r *Reconciler) noteOthers(q watch.Queue, marker *v1beta1.PodProbeMarker) {
+	m, err := probe.MarkerOf(marker)
+	if err != nil {
+		return // it selects nothing
+	}
+	others := slices.DeleteFunc(slices.Clone(r.markers.In(m.Namespace)), func(o *probe.Marker) bool { return o.Name == m.Name || !r.looked(o) })
+	if len(others) == 0 {
+		return
+	}
+	shared := make([][]string, len(others))
+	for _, key := range r.cache.InNamespace(m.Namespace) {
+		pod := r.cache.Pod(key)
+		if pod == nil || !m.Matches(pod.LabelSet()) {
+			continue
+		}
+		for i, other := range others {
+			if other.Matches(pod.LabelSet()) {
+				shared[i] = append(shared[i], key)
+			}
 		}
 	}
+	for i, other := range others {
+		if len(shared[i]) > 0 {
+			r.note(q, types.NamespacedName{Namespace: other.Namespace, Name: other.Name}, false, shared[i]...)
+		}
+	}
+}
+
+func (r *Reconciler) looked(m *probe.Marker) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.records[types.NamespacedName{Namespace: m.Namespace, Name: m.Name}] != nil
 }
 
 func (r *Reconciler) follow(name types.NamespacedName, leaving bool) {
