@@ -51,7 +51,7 @@ func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
 			}
 			return nodecontainerrecreate.SetupWithManager(mgr, nodecontainerrecreate.Options{Workers: c.ContainerRecreateRequestWorkers, WritesInFlight: c.MaxWritesInFlight})
 		}},
-		{Name: "new environments for containers of CloneSets", Needs: []string{"clonesets", "containerrecreaterequests"}, Setup: func() error {
+		{Name: "new environments for containers of CloneSets", Needs: []string{"clonesets", "containerrecreaterequests", "nodecontainerrecreates"}, Setup: func() error {
 			return renewals.SetupWithManager(mgr)
 		}},
 		{Name: "NodeImages", Needs: []string{"nodeimages", "imagepulljobs"}, Setup: func() error {

@@ -40,7 +40,8 @@ func TestMissingKinds(t *testing.T) {
 	}
 	server, name := runtimeFor(t), node(t, 0)
 	agentOn(t, name, server)
-	logs(t, "manager", "not started", `"SidecarSets"`, `"the injection of sidecars"`, `["nodeimages","imagepulljobs"]`)
+	logs(t, "manager", "not started", `"SidecarSets"`, `"the injection of sidecars"`, `["nodeimages","imagepulljobs"]`,
+		`["containerrecreaterequests","nodecontainerrecreates"]`)
 	logs(t, "agent-"+name, "not started", `"probes"`, `["nodepodprobes"]`)
 	kubectl(t, `apiVersion: apps.kruise.io/v1beta1
 kind: CloneSet

@@ -98,7 +98,7 @@ func (d *decision) nextOf(p *Pod, renewed bool) (change plan.Change, why string)
 		change.Conditions = append(change.Conditions, ready...)
 		why = because
 	}
-	if renewed && (why != "" || d.updated(p)) {
+	if renewed { // at once: the request that proves it is not kept for long
 		change.Annotations = append(change.Annotations, inplace.Renewed(p.Template)...)
 		why = cmp.Or(why, "its containers have their new environment")
 	}

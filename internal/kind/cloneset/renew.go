@@ -49,7 +49,8 @@ func (r *requests) last(p *Pod) (last *Request, try int) {
 func (r *requests) late(p *Pod) *Request {
 	for _, q := range r.pod[podIn(p.Unit.Name)] {
 		renewal, _ := split(q.Unit.Name)
-		if (q.Born || q.Unit.UID != "") && q.Ended == 0 && (p.Progress.Renewal == nil || renewal != requestsFor(p)) {
+		ours := q.Pod == "" || q.Pod == p.Unit.UID // a name has room for the beginning of the Pod's only
+		if ours && (q.Born || q.Unit.UID != "") && q.Ended == 0 && (p.Progress.Renewal == nil || renewal != requestsFor(p)) {
 			return q
 		}
 	}
@@ -170,9 +171,9 @@ func (d *decision) request(i int32, try int, containers []string, why string) {
 		}
 	}
 	name := fmt.Sprintf("%s-%d", requestsFor(p), try)
-	if slices.Contains(d.obs.Taken, name) {
-		d.hold(i, NotRenewed, fmt.Sprintf("there is a ContainerRecreateRequest %s that is somebody else's", name))
-		return
+	for slices.Contains(d.obs.Taken, name) { // by a request that a CloneSet left behind with the Pod
+		try++
+		name = fmt.Sprintf("%s-%d", requestsFor(p), try)
 	}
 	d.steps = append(d.steps, plan.Step{
 		Verb: plan.CreateObject, Unit: plan.Unit{Namespace: p.Unit.Namespace, Name: name}, Target: name, Why: why,

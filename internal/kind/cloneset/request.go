@@ -20,6 +20,9 @@ const (
 	// requestTTL is how long a request is kept when it is over: longer than the longest wait between two tries, since the
 	// last one says how many there were. The CloneSet needs it for as long as it takes to see how it ended.
 	requestTTL = 10 * time.Minute
+	// requestDeadline ends a request whose node agent is gone for good in the middle of it, so that this is said and another
+	// one made. It is long, since a request is not over before the new containers are ready.
+	requestDeadline = time.Hour
 	// firstRetry is how long after a request that failed the next one is made; it doubles up to longestRetry.
 	firstRetry, longestRetry = 10 * time.Second, 5 * time.Minute
 	// longestPodName leaves room in a request's name for a number and, of this length, a hash.
@@ -32,6 +35,8 @@ type Request struct {
 	Unit plan.Unit
 	// Version is the resourceVersion this record was made from.
 	Version string
+	// Pod is the UID of the Pod that it is for; empty while the request is not seen.
+	Pod string
 	// Phase is how far it is; Ended when it was over, in seconds since 1970, 0 if it is not.
 	Phase string
 	Ended int64
@@ -55,6 +60,7 @@ type Request struct {
 func RequestOf(r *v1beta1.ContainerRecreateRequest) Request {
 	q := Request{
 		Unit: plan.Unit{Namespace: r.Namespace, Name: r.Name, UID: string(r.UID)}, Version: r.ResourceVersion,
+		Pod:   r.Labels[v1beta1.ContainerRecreateRequestPodUIDLabel],
 		Phase: string(r.Status.Phase), Why: r.Status.Message,
 		Succeeded: meta.IsStatusConditionTrue(r.Status.Conditions, v1beta1.ContainerRecreateRequestSucceededCondition),
 		Leaving:   r.DeletionTimestamp != nil,
@@ -115,7 +121,7 @@ func split(name string) (renewal string, try int) {
 // request is what is sent to have containers of a Pod start anew: whatever runs when the node agent comes to it, with
 // hooks and the Pod's grace period. The Pod gets no traffic already.
 func (s *Set) request(name string, p *Pod, containers []string) []byte {
-	ttl := int32(requestTTL.Seconds())
+	ttl, deadline := int32(requestTTL.Seconds()), int64(requestDeadline.Seconds())
 	r := v1beta1.ContainerRecreateRequest{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1beta1.GroupVersion().String(), Kind: "ContainerRecreateRequest"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -123,7 +129,7 @@ func (s *Set) request(name string, p *Pod, containers []string) []byte {
 			Annotations: map[string]string{v1beta1.ContainerRecreateRequestRenewalAnnotation: p.renewal()},
 		},
 		Spec: v1beta1.ContainerRecreateRequestSpec{
-			PodName: p.Unit.Name, TTLSecondsAfterFinished: &ttl,
+			PodName: p.Unit.Name, TTLSecondsAfterFinished: &ttl, ActiveDeadlineSeconds: &deadline,
 			Strategy: &v1beta1.ContainerRecreateRequestStrategy{
 				FailurePolicy: v1beta1.ContainerRecreateRequestFailurePolicyIgnore, ForceRecreate: true,
 			},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -18,6 +19,14 @@ import (
 type request struct {
 	cloneset.Request
 	pod string
+	ttl time.Duration
+}
+
+// expire deletes the requests that have been over for as long as they are kept.
+func (s *story) expire() {
+	s.requests = slices.DeleteFunc(s.requests, func(q request) bool {
+		return q.Ended > 0 && s.clock().Sub(time.Unix(q.Ended, 0)) >= q.ttl
+	})
 }
 
 // request makes a ContainerRecreateRequest, or deletes it.
@@ -42,7 +51,7 @@ func (s *story) request(t *testing.T, step *plan.Step) {
 			}
 		}
 	}
-	s.requests = append(s.requests, request{cloneset.RequestOf(r), r.Spec.PodName})
+	s.requests = append(s.requests, request{cloneset.RequestOf(r), r.Spec.PodName, time.Duration(*r.Spec.TTLSecondsAfterFinished) * time.Second})
 	base := r.Name[:strings.LastIndexByte(r.Name, '-')]
 	if slices.Contains(s.names, base) {
 		return

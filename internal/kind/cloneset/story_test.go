@@ -149,6 +149,7 @@ func (s *story) round(t *testing.T, told *string) plan.Plan {
 	if s.virtual {
 		facts.Nodes = map[string]map[string]string{"node": {v1beta1.VirtualKubeletLabel: v1beta1.VirtualKubeletType}}
 	}
+	s.expire()
 	for i := range s.requests {
 		facts.Requests = append(facts.Requests, s.requests[i].Request)
 	}

@@ -179,10 +179,13 @@ func (m *manager) seeRequest(name string, q *request) {
 	}
 }
 
-// checkRequest checks that a request is the only one for what its Pod asks for.
+// checkRequest checks that a request is the only one for what its Pod asks for, and that this is not done yet.
 func (w *World) checkRequest(q *request, l *life) {
 	if q.asks() != inplace.AskedFor(l.pod) {
 		w.Violate("renewed", "%s asks for %q, and %s is made for %q", l.pod.Name, inplace.AskedFor(l.pod), q.object.Name, q.asks())
+	}
+	if w.renewed[q.asks()] {
+		w.Violate("renewed", "%s is made for %q, which is done", q.object.Name, q.asks())
 	}
 	for name, other := range w.requests {
 		if other.open() && other.asks() == q.asks() && other.object.Spec.PodName == l.pod.Name {
@@ -248,7 +251,7 @@ func (w *World) complete(q *request, why string) {
 	next := *q
 	now, status := metav1.NewTime(w.Clock()), metav1.ConditionFalse
 	if why == "" {
-		status = metav1.ConditionTrue
+		status, w.renewed[q.asks()] = metav1.ConditionTrue, true
 		next.object.Status.ContainerRecreateStates = slices.Clone(q.object.Status.ContainerRecreateStates)
 		for i := range next.object.Status.ContainerRecreateStates {
 			next.object.Status.ContainerRecreateStates[i].Phase = v1beta1.ContainerRecreateRequestSucceeded

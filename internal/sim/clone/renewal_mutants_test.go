@@ -56,6 +56,9 @@ func renewalMutants() map[string]mutant {
 				p.Progress.Renewal = &renewal
 			}
 		})), "restored"},
+		"forgets that a renewal is done": {planOf(func(o *cloneset.Observed) {
+			o.Requests = slices.DeleteFunc(slices.Clone(o.Requests), func(q cloneset.Request) bool { return q.Succeeded })
+		}), "renewed"},
 		"makes no request": {stepsOf(drop(func(_ cloneset.Observed, s *plan.Step) bool { return s.Verb == plan.CreateObject })), "reached"},
 		"forgets requests of the template before": {planOf(func(o *cloneset.Observed) {
 			asked := map[string]bool{}

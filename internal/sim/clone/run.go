@@ -34,7 +34,7 @@ const (
 func Run(seed uint64, subject Subject, trace bool) Result {
 	w := &World{
 		World: world.New(seed, trace), subject: subject, pods: map[string]*life{}, claims: map[string]*claim{},
-		revisions: map[string]*kept{}, requests: map[string]*request{},
+		revisions: map[string]*kept{}, requests: map[string]*request{}, renewed: map[string]bool{},
 	}
 	for i := range w.nodes {
 		w.nodes[i] = node.Images{}

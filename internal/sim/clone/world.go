@@ -37,6 +37,8 @@ type World struct {
 	revisions map[string]*kept
 
 	requests map[string]*request
+	// renewed are the renewals that are done.
+	renewed map[string]bool
 
 	// templates are those that the user had.
 	templates []v1beta1.PodTemplate
