@@ -3,6 +3,7 @@ package cloneset_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,7 +33,7 @@ func renewing(t *testing.T, name string, asks bool, requests []cloneset.Request,
 	if !ours {
 		t.Fatal("the pod is not the CloneSet's")
 	}
-	obs, err := cloneset.Observe(set, cloneset.Facts{Pods: []cloneset.Pod{record}, Requests: requests, Taken: taken, CanRenew: true})
+	obs, err := cloneset.Observe(set, cloneset.Facts{Pods: []cloneset.Pod{record}, Requests: requests, Taken: taken, CanRenew: true, Now: time.Unix(1e9, 0)})
 	if err != nil {
 		t.Fatal(err)
 	}
