@@ -22,7 +22,7 @@ import (
 
 // controllers is THE list of controllers, each with the kinds that it takes. They run on the leader only.
 func controllers(mgr manager.Manager, c Config, m metrics) []watch.Part {
-	renewals := &cloneset.Renewals{Off: !c.Features.Enabled(features.InPlaceUpdateEnvFromMetadata)}
+	renewals := &cloneset.Renewals{Off: !c.Features.Enabled(features.InPlaceUpdateEnvFromMetadata), NoAgents: !c.Features.Enabled(features.KruiseDaemon)}
 	records := &containerrecreaterequest.Records{}
 	noProbes := !c.Features.Enabled(features.PodProbeMarkerGate)
 	all := []watch.Part{

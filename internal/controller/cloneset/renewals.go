@@ -15,10 +15,13 @@ import (
 )
 
 // Renewals are the ContainerRecreateRequests by which containers of CloneSets' Pods start anew for their environment. A
-// cluster may not know the kind yet: CloneSets work without, and Pods are made anew.
+// cluster may not know the kinds yet: CloneSets work without, and Pods are made anew.
 type Renewals struct {
 	// Off has no Pod be updated by them; those that have begun come to their end (gate InPlaceUpdateEnvFromMetadata).
 	Off bool
+	// NoAgents tells that no request is admitted: Pods whose containers have not started anew are made anew (gate
+	// KruiseDaemon).
+	NoAgents bool
 
 	informer atomic.Pointer[toolscache.SharedIndexInformer]
 	// tells has the controller of CloneSets be told of requests.

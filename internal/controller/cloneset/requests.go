@@ -20,6 +20,7 @@ func requestsResource() schema.GroupVersionResource {
 // writes.
 func (r *Reconciler) requests(owner engine.Owner, f *cloneset.Facts) {
 	f.Requests, f.CanRenew = r.options.Renewals.of(types.UID(owner.UID))
+	f.NoAgents = r.options.Renewals != nil && r.options.Renewals.NoAgents
 	find := func(name string) *cloneset.Request {
 		i := slices.IndexFunc(f.Requests, func(q cloneset.Request) bool { return q.Unit.Name == name })
 		if i < 0 {

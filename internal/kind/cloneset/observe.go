@@ -3,6 +3,7 @@ package cloneset
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +41,8 @@ type Facts struct {
 	// CanRenew tells that node agents start containers anew for their environment (the gates InPlaceUpdateEnvFromMetadata
 	// and KruiseDaemon).
 	CanRenew bool
+	// NoAgents tells that no request for that is admitted any more (the gate KruiseDaemon is off).
+	NoAgents bool
 	// Memo is what the last look has found out, and is changed by this one; nil if there is none. It says nothing that
 	// cannot be found out again.
 	Memo *Memo
@@ -169,6 +172,7 @@ func Observe(set *v1beta1.CloneSet, f Facts) (Observed, error) {
 		return Observed{}, err
 	}
 	decision := revision.Decide(wanted, f.History)
+	s.CanRenew, s.NoAgents = f.CanRenew, f.NoAgents
 	s.Waiting, s.Late = decision.Waiting, f.Late
 	s.Update = Version{Name: decision.Name, Hash: revision.Short(decision.Name), Template: &set.Spec.Template}
 	for _, r := range decision.History {
@@ -258,26 +262,39 @@ func (s *Set) inPlace(f *Facts) bool {
 		if !asks || p.Relation != Owned || p.Leaving || p.Born {
 			continue
 		}
-		if diff := s.From[revision.Short(p.Revision)]; asksPods(diff) && refuses(p, diff, f.Nodes) != "" {
+		if diff := s.From[revision.Short(p.Revision)]; asksPods(diff) && s.refuses(p, diff, f.Nodes, f.Now) != "" {
 			return false
 		}
 	}
 	return s.Policy != v1beta1.ReCreateCloneSetPodUpdatePolicy
 }
 
-// asksPods tells whether each Pod has a say in whether it can be updated in place: by its QoS class or its node.
+// asksPods tells whether each Pod has a say in whether it can be updated in place: by its QoS class, its node, or what its
+// containers ran.
 func asksPods(diff inplace.Difference) bool {
-	_, renews := diff.Renews()
-	return renews || len(diff.Resources) > 0
+	return len(diff.Resources) > 0 || slices.ContainsFunc(diff.Images, func(image inplace.ContainerImage) bool { return image.Environment })
 }
 
 // refuses tells why a Pod cannot be changed in place; empty if it can be.
-func refuses(p *Pod, diff inplace.Difference, nodes map[string]map[string]string) string {
+func (s *Set) refuses(p *Pod, diff inplace.Difference, nodes map[string]map[string]string, now time.Time) string {
 	if why := p.Template.Refuses(diff); why != "" {
 		return why
 	}
-	if c, some := diff.Renews(); some && v1beta1.IsVirtual(nodes[p.Node]) {
-		return fmt.Sprintf("the environment of container %s changes, and its node %s is virtual: no agent starts the container anew", c.Name, p.Node)
+	if names := p.Template.Renewals(diff, now); len(names) > 0 {
+		if why := s.cannotRenew(p, nodes); why != "" {
+			return fmt.Sprintf("the environment of container %s changes, and %s", strings.Join(names, ", "), why)
+		}
+	}
+	return ""
+}
+
+// cannotRenew tells why no renewal of a Pod is begun; empty if one can be.
+func (s *Set) cannotRenew(p *Pod, nodes map[string]map[string]string) string {
+	switch {
+	case v1beta1.IsVirtual(nodes[p.Node]):
+		return fmt.Sprintf("its node %s is virtual: no agent starts the container anew", p.Node)
+	case !s.CanRenew:
+		return "no agent starts the container anew, as the feature gate InPlaceUpdateEnvFromMetadata or KruiseDaemon is off"
 	}
 	return ""
 }

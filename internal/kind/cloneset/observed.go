@@ -56,6 +56,8 @@ type Set struct {
 	From, Back map[string]inplace.Difference
 	// Sizes are the cpu and memory of revisions, by the last part of their names.
 	Sizes map[string]inplace.Sizes
+	// CanRenew and NoAgents are as in Facts.
+	CanRenew, NoAgents bool
 	// ShortHash has Pods name their revision by its last part only.
 	ShortHash bool
 	// Waiting tells that the newest revision may not be there yet.

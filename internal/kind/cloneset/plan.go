@@ -28,6 +28,7 @@ func Plan(obs Observed) plan.Plan {
 	if d.waits(); !obs.Set.Waiting && len(obs.Set.Late) == 0 && !d.adopting {
 		if d.scale(); !d.scaled {
 			d.update()
+			d.replaceStale()
 		}
 	}
 	d.goOnOld()

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/outrigger-project/outrigger/api/apps/v1beta1"
 	"github.com/outrigger-project/outrigger/internal/plan"
 	"github.com/outrigger-project/outrigger/internal/plan/inplace"
 )
@@ -95,7 +96,11 @@ func (d *decision) renewals() {
 		if late != nil {
 			d.withdraw(at, late)
 		}
-		if p.Progress.Renewal != nil {
+		if why := d.stale(p); why != "" {
+			if d.fates[i].reason == "" {
+				d.hold(at, NotRenewed, why)
+			}
+		} else if p.Progress.Renewal != nil {
 			d.renew(at)
 		}
 	}
@@ -141,6 +146,43 @@ func howFar(q *Request) string {
 		return "waits for the node agent"
 	}
 	return "is " + q.Phase
+}
+
+// stale tells why a renewal that has begun does not come to its end: it takes another request, and nobody serves one any
+// more. Empty if it goes on.
+func (d *decision) stale(p *Pod) string {
+	if p.Progress.Renewal == nil || !d.set.NoAgents && !v1beta1.IsVirtual(d.obs.Nodes[p.Node]) {
+		return ""
+	}
+	last, _ := d.requests.last(p)
+	if last != nil && last.Refused == "" && (last.Succeeded || last.Ended == 0) {
+		return ""
+	}
+	why := "the feature gate KruiseDaemon is off"
+	if !d.set.NoAgents {
+		why = fmt.Sprintf("its node %s is virtual", p.Node)
+	}
+	return fmt.Sprintf("container %s runs with an old environment, and no agent starts it anew: %s", strings.Join(p.Progress.Renewal.Containers, ", "), why)
+}
+
+// replaceStale makes Pods anew whose renewal does not come to its end. They do not serve, so it costs nothing of the budget.
+func (d *decision) replaceStale() {
+	for _, i := range d.members {
+		p := &d.obs.Pods[i]
+		waits := d.fates[i].reason == WaitsForBudget || d.fates[i].reason == HeldByHook // it is made anew in its turn
+		why := d.stale(p)
+		if why == "" || waits || d.toDelete(p) || p.State == v1beta1.LifecycleStatePreparingDelete || d.untouchable(i) {
+			continue
+		}
+		switch {
+		case d.set.Paused || d.set.OnDelete:
+			d.hold(i, Paused, why+"; it is not replaced while nothing is updated")
+		case d.set.Policy == v1beta1.InPlaceOnlyCloneSetPodUpdatePolicy:
+			d.hold(i, NeedsRecreation, "podUpdatePolicy is InPlaceOnly, but "+why)
+		default:
+			d.replace(i, p.Revision, "another pod is made in its place: "+why)
+		}
+	}
 }
 
 // retry makes another request after one that failed, later.

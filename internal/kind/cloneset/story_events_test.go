@@ -334,6 +334,10 @@ func (s *story) setsMore(t *testing.T, what, value string) {
 		s.noAgents = value == "true"
 	case "virtual":
 		s.virtual = value == "true"
+	case "both": // image and label
+		image, label, _ := strings.Cut(value, " ")
+		spec.Template.Spec.Containers[0].Image = image
+		s.setsMore(t, "label", label)
 	case "label": // of the template
 		key, text, _ := strings.Cut(value, "=")
 		spec.Template.Labels[key] = text

@@ -51,7 +51,7 @@ type story struct {
 	aliases   *strings.Replacer
 	refusal   string // what the API server says to new Pods
 	noResize  bool   // it serves no pods/resize
-	noAgents  bool   // the gate InPlaceUpdateEnvFromMetadata is off
+	noAgents  bool   // the gate KruiseDaemon is off
 	virtual   bool   // so are all nodes
 	requests  []request
 	renewals  int // so many had requests
@@ -144,7 +144,7 @@ func (s *story) round(t *testing.T, told *string) plan.Plan {
 	}
 	facts := cloneset.Facts{
 		History: s.history, Templates: s.templates, Now: s.clock(), RollBack: s.rollBack, CanResize: !s.noResize,
-		CanRenew: !s.noAgents,
+		CanRenew: !s.noAgents, NoAgents: s.noAgents,
 	}
 	if s.virtual {
 		facts.Nodes = map[string]map[string]string{"node": {v1beta1.VirtualKubeletLabel: v1beta1.VirtualKubeletType}}

@@ -203,7 +203,7 @@ func (d *decision) recreates(p *Pod) string {
 	if d.set.Policy == v1beta1.ReCreateCloneSetPodUpdatePolicy {
 		return "podUpdatePolicy is ReCreate"
 	}
-	return refuses(p, d.difference(p), d.obs.Nodes)
+	return d.set.refuses(p, d.difference(p), d.obs.Nodes, d.obs.Now)
 }
 
 // interrupts tells whether a Pod may stop serving while it is updated. It is asked of every Pod that waits, at every look,
@@ -259,10 +259,15 @@ func (d *decision) prepare(i int32, to v1beta1.LifecycleStateType, why string) {
 
 // recreate deletes a Pod, so that one of the newest revision is made in its place.
 func (d *decision) recreate(i int32, why string) {
-	d.remove(i, d.whyBack()+fmt.Sprintf("a pod of %s is made in its place: %s", d.goal.Name, why))
+	d.replace(i, d.goal.Name, d.whyBack()+fmt.Sprintf("a pod of %s is made in its place: %s", d.goal.Name, why))
+}
+
+// replace deletes a Pod for good, so that another one is made, of the target as far as it is known.
+func (d *decision) replace(i int32, target, why string) {
+	d.remove(i, why)
 	s := &d.steps[len(d.steps)-1]
 	if s.Verb == plan.DeletePod {
-		s.Target = d.goal.Name
+		s.Target = target
 		return
 	}
 	s.Change.Labels = append(s.Change.Labels, label(&d.obs.Pods[i], v1beta1.SpecifiedDeleteLabel, "true")) // it is not to be revived

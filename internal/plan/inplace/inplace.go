@@ -168,6 +168,9 @@ type Report struct {
 	Started, Grace int64
 	// MadeFrom is the image that the container was made from, as the spec named it; empty when nobody watched.
 	MadeFrom string
+	// Ended tells that nothing runs, and that kubelet says so after it has looked at the Pod's newest spec: it starts the
+	// container from that or a newer one.
+	Ended bool
 	// Behind tells that kubelet has not looked at the Pod's newest spec yet (status.observedGeneration, where
 	// kubelet fills it in).
 	Behind bool

@@ -120,6 +120,30 @@ func mayHaveRun(image, last string) bool {
 	return changing != "false" || before == "" || before == image
 }
 
+// Renewals are the containers that a change of a Pod has start anew by a renewal, in order.
+func (p TemplatePod) Renewals(d Difference, now time.Time) (names []string) {
+	all, err := p.all(d, now)
+	if err != nil { // Refuses says so
+		return nil
+	}
+	state := p.state().object()
+	for _, image := range p.todo(all).Images {
+		if p.Containers[p.container(image.Name)].renews(image, state, now) {
+			names = append(names, image.Name)
+		}
+	}
+	return names
+}
+
+// renews tells whether a container starts anew by a renewal: its image does not change, or changes to one that may still run.
+func (c *TemplateContainer) renews(image ContainerImage, state string, now time.Time) bool {
+	if !image.Environment || image.To == "" {
+		return image.Environment
+	}
+	last := object(object(state, "lastContainerStatuses"), c.Name)
+	return !c.settled(state, now) && !c.Runs.Ended && mayHaveRun(image.To, last)
+}
+
 // all is a change together with what an earlier one has begun and not done yet. Containers to which that gave a new
 // environment with their image, and which kubelet has not restarted, get it again: with another image, or if it may leave
 // them alone, by a renewal.

@@ -11,6 +11,7 @@ func ReportOf(pod *corev1.Pod, status *corev1.ContainerStatus) Report {
 	return Report{
 		Image: status.Image, ImageID: status.ImageID, ContainerID: status.ContainerID,
 		Started: started(pod, status), Grace: grace(pod), Behind: behind(pod),
+		Ended: status.State.Running == nil && pod.Status.ObservedGeneration > 0 && !behind(pod),
 	}
 }
 

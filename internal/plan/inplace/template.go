@@ -154,7 +154,7 @@ func (p TemplatePod) apply(work Difference, entry string, now time.Time, c *plan
 		i := p.container(image.Name)
 		own := &p.Containers[i]
 		settled := own.settled(before.object(), now)
-		if image.Environment && (image.To == "" || !settled && mayHaveRun(image.To, object(last, own.Name))) {
+		if own.renews(image, before.object(), now) {
 			c.Renews = append(c.Renews, own.Name)
 		}
 		if image.To == "" {

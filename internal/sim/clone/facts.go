@@ -20,7 +20,7 @@ func (m *manager) facts() (cloneset.Facts, error) {
 		return cloneset.Facts{}, err
 	}
 	f := cloneset.Facts{
-		Now: m.w.Clock(), Memo: &m.memo, CanResize: !m.w.fixed, CanRenew: !m.w.alone, Templates: map[string]*v1beta1.PodTemplate{},
+		Now: m.w.Clock(), Memo: &m.memo, CanResize: !m.w.fixed, CanRenew: !m.w.alone, NoAgents: m.w.alone, Templates: map[string]*v1beta1.PodTemplate{},
 		History: revision.History{Unseen: marks.Unseen, Taken: marks.Taken}, RollBack: m.w.rollBack,
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.revisions)) {

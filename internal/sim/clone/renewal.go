@@ -129,6 +129,9 @@ func (w *World) createRequest(r *engine.Request) (*request, error) {
 	r.Name = q.object.Name
 	l := w.pods[q.object.Spec.PodName]
 	switch old := w.requests[r.Name]; {
+	case w.alone:
+		w.Violate("renewed", "%s is made, and no agent serves it", r.Name)
+		return nil, unapplied(errors.New("there are no node agents"))
 	case old != nil && !old.gone:
 		return nil, exists(r.Resource, r.Name)
 	case l == nil || l.pod.DeletionTimestamp != nil:

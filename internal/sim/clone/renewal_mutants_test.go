@@ -38,7 +38,9 @@ func renewalMutants() map[string]mutant {
 		"takes a request that failed for one that succeeded": {planOf(func(o *cloneset.Observed) {
 			o.Requests = slices.Clone(o.Requests)
 			for i := range o.Requests {
-				o.Requests[i].Succeeded = o.Requests[i].Ended > 0
+				if q := &o.Requests[i]; q.Ended > 0 && !q.Succeeded {
+					q.Succeeded, q.Before = true, nil
+				}
 			}
 		}), "restored"},
 		"makes a request twice": {planOf(func(o *cloneset.Observed) {
