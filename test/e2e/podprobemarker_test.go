@@ -157,6 +157,12 @@ func TestPodProbeMarker_exampleMarksPods(t *testing.T) {
 	}
 	marked(t, names[1], "true", "-10", "True", "")
 	marked(t, names[2], "false", "10", "False", "")
+	eventually(t, time.Minute, func(context.Context) error { // the manager counts a write when it is answered
+		if got := podWrites(t) - before; got < 3 {
+			return fmt.Errorf("%d writes to pods are counted", got)
+		}
+		return nil
+	})
 	if got := podWrites(t) - before; got != 3 {
 		t.Errorf("3 pods have news: %d writes to pods", got)
 	}

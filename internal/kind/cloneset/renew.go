@@ -169,9 +169,8 @@ func (d *decision) stale(p *Pod) string {
 func (d *decision) replaceStale() {
 	for _, i := range d.members {
 		p := &d.obs.Pods[i]
-		waits := d.fates[i].reason == WaitsForBudget || d.fates[i].reason == HeldByHook // it is made anew in its turn
 		why := d.stale(p)
-		if why == "" || waits || d.toDelete(p) || p.State == v1beta1.LifecycleStatePreparingDelete || d.untouchable(i) {
+		if why == "" || d.comesToItsEnd(i) {
 			continue
 		}
 		switch {
@@ -183,6 +182,13 @@ func (d *decision) replaceStale() {
 			d.replace(i, p.Revision, "another pod is made in its place: "+why)
 		}
 	}
+}
+
+// comesToItsEnd tells of a Pod that is made anew in its turn, is deleted anyway, or may not be touched now.
+func (d *decision) comesToItsEnd(i int32) bool {
+	p := &d.obs.Pods[i]
+	waits := d.fates[i].reason == WaitsForBudget || d.fates[i].reason == HeldByHook
+	return waits || d.toDelete(p) || p.State == v1beta1.LifecycleStatePreparingDelete || d.untouchable(i)
 }
 
 // retry makes another request after one that failed, later.

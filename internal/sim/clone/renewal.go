@@ -139,13 +139,8 @@ func (w *World) createRequest(r *engine.Request) (*request, error) {
 	case q.asks() != "" && q.asks() != inplace.AskedFor(l.pod):
 		return nil, unapplied(errors.New("the Pod does not ask for that"))
 	}
-	for i := range q.object.Spec.Containers {
-		c := &q.object.Spec.Containers[i]
-		at := containerAt(l.pod, c.Name)
-		if at >= len(l.pod.Status.ContainerStatuses) || l.pod.Status.ContainerStatuses[at].ContainerID == "" {
-			return nil, unapplied(errors.New("it was not started yet"))
-		}
-		c.StatusContext = &v1beta1.ContainerRecreateRequestContainerContext{ContainerID: l.pod.Status.ContainerStatuses[at].ContainerID}
+	if !q.fill(l.pod) {
+		return nil, unapplied(errors.New("it was not started yet"))
 	}
 	w.checkRequest(q, l)
 	w.uids++
@@ -154,6 +149,19 @@ func (w *World) createRequest(r *engine.Request) (*request, error) {
 	w.commitRequest(q)
 	w.After(w.Between(0, 2*time.Second)+w.lateness(), func() { w.recreate(q.object.Name, q.object.UID, l) })
 	return q, nil
+}
+
+// fill notes which containers run now; false: one was not started yet.
+func (q *request) fill(pod *corev1.Pod) bool {
+	for i := range q.object.Spec.Containers {
+		c := &q.object.Spec.Containers[i]
+		at := containerAt(pod, c.Name)
+		if at >= len(pod.Status.ContainerStatuses) || pod.Status.ContainerStatuses[at].ContainerID == "" {
+			return false
+		}
+		c.StatusContext = &v1beta1.ContainerRecreateRequestContainerContext{ContainerID: pod.Status.ContainerStatuses[at].ContainerID}
+	}
+	return true
 }
 
 func containerAt(pod *corev1.Pod, name string) int {
