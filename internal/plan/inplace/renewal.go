@@ -140,8 +140,8 @@ func (c *TemplateContainer) renews(image ContainerImage, state string, now time.
 	if !image.Environment || image.To == "" {
 		return image.Environment
 	}
-	last := object(object(state, "lastContainerStatuses"), c.Name)
-	return !c.settled(state, now) && !c.Runs.Ended && mayHaveRun(image.To, last)
+	last, changed := Get(object(state, "lastContainerStatuses"), c.Name) // one that never changed has run nothing else
+	return changed && !c.settled(state, now) && !c.Runs.Ended && mayHaveRun(image.To, last)
 }
 
 // all is a change together with what an earlier one has begun and not done yet. Containers to which that gave a new

@@ -184,7 +184,7 @@ func (w *World) checkAnew(s *snapshot, l *life, pod *corev1.Pod) {
 	if !s.old(pod) && s.obs.Set.Current.Template != nil {
 		to = s.obs.Set.Current.Template
 	}
-	if r != nil && !r.gone && !w.needsNew(r.template, to) && !w.needsNewSize(r.template, to, pod) {
+	if r != nil && !r.gone && !w.needsNew(r.template, to) && !w.needsNewSize(r.template, to, pod) && !w.mayStayStale(pod) {
 		w.Violate("in place", "%s is deleted and could be updated in place", l.pod.Name)
 	}
 }

@@ -151,6 +151,9 @@ func (w *World) createRequest(r *engine.Request) (*request, error) {
 	return q, nil
 }
 
+// unsureFor is how long after a patch it may be that kubelet has not acted on it.
+const unsureFor = 90 * time.Second
+
 // fill notes which containers run now; false: one was not started yet.
 func (q *request) fill(pod *corev1.Pod) bool {
 	for i := range q.object.Spec.Containers {
@@ -314,4 +317,18 @@ func (m *manager) requestFacts(f *cloneset.Facts) {
 		f.Requests = append(f.Requests, cloneset.Request{Unit: plan.Unit{Namespace: namespace, Name: name}, Refused: births.Refused[name]})
 	}
 	f.Taken = slices.Concat(f.Taken, births.Taken)
+}
+
+// mayStayStale tells whether nobody can say of a Pod that kubelet starts its containers anew for another image: it may not have
+// acted on the one before, and run that other one still. Without an agent, such a Pod is made anew.
+func (w *World) mayStayStale(pod *corev1.Pod) bool {
+	if !w.alone {
+		return false
+	}
+	told, err := time.Parse(time.RFC3339, inplace.GetText(pod.Annotations[v1beta1.InPlaceUpdateStateAnnotation], "updateTimestamp"))
+	recent := err == nil && w.Clock().Before(told.Add(unsureFor))
+	return recent || slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		at := containerAt(pod, s.Name)
+		return at >= 0 && s.Image != pod.Spec.Containers[at].Image
+	})
 }
