@@ -253,7 +253,11 @@ func (k *Kubelet) refuse(image string) (why string) {
 	k.w.Tell("kubelet cannot pull %s of %s", image, k.name)
 	wait := k.w.Between(5*time.Second, 15*time.Second)
 	k.backoff = k.w.Now + wait
-	k.w.After(wait, func() { k.retry(image) })
+	k.w.After(wait, func() { // another image may wait for it by then
+		if i := slices.IndexFunc(k.images, Bad); i >= 0 {
+			k.retry(k.images[i])
+		}
+	})
 	return "ErrImagePull"
 }
 
